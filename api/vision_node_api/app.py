@@ -113,7 +113,7 @@ def attach_services(
         last_activity: Monotonic time, in seconds, of each watch's last event, by path.
     """
     app.state.jobs = jobs
-    app.state.inbox = Inbox(jobs)
+    app.state.inbox = Inbox(jobs, health.ownership)
     app.state.health = health
 
     metrics: Metrics = app.state.metrics

@@ -108,6 +108,18 @@ class BucketFolders:
 
         return self.inbox + key.removeprefix(INBOX_PREFIX)
 
+    def older_inbox_key(self, name: str) -> str | None:
+        """Return the key of the image that an older release stored under inbox/<name>.
+
+        Return None if there can be no such image. If the first part of the name looks like an id,
+        the image belongs to the release with this id.
+        """
+        first, slash, _ = name.partition("/")
+        if not self.release_id or (slash and RELEASE_ID.fullmatch(first)):
+            return None
+
+        return INBOX_PREFIX + name
+
     def own_keys(self, job: ImageJob) -> list[str]:
         """Return the keys of the objects that are deleted together with `job`.
 

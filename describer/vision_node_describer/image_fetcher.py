@@ -50,14 +50,18 @@ class ImageFetcher:
 
     async def _get(self, key: str, max_bytes: int) -> bytes:
         """Return the image. A key in the inbox may lack the release's id."""
-        complete = self._bucket.folders.inbox_key(key) if key.startswith(INBOX_PREFIX) else key
+        folders = self._bucket.folders
+        if not key.startswith(INBOX_PREFIX) or key.startswith(folders.inbox):
+            return await self._bucket.get(key, max_bytes)
+
         try:
-            return await self._bucket.get(complete, max_bytes)
+            return await self._bucket.get(folders.inbox_key(key), max_bytes)
         except ObjectNotFoundError as missing:
-            if complete == key:
+            older = folders.older_inbox_key(key.removeprefix(INBOX_PREFIX))
+            if older is None:
                 raise
             try:
-                return await self._bucket.get(key, max_bytes)
+                return await self._bucket.get(older, max_bytes)
             except StoreUnavailableError as error:
                 if error.reason != Reason.STORAGE_DENIED:
                     raise

@@ -6,6 +6,8 @@ class FakeOwnership:
 
     def __init__(self) -> None:
         self.refuses: Exception | None = None
+        self.was_checked = True
+        self.is_ours: bool | None = True
 
     async def require(self) -> None:
         """Raise `refuses` if it is set."""

@@ -8,7 +8,7 @@ another release.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
@@ -16,7 +16,6 @@ from vision_node_contract.clients.bucket import (
     TRANSFER_SECONDS,
     ObjectChangedError,
     ObjectNotFoundError,
-    StoreUnavailableError,
 )
 from vision_node_contract.clients.bucket_errors import silence
 from vision_node_contract.clients.bucket_objects import StoredObject
@@ -28,6 +27,8 @@ from ..web.problems import Problem
 from .inbox_cursor import invalid_cursor, read_cursor, write_cursor
 from .inbox_name import is_inbox_name, require_inbox_name, require_inbox_prefix
 from .jobs import ANY_TYPE, Jobs
+from .older_inbox import OlderInbox
+from .ownership import OwnershipCheck
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
 """Maximum total number of seconds that all bucket requests for one response may take. GET /limits
@@ -59,6 +60,11 @@ class Inbox:
     """
 
     jobs: Jobs
+    ownership: OwnershipCheck | None = None
+    older: OlderInbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "older", OlderInbox(self.jobs.bucket))
 
     async def put(self, name: str, upload: Upload, *, replace: bool) -> tuple[StoredObject, bool]:
         """Store an image. Return the stored object, and whether its name is new.
@@ -68,9 +74,11 @@ class Inbox:
 
         Raises:
             Problem: the image is not acceptable (see inspect_image); 409 ObjectExists, ObjectInUse,
-                ObjectChanged; 422 InvalidName, OptionsInvalid; 503 while storage is unavailable.
+                ObjectChanged; 422 InvalidName, OptionsInvalid; 503 while storage is unavailable or
+                the inbox belongs to another release.
         """
         require_inbox_name(name)
+        self._require_ownership()
         _refuse_options(upload)
         image = await self.jobs.inspect(upload, self._folder + name)
 
@@ -127,9 +135,11 @@ class Inbox:
 
         Raises:
             Problem: 404 ObjectNotFound; 409 ObjectInUse if an unfinished ImageJob uses the object
-                and `force` is false; 422 InvalidName; 503 while storage is unavailable.
+                and `force` is false; 422 InvalidName; 503 while storage is unavailable or the
+                inbox belongs to another release.
         """
         require_inbox_name(name)
+        self._require_ownership()
         key = self._folder + name
         if not force:
             alternative = "add ?force=true (they will then fail with ImageNotFound)"
@@ -152,6 +162,15 @@ class Inbox:
         """
         kept = self.jobs.settings.inbox_kept
         return found.modified + kept if kept and found.key.startswith(self._folder) else None
+
+    def _require_ownership(self) -> None:
+        """Refuse a change of an inbox that belongs to another release.
+
+        Names are not unique, so the change could overwrite or delete the other release's images.
+        """
+        state = self.ownership.state if self.ownership else None
+        if state and not state.is_ok:
+            raise Problem(503, state.state, state.detail)
 
     def name_of(self, found: StoredObject) -> str:
         """Return the object's name under /inbox."""
@@ -205,7 +224,7 @@ class Inbox:
         if not self._users_of(key):
             return
 
-        older = await self._find_older(key.removeprefix(self._folder))
+        older = await self.older.find(key.removeprefix(self._folder))
         if older:
             self._require_replaceable(older.key, replace=replace)
 
@@ -215,19 +234,7 @@ class Inbox:
 
     async def _find_by_name(self, name: str) -> StoredObject | None:
         """Return the object with this name, which an older release may have stored."""
-        return await self._find(self._folder + name) or await self._find_older(name)
-
-    async def _find_older(self, name: str) -> StoredObject | None:
-        """Return the object with this name that an older release has stored."""
-        if self._folder == INBOX_PREFIX:
-            return None
-
-        try:
-            return await self._find(INBOX_PREFIX + name)
-        except StoreUnavailableError as error:
-            if error.reason != Reason.STORAGE_DENIED:
-                raise
-            return None  # the policy allows only the release's own folders
+        return await self._find(self._folder + name) or await self.older.find(name)
 
     async def _find(self, key: str) -> StoredObject | None:
         try:

@@ -18,6 +18,12 @@ PAUSE_SECONDS = 60.0
 release or takes over its folders."""
 
 
+NOT_OURS = (
+    "The release's folders in the bucket belong to another release. Images can be submitted, but "
+    "the inbox can't be changed. The operator's log has the cause and the remedy."
+)
+
+
 class OwnershipCheck(BackgroundTask):
     """Compares the marker in the bucket with the release's identity.
 
@@ -39,7 +45,9 @@ class OwnershipCheck(BackgroundTask):
             identity = await read_identity(self._kube, settings.namespace, settings.identity_name)
             await require_ownership(self._bucket, self._bucket.folders, identity)
         except NotOursError as error:
-            self.state = DependencyState(error.reason, str(error))
+            log.warning("%s: %s", error.reason, error)
+            # Any client can read the state, so it does not contain names and uids.
+            self.state = DependencyState(error.reason, NOT_OURS)
         except (StoreUnavailableError, KubeError) as error:
             log.debug("the owner of the folders in the bucket is unknown: %s", error)
         else:

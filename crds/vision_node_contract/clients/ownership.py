@@ -1,9 +1,10 @@
 """Determine whether the release's folders in the bucket belong to this release.
 
 The folders have the release's id, which is in a ConfigMap. Copies of this ConfigMap may exist, for
-example in a cluster that was restored from a backup. Then two releases would use the same folders,
-and each would delete the objects of the other. So a marker in the bucket names the uid of the one
-ConfigMap that owns the folders: Kubernetes never gives two objects the same uid.
+example in a namespace that was restored from a backup. Then two releases would use the same
+folders, and each would delete the objects of the other. So a marker in the bucket names the uid of
+the one ConfigMap that owns the folders. A copy of a ConfigMap gets a uid of its own. (Only a
+cluster that was cloned from a snapshot of etcd has the same uids.)
 """
 
 import hashlib
@@ -22,6 +23,9 @@ STORAGE_NOT_OURS = "StorageNotOurs"
 ADOPT_ANNOTATION = "vision-node.dev/adopt"
 """Annotation on the identity ConfigMap. Its value is the uid of the owner that this release
 replaces. The uid is required, so that a forgotten annotation does not replace another owner."""
+
+MISSING = "missing"
+"""Stands for the uid of the owner if the marker of another release was deleted."""
 
 MARKER_BYTES = 1024
 """Maximum size of a marker in bytes. A marker has about 150 bytes."""
@@ -84,8 +88,13 @@ async def require_ownership(bucket: Bucket, folders: BucketFolders, identity: Id
         raise NotOursError(_not_ours(folders, identity, owner or ""))
 
 
-async def claim_ownership(bucket: Bucket, folders: BucketFolders, identity: Identity) -> None:
+async def claim_ownership(
+    bucket: Bucket, folders: BucketFolders, identity: Identity, *, may_create: bool = True
+) -> None:
     """Write the marker if it is missing, or if this release is to replace its owner.
+
+    `may_create` is false if the folders belonged to another release before. Then a missing marker
+    was deleted, and does not mean that nobody owns the folders.
 
     Raises:
         NotOursError: The folders belong to another release.
@@ -96,14 +105,14 @@ async def claim_ownership(bucket: Bucket, folders: BucketFolders, identity: Iden
     if owner == identity.uid:
         return
 
-    if owner is None or identity.adopts == owner:
+    if (owner is None and may_create) or identity.adopts == (owner or MISSING):
         await _write_marker(bucket, folders, identity, replace=owner is not None)
         # The marker is read again. Another release may have been faster, and a bucket without
         # conditional writes does not say so.
         owner = await _read_marker(bucket, folders)
 
     if owner != identity.uid:
-        raise NotOursError(_not_ours(folders, identity, owner or "unknown"))
+        raise NotOursError(_not_ours(folders, identity, owner or MISSING))
 
 
 async def _read_marker(bucket: Bucket, folders: BucketFolders) -> str | None:
@@ -139,7 +148,7 @@ async def _write_marker(
 
 
 def _require_same_id(folders: BucketFolders, identity: Identity) -> None:
-    if identity.release_id != folders.release_id:
+    if not folders.release_id or identity.release_id != folders.release_id:
         raise NotOursError(
             f"ConfigMap {identity.name} has id {identity.release_id!r}, but this pod was started "
             f"with {folders.release_id!r}: restart the pods, or restore the ConfigMap"

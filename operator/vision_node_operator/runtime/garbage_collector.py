@@ -39,6 +39,10 @@ MAX_WAITING = 100_000
 """Maximum number of keys that wait for their deletion. They take some 15 MB. If more ImageJobs are
 deleted at once, a sweep deletes the objects of the others."""
 
+BATCH_KEYS = 10_000
+"""Number of old objects for which a sweep lists the ImageJobs once. They are few enough to keep in
+memory, and many enough that a sweep lists the ImageJobs only a few times."""
+
 DELETERS = 4
 """Maximum number of deletions at the same time. They run beside the uploads and downloads of a
 small bucket, and four of them delete some hundred objects per second."""
@@ -81,8 +85,12 @@ class GarbageCollector:
     def delete_unnamed(self, job_queue: JobQueue) -> None:
         """Start deleting the remembered objects that no ImageJob names.
 
-        Call this only while all ImageJobs are known.
+        Call this only while all ImageJobs are known. If the folders belong to another release, its
+        ImageJobs may name the same objects, so these stay.
         """
+        if not self._may_delete:
+            return
+
         while self._collected:
             key = self._collected.popleft()
             if not job_queue.is_image_named(key):
@@ -92,6 +100,12 @@ class GarbageCollector:
             task = asyncio.create_task(self._delete_waiting())
             self._deleters.add(task)
             task.add_done_callback(self._deleters.discard)
+
+    @property
+    def _may_delete(self) -> bool:
+        has_id = self._folders.marker is not None
+        owner = self._ownership
+        return not has_id or (owner.was_checked and owner.is_ours is not False)
 
     async def sweep_periodically(self) -> None:
         """Sweep at intervals until cancelled. Each sweep retries deletions that failed before."""
@@ -109,31 +123,36 @@ class GarbageCollector:
     async def sweep(self, now: datetime) -> int:
         """Delete old objects in the release's folders that no ImageJob names; return their number.
 
-        The ImageJobs are listed once. An ImageJob that is created later names an object that is
-        younger than GRACE, or the image of an ImageJob that is on the list.
+        ImageJobs are listed after the objects, so that the objects of an ImageJob that is created
+        in between are kept, even if the clock of the bucket is wrong.
 
         Raises:
             NotOursError: The folders belong to another release, and nothing was deleted.
             StoreUnavailableError, KubeError: Listing failed; the remaining objects are kept.
         """
         await self._ownership.require()
-        deleted = 0
-        named: set[str | None] | None = await self._named() if self._retries else None
-        for _ in range(len(self._retries)):
-            key = self._retries.popleft()
-            if key not in (named or ()):
-                deleted += await self._delete(key)
-
+        deleted = await self._retry()
+        due: list[str] = []
         for folder in (self._folders.images, self._folders.results):
             async for objects in self._store.list_all(folder):
-                old = [it.key for it in objects if _is_old(it, folder, now)]
-                if old and named is None:
-                    named = await self._named()
-                for key in old:
-                    if key not in (named or ()):
-                        deleted += await self._delete(key)
+                due += [it.key for it in objects if _is_old(it, folder, now)]
+                if len(due) >= BATCH_KEYS:
+                    deleted += await self._delete_orphans(due)
+                    due.clear()
 
+        deleted += await self._delete_orphans(due)
         return deleted
+
+    async def _retry(self) -> int:
+        """Delete the objects of older releases that could not be deleted before."""
+        named = await self._named() if self._retries else set()
+        keys = [self._retries.popleft() for _ in range(len(self._retries))]
+        return sum([await self._delete(key) for key in keys if key not in named])
+
+    async def _delete_orphans(self, keys: list[str]) -> int:
+        """Delete those of the objects that no ImageJob names, and return their number."""
+        named = await self._named() if keys else set()
+        return sum([await self._delete(key) for key in keys if key not in named])
 
     async def _named(self) -> set[str | None]:
         """Return the keys that ImageJobs name."""

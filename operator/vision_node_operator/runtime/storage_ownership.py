@@ -20,8 +20,9 @@ class StorageOwnership:
     """Checks who owns the folders, and writes the marker that says so.
 
     Sweeps list a folder and delete what this release doesn't know. In the folder of another
-    release, that would be everything. Deletions by name, of the objects of a deleted ImageJob, need
-    no check.
+    release, that would be everything. Deletions by name, of the objects of a deleted ImageJob,
+    stop only while another release is known to be the owner: after a restore from a backup, its
+    ImageJobs may name the same images.
     """
 
     def __init__(self, bucket: Bucket, kube: Kube, settings: Settings) -> None:
@@ -29,7 +30,9 @@ class StorageOwnership:
         self._kube = kube
         self._settings = settings
         self.is_ours: bool | None = None
-        """Whether the folders belong to this release; None until the first check has ended."""
+        """Whether the folders belong to this release; None until a check could tell."""
+        self.was_checked = False
+        """Whether a check has ended, with any outcome."""
 
     async def require(self) -> None:
         """Check that the folders belong to this release, and claim them if nobody owns them.
@@ -42,7 +45,9 @@ class StorageOwnership:
         name, namespace = self._settings.identity_name, self._settings.namespace
         try:
             identity = await read_identity(self._kube, namespace, name)
-            await claim_ownership(self._bucket, self._bucket.folders, identity)
+            may_create = self.is_ours is not False
+            folders = self._bucket.folders
+            await claim_ownership(self._bucket, folders, identity, may_create=may_create)
         except NotOursError:
             self.is_ours = False
             raise
@@ -54,6 +59,7 @@ class StorageOwnership:
         logged: str | None = None
         while True:
             outcome = await self._outcome()
+            self.was_checked = True
             if outcome != logged:
                 level = logging.WARNING if outcome else logging.INFO
                 log.log(level, "%s", outcome or "the folders in the bucket belong to this release")

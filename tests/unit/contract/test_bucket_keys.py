@@ -72,6 +72,26 @@ def test_key_in_the_inbox_gets_the_id_of_the_release_once(key: str) -> None:
     assert FOLDERS.inbox_key(key) == "inbox/aaaabbbbcccc/a/b.jpg"
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("a.jpg", "inbox/a.jpg"),
+        ("holiday/a.jpg", "inbox/holiday/a.jpg"),
+        ("ddddeeeeffff", "inbox/ddddeeeeffff"),
+        ("ddddeeeeffff/a.jpg", None),
+        ("aaaabbbbcccc/a.jpg", None),
+    ],
+)
+def test_image_in_the_folder_of_another_release_is_not_one_of_an_older_release(
+    name: str, key: str | None
+) -> None:
+    assert FOLDERS.older_inbox_key(name) == key
+
+
+def test_release_without_an_id_has_no_older_release() -> None:
+    assert OLD.older_inbox_key("a.jpg") is None
+
+
 @pytest.mark.parametrize("release_id", ["", "aaaabbbbcccc"])
 def test_folders_are_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, release_id: str

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fakes.s3 import RELEASE_ID, S3, Conditions
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.ownership import (
     Identity,
@@ -96,6 +97,23 @@ async def test_only_one_of_two_releases_gets_the_folders(
     loser = replace(IDENTITY, uid="uid-1" if winner == "uid-2" else "uid-2")
     with pytest.raises(NotOursError):
         await claim(bucket, loser)
+
+
+async def test_missing_marker_of_another_owner_is_not_claimed(s3: S3, bucket: Bucket) -> None:
+    """Someone may have deleted it, for example by a lifecycle rule."""
+    with pytest.raises(NotOursError, match="adopt=missing"):
+        await claim_ownership(bucket, bucket.folders, IDENTITY, may_create=False)
+    assert not s3.objects
+
+    adopting = replace(IDENTITY, adopts="missing")
+    await claim_ownership(bucket, bucket.folders, adopting, may_create=False)
+    assert marker_of(s3) == "uid-1"
+
+
+async def test_empty_id_is_not_ours(bucket: Bucket) -> None:
+    for check in (claim_ownership, require_ownership):
+        with pytest.raises(NotOursError):
+            await check(bucket, BucketFolders(), replace(IDENTITY, release_id=""))
 
 
 async def test_api_never_writes_the_marker(s3: S3, bucket: Bucket) -> None:

@@ -204,6 +204,8 @@ async def test_truncated_file_is_reported_for_every_describer(
         ("inbox/a.jpg", {"inbox/a.jpg"}, "inbox/a.jpg"),
         ("inbox/a.jpg", {"inbox/a.jpg", "inbox/aaaabbbbcccc/a.jpg"}, "inbox/aaaabbbbcccc/a.jpg"),
         ("inbox/a.jpg", set(), None),
+        # The folder of another release.
+        ("inbox/ddddeeeeffff/a.jpg", {"inbox/ddddeeeeffff/a.jpg"}, None),
         ("inbox/aaaabbbbcccc/a.jpg", {"inbox/aaaabbbbcccc/a.jpg"}, "inbox/aaaabbbbcccc/a.jpg"),
         ("inbox/aaaabbbbcccc/a.jpg", {"inbox/a.jpg"}, None),
         ("images/a", {"images/aaaabbbbcccc/a", "inbox/aaaabbbbcccc/a"}, None),

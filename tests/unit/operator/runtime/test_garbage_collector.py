@@ -234,6 +234,44 @@ async def test_nothing_is_swept_if_the_folders_belong_to_another_release(
     assert (len(s3.objects), deletions(s3)) == (2, 0)
 
 
+@pytest.mark.parametrize(
+    ("was_checked", "is_ours", "is_deleted"),
+    [(False, None, False), (True, False, False), (True, None, True), (True, True, True)],
+)
+async def test_objects_by_name_stay_while_another_release_owns_the_folders(
+    s3: S3,
+    collector_of: CollectorOf,
+    ownership: FakeOwnership,
+    *,
+    was_checked: bool,
+    is_ours: bool | None,
+    is_deleted: bool,
+) -> None:
+    """A namespace that was restored from a backup names the images of the original."""
+    put(s3, f"{IMAGES}1")
+    ownership.was_checked, ownership.is_ours = was_checked, is_ours
+    collector = collector_of()
+    collect(collector, body("j", f"{IMAGES}1"))
+    await asyncio.sleep(0.01)
+    assert deletions(s3) == is_deleted
+
+    ownership.was_checked, ownership.is_ours = True, True
+    collector.delete_unnamed(JobQueue())
+    await until(lambda: not s3.objects)
+
+
+async def test_jobs_are_listed_after_the_objects_of_a_batch(
+    s3: S3, collector_of: CollectorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object may look old because the clock of the bucket is wrong."""
+    monkeypatch.setattr(module, "BATCH_KEYS", 20)
+    s3.page = 10
+    put(s3, *(f"{IMAGES}{n:03}" for n in range(50)))
+    cluster = FakeCluster(*(body(f"j{n}", f"{IMAGES}{n:03}") for n in range(25)))
+    assert await collector_of(cluster=cluster).sweep(NOW) == 25
+    assert cluster.lists == 3
+
+
 async def test_two_releases_share_a_bucket(
     s3: S3, behind: tuple[S3, Bucket], collector_of: CollectorOf
 ) -> None:

@@ -1,12 +1,16 @@
 """Tests of GET and DELETE for a single object under /inbox."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from fakes.s3 import S3
+from fastapi import FastAPI
 from inbox_requests import PNG, imagejob, outcome, put
+from vision_node_api.services.inbox import Inbox
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.services.storage_health import DependencyState
 from vision_node_contract.clients.kube import WatchEvent
 
 
@@ -166,3 +170,31 @@ class TestObjectsOfOlderReleases:
         s3.forbidden_outside = "aaaabbbbcccc"
         assert outcome(await web.get("/inbox/a")) == (404, "ObjectNotFound")
         assert (await put(web, "a", PNG)).status_code == 201
+
+    async def test_images_of_another_release_are_out_of_reach(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
+        s3.put("inbox/ddddeeeeffff/a")
+        assert outcome(await web.get("/inbox/ddddeeeeffff/a")) == (404, "ObjectNotFound")
+        assert outcome(await web.delete("/inbox/ddddeeeeffff/a")) == (404, "ObjectNotFound")
+        assert list(s3.objects) == ["inbox/ddddeeeeffff/a"]
+
+    async def test_refused_lookup_is_not_repeated(self, web: httpx.AsyncClient, s3: S3) -> None:
+        """Each refusal would be a warning in the log, and any client could cause it."""
+        s3.forbidden_outside = "aaaabbbbcccc"
+        for name in ("a", "b", "c"):
+            assert outcome(await web.get(f"/inbox/{name}")) == (404, "ObjectNotFound")
+        older = [it for it in s3.requests if "/inbox/" in it and "aaaabbbbcccc" not in it]
+        assert {it.split()[1] for it in older} == {"/bucket/inbox/a"}
+
+
+async def test_inbox_of_another_release_can_not_be_changed(
+    app: FastAPI, web: httpx.AsyncClient, s3: S3
+) -> None:
+    s3.put("inbox/aaaabbbbcccc/a")
+    state = DependencyState("StorageNotOurs", "not ours")
+    app.state.inbox = Inbox(app.state.jobs, ownership=SimpleNamespace(state=state))  # type: ignore[arg-type]
+    assert outcome(await put(web, "a", PNG, "?replace=true")) == (503, "StorageNotOurs")
+    assert outcome(await web.delete("/inbox/a")) == (503, "StorageNotOurs")
+    assert (await web.get("/inbox/a")).status_code == 200
+    assert s3.objects["inbox/aaaabbbbcccc/a"].data == b"x"
