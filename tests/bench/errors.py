@@ -17,6 +17,9 @@ class BenchError(Exception):
 
 def exit_status(action: Callable[[], None]) -> int:
     """Run a benchmark, and return its exit status. SIGTERM ends it in the same way as Ctrl-C."""
+    # Shells ignore SIGINT for programs that they start in the background, and Python keeps that.
+    # Then SIGTERM would do nothing, either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _end)
     try:
         action()

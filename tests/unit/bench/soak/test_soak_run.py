@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -210,19 +211,30 @@ async def test_results_are_saved_even_if_the_test_is_stopped(
     assert configured == [WARM]
 
 
+@pytest.mark.parametrize("in_background", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_everything_and_saves_what_was_seen(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, tmp_path: Path, *, in_background: bool
 ) -> None:
-    program = [sys.executable, "-m", "unit.bench.soak.endless_soak", str(tmp_path / "soak.json")]
+    """Shells ignore SIGINT for programs that they start in the background."""
+    file = shlex.quote(str(tmp_path / "soak.json"))
+    python = f"exec {shlex.quote(sys.executable)} -m unit.bench.soak.endless_soak {file}"
+    script = f"trap '' INT; {python}" if in_background else python
     environment = {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
     with subprocess.Popen(
-        program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ["/bin/sh", "-c", script],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "loading\n"
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "loading\n"
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert (process.returncode, output, errors) == (130, "stopped\n", "\ninterrupted\n")
     assert '"samples": [{"seconds"' in (tmp_path / "soak.json").read_text()
