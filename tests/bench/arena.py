@@ -91,16 +91,17 @@ class Arena:
         with ctx.progress.step(f"release with {files[-1].name}", outcome="ready"):
             self.client.run_helm("upgrade", RELEASE, ctx.repository / CHART, *options, *wait)
 
-    def upload(self, key: str, data: bytes) -> None:
-        """Upload an image to the inbox. `key` starts with `inbox/`.
+    def upload(self, name: str, data: bytes) -> str:
+        """Upload an image to the inbox, and return its key in the bucket.
 
         Raises:
             OSError: The API rejected the image or did not respond.
         """
         headers = {"Content-Type": "application/octet-stream"}
-        request = urllib.request.Request(f"{self.url}/{key}", data, headers)  # noqa: S310 (an http URL)
-        with urllib.request.urlopen(request, timeout=UPLOAD_SECONDS):  # noqa: S310
-            pass
+        address = f"{self.url}/inbox/{name}"
+        request = urllib.request.Request(address, data, headers)  # noqa: S310 (an http URL)
+        with urllib.request.urlopen(request, timeout=UPLOAD_SECONDS) as answer:  # noqa: S310
+            return str(json.load(answer)["key"])
 
     def restrict_to_cores(self) -> None:
         """Restrict the node to the cores that are assigned to the systems.

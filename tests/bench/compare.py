@@ -30,8 +30,8 @@ RESULTS = REPOSITORY / "build" / "bench" / "results.json"
 WARM_WORKERS = 4
 """Total number of warm workers. Each of the two describers has two, as in values.yaml."""
 
-JOBS_PICTURE = "inbox/bench.jpg"
-"""Key of the image that the system with one Job per image describes."""
+JOBS_PICTURE = "bench.jpg"
+"""Name in the inbox of the image that the system with one Job per image describes."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ async def _measure_warm(
     """Measure all systems under load, in turn, with workers that are already running."""
     stage.arena.configure(WARM)
     await release_state.workers_serve(stage.kube, WARM_WORKERS)
-    stage.arena.upload(JOBS_PICTURE, pictures[0].data)
+    key = stage.arena.upload(JOBS_PICTURE, pictures[0].data)
 
-    jobs = JobPerImage(stage.kube, await release_state.worker_pod(stage.kube), JOBS_PICTURE)
+    jobs = JobPerImage(stage.kube, await release_state.worker_pod(stage.kube), key)
 
     meter = Meter(stage.arena, stage.kube, celery)
     rounds = Rounds(plan, pictures, [stage.system, theirs], jobs, meter, run.samples)
