@@ -12,19 +12,12 @@ from vision_node_contract.bucket_keys import ID_CHARACTERS, RELEASE_ID
 from vision_node_contract.clients.kube import Kube, NotFoundError
 from vision_node_contract.json_types import Json
 
+from .setup_job import labels
+
 log = logging.getLogger(__name__)
 
 ID_BYTES = 8
 """Number of random bytes for an id, of which the id uses 60 bits."""
-
-LABELS = {
-    "app.kubernetes.io/name": "vision-node",
-    "app.kubernetes.io/component": "identity",
-    "app.kubernetes.io/part-of": "vision-node",
-}
-"""Labels of the ConfigMap. app.kubernetes.io/instance is omitted on purpose: with it, Argo CD might
-mistake the ConfigMap for an obsolete part of the application and delete it
-(https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
 
 
 class IdentityInvalidError(Exception):
@@ -66,6 +59,6 @@ def _manifest(name: str, release_id: str) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "labels": LABELS},
+        "metadata": {"name": name, "labels": labels("identity")},
         "data": {"id": release_id},
     }

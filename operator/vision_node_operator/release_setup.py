@@ -4,14 +4,12 @@ A Job runs this before every install and upgrade of the chart. It creates the re
 and, for the bundled MinIO, the credentials. Whatever already exists stays as it is.
 """
 
-import asyncio
-import logging
 import os
 
 from vision_node_contract.clients.kube import Kube
 
 from . import release_identity, storage_credentials
-from .storage_credentials import with_retries
+from .setup_job import run_to_end, with_retries
 
 
 async def run() -> None:
@@ -27,10 +25,7 @@ async def run() -> None:
 
 def main() -> None:
     """Prepare the release. An error ends the pod, and the Job starts another pod."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    asyncio.run(run())
+    run_to_end(run)
 
 
 if __name__ == "__main__":

@@ -7,23 +7,18 @@ Because the chart itself generates no credentials, its rendering is deterministi
 manifest contains a credential.
 """
 
-import asyncio
 import base64
 import logging
 import os
 import secrets
-import time
-from collections.abc import Awaitable, Callable
 
 from vision_node_contract.clients.kube import (
-    AlreadyExistsError,
-    ConflictError,
     Kube,
     NotFoundError,
-    UnavailableError,
-    backoff,
 )
 from vision_node_contract.json_types import Json
+
+from .setup_job import labels, run_to_end, with_retries
 
 log = logging.getLogger(__name__)
 
@@ -39,22 +34,6 @@ CVE-2026-41145). With this number, the key does not exceed the 20 characters tha
 SECRET_BYTES = 24
 """Number of random bytes in a secret key. That is 192 bits, encoded as 32 characters.
 MinIO accepts 8 to 40 characters."""
-
-PATIENCE_SECONDS = 60.0
-"""How long to retry while the API server is unavailable or doesn't know the Job's new Role yet."""
-
-PAUSE_SECONDS = (0.2, 3.0)
-"""Initial and longest wait before another attempt. The wait doubles with each failure and has full
-jitter."""
-
-LABELS = {
-    "app.kubernetes.io/name": "vision-node",
-    "app.kubernetes.io/component": "minio",
-    "app.kubernetes.io/part-of": "vision-node",
-}
-"""Labels of the Secret. app.kubernetes.io/instance is omitted on purpose: with it, Argo CD might
-mistake the Secret for an obsolete part of the application and delete it
-(https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
 
 
 def missing_keys(data: Json) -> dict[str, str]:
@@ -88,28 +67,6 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
         log.info("Secret %s is complete; nothing to change", name)
 
 
-async def with_retries(ensure: Callable[[], Awaitable[None]], name: str) -> None:
-    """Call `ensure`. If an error may be temporary, keep trying for PATIENCE_SECONDS.
-
-    `name` is the object that `ensure` creates.
-
-    Raises:
-        KubeError: The last attempt failed, or another attempt would not help.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    failures = 0
-    while True:
-        try:
-            return await ensure()
-        except (AlreadyExistsError, ConflictError, UnavailableError) as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("%s: %s; trying again", name, error)
-
-        await asyncio.sleep(backoff(failures, *PAUSE_SECONDS))
-        failures += 1
-
-
 def _manifest(name: str, data: dict[str, str]) -> Json:
     # MinIO's volume outlives the release, so the credentials must also outlive it. They do, because
     # Helm does not delete objects that a Job has created.
@@ -117,7 +74,7 @@ def _manifest(name: str, data: dict[str, str]) -> Json:
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
-        "metadata": {"name": name, "labels": LABELS},
+        "metadata": {"name": name, "labels": labels("minio")},
         "data": data,
     }
 
@@ -131,10 +88,7 @@ async def run() -> None:
 
 def main() -> None:
     """Generate missing credentials. An error ends the pod, and the Job starts another pod."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    asyncio.run(run())
+    run_to_end(run)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class OwnershipCheck(BackgroundTask):
         settings = self._settings
         try:
             identity = await read_identity(self._kube, settings.namespace, settings.identity_name)
-            await require_ownership(self._bucket, self._bucket.folders, identity)
+            await require_ownership(self._bucket, identity)
         except NotOursError as error:
             log.warning("%s: %s", error.reason, error)
             # Any client can read the state, so it does not contain names and uids.

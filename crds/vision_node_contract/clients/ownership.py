@@ -75,22 +75,20 @@ async def read_identity(kube: Kube, namespace: str, name: str) -> Identity:
     )
 
 
-async def require_ownership(bucket: Bucket, folders: BucketFolders, identity: Identity) -> None:
+async def require_ownership(bucket: Bucket, identity: Identity) -> None:
     """Check that the marker in the bucket names this release, or that there is no marker yet.
 
     Raises:
         NotOursError: The folders belong to another release.
         StoreUnavailableError: The bucket did not respond or refused the request.
     """
-    _require_same_id(folders, identity)
-    owner = await _read_marker(bucket, folders)
+    _require_same_id(bucket.folders, identity)
+    owner = await _read_marker(bucket)
     if owner not in (None, identity.uid):
-        raise NotOursError(_not_ours(folders, identity, owner or ""))
+        raise NotOursError(_not_ours(bucket.folders, identity, owner or ""))
 
 
-async def claim_ownership(
-    bucket: Bucket, folders: BucketFolders, identity: Identity, *, may_create: bool = True
-) -> None:
+async def claim_ownership(bucket: Bucket, identity: Identity, *, may_create: bool = True) -> None:
     """Write the marker if it is missing, or if this release is to replace its owner.
 
     `may_create` is false if the folders belonged to another release before. Then a missing marker
@@ -100,25 +98,25 @@ async def claim_ownership(
         NotOursError: The folders belong to another release.
         StoreUnavailableError: The bucket did not respond or refused the request.
     """
-    _require_same_id(folders, identity)
-    owner = await _read_marker(bucket, folders)
+    _require_same_id(bucket.folders, identity)
+    owner = await _read_marker(bucket)
     if owner == identity.uid:
         return
 
     if (owner is None and may_create) or identity.adopts == (owner or MISSING):
-        await _write_marker(bucket, folders, identity, replace=owner is not None)
+        await _write_marker(bucket, identity, replace=owner is not None)
         # The marker is read again. Another release may have been faster, and a bucket without
         # conditional writes does not say so.
-        owner = await _read_marker(bucket, folders)
+        owner = await _read_marker(bucket)
 
     if owner != identity.uid:
-        raise NotOursError(_not_ours(folders, identity, owner or MISSING))
+        raise NotOursError(_not_ours(bucket.folders, identity, owner or MISSING))
 
 
-async def _read_marker(bucket: Bucket, folders: BucketFolders) -> str | None:
+async def _read_marker(bucket: Bucket) -> str | None:
     """Return the owner's uid, "unreadable" for an invalid marker, or None without a marker."""
     try:
-        data = await bucket.get(_marker_key(folders), MARKER_BYTES)
+        data = await bucket.get(_marker_key(bucket.folders), MARKER_BYTES)
     except ObjectNotFoundError:
         return None
 
@@ -132,10 +130,8 @@ async def _read_marker(bucket: Bucket, folders: BucketFolders) -> str | None:
     return "unreadable"
 
 
-async def _write_marker(
-    bucket: Bucket, folders: BucketFolders, identity: Identity, *, replace: bool
-) -> None:
-    key = _marker_key(folders)
+async def _write_marker(bucket: Bucket, identity: Identity, *, replace: bool) -> None:
+    key = _marker_key(bucket.folders)
     text = {"uid": identity.uid, "namespace": identity.namespace, "configMap": identity.name}
     data = json.dumps(text).encode()
 

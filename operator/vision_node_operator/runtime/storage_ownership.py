@@ -46,8 +46,7 @@ class StorageOwnership:
         try:
             identity = await read_identity(self._kube, namespace, name)
             may_create = self.is_ours is not False
-            folders = self._bucket.folders
-            await claim_ownership(self._bucket, folders, identity, may_create=may_create)
+            await claim_ownership(self._bucket, identity, may_create=may_create)
         except NotOursError:
             self.is_ours = False
             raise

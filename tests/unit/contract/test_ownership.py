@@ -36,7 +36,7 @@ def put_marker(s3: S3, uid: str) -> None:
 
 
 async def claim(bucket: Bucket, identity: Identity = IDENTITY) -> None:
-    await claim_ownership(bucket, bucket.folders, identity)
+    await claim_ownership(bucket, identity)
 
 
 async def test_first_release_claims_its_folders(s3: S3, bucket: Bucket) -> None:
@@ -54,7 +54,7 @@ async def test_folders_of_another_owner_are_not_claimed(s3: S3, bucket: Bucket, 
     before = s3.objects[MARKER]
     for check in (claim_ownership, require_ownership):
         with pytest.raises(NotOursError, match=f"annotate --overwrite configmap .*={owner}$"):
-            await check(bucket, bucket.folders, IDENTITY)
+            await check(bucket, IDENTITY)
     assert s3.objects[MARKER] is before
 
 
@@ -102,29 +102,30 @@ async def test_only_one_of_two_releases_gets_the_folders(
 async def test_missing_marker_of_another_owner_is_not_claimed(s3: S3, bucket: Bucket) -> None:
     """Someone may have deleted it, for example by a lifecycle rule."""
     with pytest.raises(NotOursError, match="adopt=missing"):
-        await claim_ownership(bucket, bucket.folders, IDENTITY, may_create=False)
+        await claim_ownership(bucket, IDENTITY, may_create=False)
     assert not s3.objects
 
     adopting = replace(IDENTITY, adopts="missing")
-    await claim_ownership(bucket, bucket.folders, adopting, may_create=False)
+    await claim_ownership(bucket, adopting, may_create=False)
     assert marker_of(s3) == "uid-1"
 
 
 async def test_empty_id_is_not_ours(bucket: Bucket) -> None:
+    bucket.folders = BucketFolders()
     for check in (claim_ownership, require_ownership):
         with pytest.raises(NotOursError):
-            await check(bucket, BucketFolders(), replace(IDENTITY, release_id=""))
+            await check(bucket, replace(IDENTITY, release_id=""))
 
 
 async def test_api_never_writes_the_marker(s3: S3, bucket: Bucket) -> None:
-    await require_ownership(bucket, bucket.folders, IDENTITY)
+    await require_ownership(bucket, IDENTITY)
     assert not s3.objects
 
 
 async def test_replaced_identity_is_noticed(s3: S3, bucket: Bucket) -> None:
     for check in (claim_ownership, require_ownership):
         with pytest.raises(NotOursError, match="restart the pods"):
-            await check(bucket, bucket.folders, replace(IDENTITY, release_id="ddddeeeeffff"))
+            await check(bucket, replace(IDENTITY, release_id="ddddeeeeffff"))
     assert not s3.objects
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from vision_node_contract.bucket_keys import RELEASE_ID
 from vision_node_contract.clients.kube import AlreadyExistsError, NotFoundError
-from vision_node_operator import release_identity, release_setup, storage_credentials
+from vision_node_operator import release_identity, release_setup, setup_job
 
 
 class FakeKube:
@@ -52,7 +52,7 @@ def kube(monkeypatch: pytest.MonkeyPatch) -> FakeKube:
             """Close nothing."""
 
     monkeypatch.setattr(release_setup.Kube, "connect", lambda _: Connection())
-    monkeypatch.setattr(storage_credentials, "PAUSE_SECONDS", (0.001, 0.001))
+    monkeypatch.setattr(setup_job, "PAUSE_SECONDS", (0.001, 0.001))
     monkeypatch.setenv("POD_NAMESPACE", "ns")
     monkeypatch.setenv("IDENTITY_CONFIGMAP", "vn-identity")
     monkeypatch.delenv("STORAGE_SECRET", raising=False)

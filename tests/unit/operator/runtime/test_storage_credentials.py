@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.clients.kube_auth import Access
+from vision_node_operator import setup_job
 from vision_node_operator import storage_credentials as module
 
 Json = dict[str, Any]
@@ -73,7 +74,7 @@ def server() -> FakeServer:
 
 @pytest.fixture
 async def kube(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", (0.001, 0.001))
+    monkeypatch.setattr(setup_job, "PAUSE_SECONDS", (0.001, 0.001))
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app)
@@ -87,7 +88,7 @@ async def kube(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 async def ensure(kube: Kube) -> None:
-    await module.with_retries(lambda: module.ensure(kube, "ns", "storage"), "storage")
+    await setup_job.with_retries(lambda: module.ensure(kube, "ns", "storage"), "storage")
 
 
 def values(server: FakeServer) -> dict[str, str]:
@@ -169,7 +170,7 @@ async def test_permanent_refusal_is_an_error(server: FakeServer, kube: Kube) -> 
 async def test_retries_end_after_the_deadline(
     server: FakeServer, kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(setup_job, "PATIENCE_SECONDS", 0.0)
     server.refusals = [("GET", 503, "unavailable")] * 100
     with pytest.raises(KubeError, match="unavailable"):
         await asyncio.wait_for(ensure(kube), 10)
