@@ -9,6 +9,7 @@ So several releases can share a bucket, and each deletes only its own objects:
   writes it.
 - results/<id>/<job uid>/<attempt> is a result that is too large for the ImageJob's status. Workers
   write it.
+- batches/<id>/<uid>/… belongs to an ImageBatch: its manifest and results (see batch_objects.py).
 - owners/<id> says which release owns these folders. The operator writes it.
 
 Older releases had no id. Their keys are the same without `<id>/`. They stay readable, and are
@@ -27,6 +28,7 @@ from .models.imagejob import ImageJob, StoredResult
 IMAGES_PREFIX = "images/"
 INBOX_PREFIX = "inbox/"
 RESULTS_PREFIX = "results/"
+BATCHES_PREFIX = "batches/"
 OWNERS_PREFIX = "owners/"
 
 ID_CHARACTERS = 12
@@ -80,6 +82,11 @@ class BucketFolders:
     def results(self) -> str:
         """Prefix of the keys of results."""
         return self._folder(RESULTS_PREFIX)
+
+    @property
+    def batches(self) -> str:
+        """Prefix of the keys of ImageBatches' objects."""
+        return self._folder(BATCHES_PREFIX)
 
     @property
     def marker(self) -> str | None:

@@ -6,6 +6,8 @@ KIND = "ImageJob"
 PLURAL = "imagejobs"
 DESCRIBER_KIND = "Describer"
 DESCRIBER_PLURAL = "describers"
+BATCH_KIND = "ImageBatch"
+BATCH_PLURAL = "imagebatches"
 
 
 def path_of(plural: str, namespace: str) -> str:
@@ -15,6 +17,9 @@ def path_of(plural: str, namespace: str) -> str:
 
 OWNER_LABEL = f"{GROUP}/owner"
 """Label on an ImageJob. Its value is the name of the user who submitted the ImageJob."""
+
+BATCH_LABEL = f"{GROUP}/batch"
+"""Label on the shards of an ImageBatch. Its value is the ImageBatch's uid."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 """Label on every object that the chart or the operator creates. It is one of Kubernetes'
@@ -34,6 +39,17 @@ that a model will be shut down."""
 REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"
 """Annotation on a worker's Lease. Its value is the number of requests that the worker sends to the
 provider for each image."""
+
+ABILITIES_ANNOTATION = f"{GROUP}/abilities"
+"""Annotation on a worker's Lease. Its value lists what the worker can do beyond describing single
+images, separated by commas."""
+
+SHARDS_ABILITY = "shards"
+"""The ability to describe shards of ImageBatches. Workers of older releases lack it."""
+
+PROGRESS_ANNOTATION = f"{GROUP}/shard-progress"
+"""Annotation on a worker's Lease. It changes whenever an image of the worker's shard ends, and
+consists of the shard's uid, a slash and the number of images that have ended."""
 
 RELEASE_CONFIGMAP = "vision-node-release"
 """Name of the ConfigMap that the chart creates with every release. Older charts did not create

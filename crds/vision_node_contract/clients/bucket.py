@@ -186,17 +186,20 @@ class Bucket:
             # permissions than GET.
             return await self._requests.exchange("HEAD", sign_head)
 
-    async def get(self, key: str, max_bytes: int) -> bytes:
+    async def get(self, key: str, max_bytes: int, etag: str | None = None) -> bytes:
         """Return up to `max_bytes` + 1 bytes from the start of the object.
 
-        The extra byte lets callers detect an object that is larger than `max_bytes`.
+        The extra byte lets callers detect an object that is larger than `max_bytes`. If `etag` is
+        given, the object must have this ETag.
 
         Raises:
             ObjectNotFoundError: no object has this key.
+            ObjectChangedError: the object has another ETag.
             StoreUnavailableError: the bucket did not respond or refused the request.
         """
         sign = partial(self._signer.sign, "GET", key)
-        response = await self._requests.send("GET", sign, max_bytes=max_bytes + 1)
+        headers = {"If-Match": etag} if etag else {}
+        response = await self._requests.send("GET", sign, headers=headers, max_bytes=max_bytes + 1)
         return response.body
 
     async def delete(self, key: str) -> None:

@@ -134,6 +134,42 @@ class LossesByCause(KubeModel):
         return self.worker + self.storage + self.provider
 
 
+class FailedImage(KubeModel):
+    """An image of a batch that failed. `index` is its place in the manifest, starting at 0."""
+
+    index: int
+    custom_id: str
+    reason: str
+    message: str
+
+
+class Stop(KubeModel):
+    """Why a worker stopped before the end of its shard."""
+
+    reason: str
+    message: str
+    retry_after_seconds: float | None = None
+
+
+class ShardOutcome(KubeModel):
+    """The outcome of a shard of an ImageBatch (`status.images`).
+
+    `rest` and `suspects` are ranges of indexes as text. `key`, `sha256` (hexadecimal) and
+    `size_bytes` describe the stored results, which exist only if some images have ended.
+    """
+
+    done: int
+    failed: int
+    rest: str | None = None
+    suspects: str | None = None
+    key: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    usage: Usage | None = None
+    failures: list[FailedImage] = []
+    stopped: Stop | None = None
+
+
 class ImageJobStatus(KubeModel):
     """The state of an ImageJob. Times are in UTC."""
 
@@ -150,6 +186,7 @@ class ImageJobStatus(KubeModel):
     completion_time: datetime | None = None
     duration: str | None = None
     result: StoredResult | None = None
+    images: ShardOutcome | None = None
     error: JobError | None = None
 
     def losses_to(self, cause: Cause) -> int:

@@ -50,11 +50,24 @@ class Reason(StrEnum):
     NO_WORKER = "NoWorker"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
     CANCELLED = "Cancelled"
+    IMAGE_CHANGED = "ImageChanged"
+    """The image was replaced after an ImageBatch listed it."""
+    DUPLICATE_CUSTOM_ID = "DuplicateCustomId"
+    MANIFEST_LINE_INVALID = "ManifestLineInvalid"
 
     @property
     def retryable(self) -> bool:
         """Whether another attempt may succeed with the same image and configuration."""
         return self in _TRANSIENT
+
+    @property
+    def is_describers_problem(self) -> bool:
+        """Whether the Describer, its provider or the bucket has a problem that concerns all images.
+
+        Such a problem fails no image of an ImageBatch. The batch waits instead.
+        """
+        is_of_provider = ReadyReason.by_provider(self) is not None
+        return is_of_provider or self is Reason.RATE_LIMITED or self in STORAGE_REASONS
 
     @property
     def cause(self) -> Cause | None:
@@ -86,6 +99,29 @@ _TRANSIENT = STORAGE_REASONS | frozenset(
         Reason.WORKER_LOST,
     }
 )
+
+
+class BatchReason(StrEnum):
+    """Reasons for an ImageBatch's conditions and Events, which are part of the API.
+
+    The condition Waiting may also have a reason of a Describer's condition Ready, or a Reason.
+    """
+
+    MANIFEST_FROZEN = "ManifestFrozen"
+    MANIFEST_NOT_FOUND = "ManifestNotFound"
+    MANIFEST_TOO_LARGE = "ManifestTooLarge"
+    NO_IMAGES = "NoImages"
+    WORKER_TOO_OLD = "WorkerTooOld"
+    """The Describer's image comes from a release whose workers know no batches."""
+    TOO_FRAGMENTED = "TooFragmented"
+    """The counted images have so many gaps that only the first gap is being described."""
+    NOT_WAITING = "NotWaiting"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    COMPLETED = "Completed"
+    CANCELLED = "Cancelled"
+    TOO_MANY_FAILED_IMAGES = "TooManyFailedImages"
+    TOKENS_USED_UP = "TokensUsedUp"
 
 
 class ReadyReason(StrEnum):

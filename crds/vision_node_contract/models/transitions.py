@@ -1,4 +1,4 @@
-"""All transitions of an ImageJob's status, as merge patches (RFC 7386).
+"""All transitions of an ImageJob's status, shards included, as merge patches (RFC 7386).
 
 Each function except `report` takes the current ImageJob and the time of the change (UTC). Its patch
 keeps the ImageJob's other conditions. `ImageJobClient.patch_status` adds the resourceVersion, so
@@ -10,8 +10,20 @@ from typing import Any, Literal
 
 from ..bucket_keys import ResultObject
 from .description import Result, summarize
-from .imagejob import Condition, ImageJob, JobError, LossesByCause, StoredResult
+from .imagejob import (
+    Condition,
+    ImageJob,
+    JobError,
+    LossesByCause,
+    ObjectMeta,
+    ShardOutcome,
+    StoredResult,
+)
 from .reasons import Reason
+from .shard import Shard
+
+AnyJob = ImageJob | Shard
+"""An ImageJob, for a single image or for several images of an ImageBatch."""
 
 StatusPatch = dict[str, Any]
 
@@ -20,7 +32,7 @@ MAX_MESSAGE_CHARACTERS = 2048
 third-party libraries."""
 
 
-def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> StatusPatch:
+def assign(job: AnyJob, *, worker: str, deadline: datetime, now: datetime) -> StatusPatch:
     """Return the patch for queued → processing.
 
     It assigns the ImageJob to `worker`, which is the name of a pod, until `deadline`.
@@ -66,7 +78,7 @@ def complete(
     }
 
 
-def fail(job: ImageJob, *, reason: Reason, message: str, now: datetime) -> StatusPatch:
+def fail(job: AnyJob, *, reason: Reason, message: str, now: datetime) -> StatusPatch:
     """Return the patch for queued or processing → failed, which is final."""
     return {
         "phase": "failed",
@@ -74,6 +86,37 @@ def fail(job: ImageJob, *, reason: Reason, message: str, now: datetime) -> Statu
         "error": _error(reason, message, retryable=False),
         "conditions": _with_condition(job, "Failed", "True", reason, message, now),
     }
+
+
+def finish_shard(shard: Shard, *, outcome: ShardOutcome, now: datetime) -> StatusPatch:
+    """Return the patch for processing → done, with which a worker ends a shard.
+
+    The shard need not be complete: other shards describe the rest.
+    """
+    message = f"{outcome.done} images have been described, and {outcome.failed} have failed"
+    reason = outcome.stopped.reason if outcome.stopped else "Described"
+
+    return {
+        "phase": "done",
+        **_finished(shard, now),
+        "images": outcome.to_json(),
+        "error": None,
+        "conditions": _with_condition(shard, "Complete", "True", reason, message, now),
+    }
+
+
+def give_up_shard(
+    shard: Shard, *, reason: Reason, message: str, suspects: str, now: datetime
+) -> StatusPatch:
+    """Return the patch for queued or processing → failed of a shard that has no outcome.
+
+    None of its images is counted: other shards describe them. `suspects` are the ranges of those
+    that may be to blame, as text; each is tried alone.
+    """
+    outcome = ShardOutcome(done=0, failed=0, rest=str(shard.range), suspects=suspects or None)
+    patch = fail(shard, reason=reason, message=message, now=now)
+
+    return patch | {"images": outcome.to_json()}
 
 
 def report(reason: Reason, message: str, retry_after: float | None = None) -> StatusPatch:
@@ -86,7 +129,7 @@ def report(reason: Reason, message: str, retry_after: float | None = None) -> St
 
 
 def requeue(
-    job: ImageJob,
+    job: AnyJob,
     *,
     reason: Reason,
     message: str,
@@ -124,7 +167,7 @@ def timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
+def _lost(job: AnyJob, reason: Reason) -> StatusPatch:
     """Return the counters of lost attempts, increased by one.
 
     Older releases read only the total; this release also counts lost attempts by cause.
@@ -138,7 +181,7 @@ def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
     return counters
 
 
-def _finished(job: ImageJob, now: datetime) -> StatusPatch:
+def _finished(job: AnyJob, now: datetime) -> StatusPatch:
     # A worker's clock may be slightly behind the operator's, which must not lead to a negative
     # duration.
     elapsed = max(now - (job.status.start_time or now), timedelta(0))
@@ -161,22 +204,34 @@ def _error(
 
 
 def _with_condition(
-    job: ImageJob,
+    job: AnyJob,
     kind: Literal["Assigned", "Complete", "Failed"],
     status: Literal["True", "False"],
     reason: str,
     message: str,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    condition = Condition(
+    changed = new_condition(job.metadata, kind, status, reason, message, now)
+    # A merge patch replaces the whole list, so it must contain the other conditions, too.
+    others = [other for other in job.status.conditions if other.type != kind]
+
+    return [each.to_json() for each in (*others, changed)]
+
+
+def new_condition(
+    about: ObjectMeta,
+    kind: str,
+    status: Literal["True", "False"],
+    reason: str,
+    message: str,
+    now: datetime,
+) -> Condition:
+    """Return a condition that an object has had since `now`."""
+    return Condition(
         type=kind,
         status=status,
         reason=reason,
         message=message[:MAX_MESSAGE_CHARACTERS],
         last_transition_time=now,
-        observed_generation=job.metadata.generation,
+        observed_generation=about.generation,
     )
-    # A merge patch replaces the whole list, so it must contain the other conditions, too.
-    others = [other for other in job.status.conditions if other.type != kind]
-
-    return [each.to_json() for each in (*others, condition)]

@@ -11,26 +11,48 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from vision_node_contract.models.describer import DescriberSpec, DescriberStatus
+from vision_node_contract.models.imagebatch import ImageBatchSpec, ImageBatchStatus
 from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageJobStatus, KubeModel
 from vision_node_contract.models.reasons import ReadyReason, Reason
-from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, KIND, PLURAL, VERSION
+from vision_node_contract.models.shard import ShardSpec
+from vision_node_contract.names import (
+    BATCH_KIND,
+    BATCH_PLURAL,
+    DESCRIBER_PLURAL,
+    GROUP,
+    KIND,
+    PLURAL,
+    VERSION,
+)
 
 
 def schema_of(crd: Any) -> Any:
     return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
 
 
-CRD, DESCRIBERS = (
+def without(schema: Any, *fields: str) -> Any:
+    kept = {name: it for name, it in schema["properties"].items() if name not in fields}
+    return {**schema, "properties": kept}
+
+
+CRD, DESCRIBERS, BATCHES = (
     yaml.safe_load(Path(f"crds/{plural}.vision-node.dev.yaml").read_text())
-    for plural in (PLURAL, DESCRIBER_PLURAL)
+    for plural in (PLURAL, DESCRIBER_PLURAL, BATCH_PLURAL)
 )
-SCHEMA, DESCRIBER = schema_of(CRD), schema_of(DESCRIBERS)
+SCHEMA, DESCRIBER, BATCH = schema_of(CRD), schema_of(DESCRIBERS), schema_of(BATCHES)
+ONLY_SINGLE = ("image", "retryOf", "callbackURL", "ttlSecondsAfterFinished")
+"""Fields of an ImageJob's spec that shards don't have."""
 
 JSON_TYPES = {dict: "object", str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 @pytest.mark.parametrize(
-    ("crd", "kind", "plural"), [(CRD, KIND, PLURAL), (DESCRIBERS, "Describer", DESCRIBER_PLURAL)]
+    ("crd", "kind", "plural"),
+    [
+        (CRD, KIND, PLURAL),
+        (DESCRIBERS, "Describer", DESCRIBER_PLURAL),
+        (BATCHES, BATCH_KIND, BATCH_PLURAL),
+    ],
 )
 def test_crd_names_match_the_constants(crd: Any, kind: str, plural: str) -> None:
     spec = crd["spec"]
@@ -41,10 +63,13 @@ def test_crd_names_match_the_constants(crd: Any, kind: str, plural: str) -> None
 @pytest.mark.parametrize(
     ("model", "schema"),
     [
-        (ImageJobSpec, SCHEMA["spec"]),
+        (ImageJobSpec, without(SCHEMA["spec"], "images") | {"required": ["image"]}),
+        (ShardSpec, without(SCHEMA["spec"], *ONLY_SINGLE) | {"required": ["images"]}),
         (ImageJobStatus, SCHEMA["status"]),
         (DescriberSpec, DESCRIBER["spec"]),
         (DescriberStatus, DESCRIBER["status"]),
+        (ImageBatchSpec, BATCH["spec"]),
+        (ImageBatchStatus, BATCH["status"]),
     ],
 )
 def test_models_agree_with_the_crds(model: type[BaseModel], schema: dict[str, Any]) -> None:
