@@ -2,7 +2,7 @@
 
 from ..json_types import Json
 from ..models.imagejob import ImageJob, ImageJobSpec
-from ..models.transitions import StatusPatch
+from ..models.transitions import AnyJob, StatusPatch
 from ..names import PLURAL, path_of
 from .kube import Kube
 
@@ -30,7 +30,7 @@ class ImageJobClient:
         """Check that the API server responds and lets us read ImageJobs."""
         await self._kube.request("GET", self.path, query=[("limit", "1")])
 
-    async def patch_status(self, job: ImageJob, patch: StatusPatch) -> Json:
+    async def patch_status(self, job: AnyJob, patch: StatusPatch) -> Json:
         """Change the status and return the changed object.
 
         Raises:

@@ -11,7 +11,6 @@ from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
 from vision_node_contract.json_types import Json
 from vision_node_contract.models import transitions
-from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
 from ..decisions.actions import (
@@ -76,6 +75,8 @@ class Writer:
             case EmitEvent():
                 await self._emit(events.of_failure(action.job, now))
                 return "imagejobs", None
+            case _:
+                raise NotImplementedError(f"{type(action).__name__} is not implemented")
 
     async def apply(
         self, defaults: Defaults, release: str, on_progress: Callable[[], None] = lambda: None
@@ -171,7 +172,7 @@ class Writer:
 
 
 def _status_patch(action: Assign | Requeue | Fail, now: datetime) -> transitions.StatusPatch:
-    job: ImageJob = action.job
+    job = action.job
     match action:
         case Assign():
             # The timeout starts now and not when the decision was made, because the write may have
