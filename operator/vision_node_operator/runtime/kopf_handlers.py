@@ -20,6 +20,7 @@ from vision_node_contract.clients.kube import WATCH_LOST_SECONDS, WATCH_SECONDS,
 from vision_node_contract.listening import listen
 from vision_node_contract.metrics import server as metrics_server
 from vision_node_contract.names import (
+    BATCH_PLURAL,
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
     DESCRIBER_PLURAL,
@@ -75,6 +76,11 @@ async def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
 async def lease_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """Report to the reconciler that a worker created, renewed or deleted its Lease."""
     reconciler_of(memo).observe("leases", event["type"], dict(event["object"]))
+
+
+async def batch_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """Report to the reconciler that an ImageBatch was created, changed or deleted."""
+    reconciler_of(memo).observe("imagebatches", event["type"], dict(event["object"]))
 
 
 def reconciler_of(memo: kopf.Memo) -> Reconciler:
@@ -139,7 +145,7 @@ async def run(settings: Settings) -> None:
         # still have the old contents.
         found = await until_answered(lambda: kube.request("GET", path), heartbeat)
         defaults = Defaults.of(found)
-        writer = Writer(kube, settings, defaults.owner)
+        writer = Writer(kube, settings, defaults.owner, store)
         imagejobs = ImageJobClient(kube, settings.namespace)
         ownership = StorageOwnership(store, kube, settings)
         garbage = GarbageCollector(store, imagejobs, kube, ownership)
@@ -207,6 +213,9 @@ async def _serve(
         for loop in loops:
             loop.cancel()
         stopping.set()
+
+    if settings.has_imagebatches:
+        kopf.on.event(GROUP, VERSION, BATCH_PLURAL)(batch_changed)
 
     operator = kopf.operator(
         registry=kopf.get_default_registry(),
