@@ -54,7 +54,7 @@ def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
-    assert {"api", "operator", "minio"} <= components
+    assert {"api", "operator", "archiver", "minio"} <= components
 
 
 def test_helm_lists_the_release(helm: Helm) -> None:
@@ -165,7 +165,10 @@ def test_uninstall_keeps_data_and_reinstall_uses_it(
     )
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
     assert f"{OTHER_NAMESPACE}." not in other_kubectl("get", policies, "-o", "name")
-    assert "imagejobs.vision-node.dev" in other_kubectl("get", "crds", "-o", "name")
+    crds = other_kubectl("get", "crds", "-o", "name")
+    assert {f"{name}.vision-node.dev" for name in ("describers", "imagejobs", "imagebatches")} <= {
+        line.rpartition("/")[2] for line in crds.split()
+    }
 
     extra.install()
     assert stored_keys(other_kubectl, other) == keys
