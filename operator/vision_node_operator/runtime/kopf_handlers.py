@@ -20,7 +20,6 @@ from vision_node_contract.clients.kube import WATCH_LOST_SECONDS, WATCH_SECONDS,
 from vision_node_contract.listening import listen
 from vision_node_contract.metrics import server as metrics_server
 from vision_node_contract.names import (
-    BATCH_PLURAL,
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
     DESCRIBER_PLURAL,
@@ -32,6 +31,7 @@ from vision_node_contract.names import (
 
 from ..settings import Settings
 from . import probe_server
+from .batches.batch_watch import watch_imagebatches
 from .chart_describers import Defaults
 from .freshness import Heartbeat
 from .garbage_collector import GarbageCollector
@@ -76,11 +76,6 @@ async def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
 async def lease_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """Report to the reconciler that a worker created, renewed or deleted its Lease."""
     reconciler_of(memo).observe("leases", event["type"], dict(event["object"]))
-
-
-async def batch_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """Report to the reconciler that an ImageBatch was created, changed or deleted."""
-    reconciler_of(memo).observe("imagebatches", event["type"], dict(event["object"]))
 
 
 def reconciler_of(memo: kopf.Memo) -> Reconciler:
@@ -214,9 +209,6 @@ async def _serve(
             loop.cancel()
         stopping.set()
 
-    if settings.has_imagebatches:
-        kopf.on.event(GROUP, VERSION, BATCH_PLURAL)(batch_changed)
-
     operator = kopf.operator(
         registry=kopf.get_default_registry(),
         settings=kopf_settings(),
@@ -230,6 +222,9 @@ async def _serve(
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
         loops.append(tasks.create_task(watch_imagejobs(kube, settings.namespace, reconciler)))
+        if settings.has_imagebatches:
+            watch = watch_imagebatches(kube, settings.namespace, reconciler)
+            loops.append(tasks.create_task(watch))
         loops.extend(tasks.create_task(run()) for run in others)
         loops.append(tasks.create_task(handle_signals(ready, stop)))
         await operator  # until it is stopped, or a watch fails permanently

@@ -12,7 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
-from vision_node_contract.clients.kube import Kube, KubeError, NotFoundError, Selectors, backoff
+from vision_node_contract.clients.kube import (
+    Kube,
+    KubeError,
+    NotFoundError,
+    Selectors,
+    UnavailableError,
+    backoff,
+)
 from vision_node_contract.json_types import Json
 from vision_node_contract.leases import leases_path
 from vision_node_contract.names import (
@@ -152,8 +159,17 @@ class ObjectLists:
         """
         names, version = await self._list("imagejobs", self._imagejobs_path, SHARDS)
         self._state.sweep_shards(names, version, utcnow())
-        await self._sweep("imagebatches", path_of(BATCH_PLURAL, self._namespace), Selectors())
-        self._state.knows_all_shards = True
+
+        try:
+            await self._sweep("imagebatches", path_of(BATCH_PLURAL, self._namespace), Selectors())
+        except UnavailableError:
+            raise
+        except KubeError as error:
+            # Single images must not wait for the CRD, which another release may install later.
+            self._state.knows_all_shards = False
+            log.warning("ImageBatches can't be listed, so none is described: %s", error)
+        else:
+            self._state.knows_all_shards = True
 
     async def _sweep(self, kind: Kind, path: str, selectors: Selectors) -> None:
         names, version = await self._list(kind, path, selectors)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from vision_node_contract.clients.kube import Selectors, UnavailableError
+from vision_node_contract.clients.kube import KubeError, NotFoundError, Selectors, UnavailableError
 from vision_node_contract.names import BATCH_LABEL, BATCH_PLURAL, PLURAL
 from vision_node_operator.runtime.freshness import Heartbeat
 from vision_node_operator.runtime.object_lists import UNFINISHED, ObjectLists
@@ -38,6 +38,7 @@ class FakeServer:
         self.shards = [shard(0, "done"), shard(10, "processing")]
         self.version = 10
         self.fails_on = ""
+        self.error: KubeError = UnavailableError(0, "NoAnswer", "connection refused")
 
     async def list_pages(
         self, path: str, selectors: Selectors = EVERYTHING, **_: Any
@@ -46,7 +47,7 @@ class FakeServer:
         self.lists.append((kind, selectors))
         self.version += 1
         if kind == self.fails_on:
-            raise UnavailableError(0, "NoAnswer", "connection refused")
+            raise self.error
 
         found = {PLURAL: self.shards, BATCH_PLURAL: [BATCH]}.get(kind, [])
         if selectors.fields:
@@ -108,3 +109,19 @@ async def test_older_chart_without_imagebatches_is_not_asked_for_them() -> None:
     await lists_of(server, state, has_imagebatches=False).read()
     assert BATCH_PLURAL not in [kind for kind, _ in server.lists]
     assert not state.knows_all_shards
+
+
+@pytest.mark.parametrize(
+    "error", [NotFoundError(404, "NotFound", ""), KubeError(403, "Forbidden", "")]
+)
+async def test_single_images_do_not_wait_for_the_crd(error: KubeError) -> None:
+    """The release with the CRDs may be upgraded last."""
+    server, state = FakeServer(), State()
+    server.fails_on, server.error = BATCH_PLURAL, error
+    lists = lists_of(server, state)
+    await lists.read()
+    assert not state.knows_all_shards
+
+    server.fails_on = ""
+    await lists.read()
+    assert state.knows_all_shards
