@@ -67,10 +67,22 @@ class Batches:
         return str(self._get(name)["metadata"]["uid"])
 
     def text(self, name: str, after: int = 0) -> str:
-        """Return the results of an ImageBatch from the part with the number `after`."""
+        """Return the results of an ImageBatch from the part with the number `after`.
+
+        The API learns of new parts from a watch, so wait until it knows those that kubectl shows.
+        """
+        parts = self.status(name).get("results", {}).get("index", 0)
+        wait_for(lambda: self.state(name)["results"]["parts"], lambda known: known >= parts)
         answer = self._api.get(f"/batches/{name}/results", params={"after": after})
         assert answer.status_code == 200, answer.text
         return answer.text
+
+    def state(self, name: str) -> Json:
+        """Return the response to GET /batches/{name}."""
+        answer = self._api.get(f"/batches/{name}")
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        return found
 
     def lines(self, name: str) -> list[Json]:
         """Return the lines of an ImageBatch's results."""

@@ -49,10 +49,11 @@ def test_results_can_be_resumed_after_each_part(complete: Batches) -> None:
 
 
 def test_api_shows_the_state_of_a_batch(complete: Batches, api: httpx.Client) -> None:
-    answer = api.get(f"/batches/{NAME}")
-    assert answer.status_code == 200, answer.text
-    state = json.dumps(answer.json())
-    assert all(words in state for words in (NAME, '"done"', f'"total": {PLAIN}', "broken.jpg"))
+    state = wait_for(lambda: complete.state(NAME), lambda found: found["status"] == "done")
+    assert state["images"] == {"total": PLAIN, "done": PLAIN - 1, "failed": 1}
+    assert (state["describer"], state["error"], state["waiting"]) == (FAST_DESCRIBER, None, None)
+    assert [it["custom_id"] for it in state["failures"]] == ["broken.jpg"]
+    assert api.get(state["links"]["results"]).text == complete.text(NAME)
 
     unknown = [api.get(path) for path in ("/batches/unknown", "/batches/unknown/results")]
     assert [it.status_code for it in unknown] == [404, 404]

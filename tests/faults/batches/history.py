@@ -133,6 +133,10 @@ def _results(history: BatchHistory, batch: Planned, last: BatchObservation) -> I
         yield f"{batch.name}: its results can't be read: {lines}"
         return
 
+    if nameless := [line for line in lines if "customId" not in line]:
+        yield f"{batch.name}: {len(nameless)} lines name no image: {nameless[0]}"
+        return
+
     yield from _each_once(batch, lines)
     yield from _counts(last, lines)
     yield from (broken for line in lines for broken in _outcome(batch, line))
@@ -229,7 +233,7 @@ def _asked(history: BatchHistory) -> Iterator[str]:
         yield f"the provider was asked for images that no batch has: {_some(unknown)}"
 
     lines = (line for batch in paid for line in history.lines(batch) if "result" in line)
-    described = {line["customId"] for line in lines}
+    described = {line.get("customId", "") for line in lines}
     if unasked := sorted(described - history.asked.keys()):
         yield f"described without asking the provider: {_some(unasked)}"
 

@@ -140,6 +140,10 @@ VIOLATIONS: dict[str, tuple[BatchHistory, str]] = {
         with_lines(*LINES, line(3, "c")),
         "many: c are in the results, but not in the batch",
     ),
+    "a line without a customId": (
+        with_lines(*LINES[:2], {"ranges": "2", **error("ResultGone")}),
+        "many: 1 lines name no image: {'ranges': '2'",
+    ),
     "an index twice": (
         with_lines(LINES[0], line(0, "b"), LINES[2]),
         "many: the indexes in the results are 0,2",
