@@ -1,31 +1,9 @@
-"""Tests of who may create shards and count images. Workers' rights to shards: see test_chart.py."""
+"""Tests of who may create shards and count images. See test_chart.py for the outcome of shards."""
 
-import json
 import subprocess
-from collections.abc import Callable
 
 import pytest
 from conftest import NAMESPACE, Kubectl
-
-SHARD = {
-    "apiVersion": "vision-node.dev/v1alpha1",
-    "kind": "ImageJob",
-    "metadata": {"name": "forged-shard"},
-    "spec": {
-        "images": {
-            "batch": "holiday",
-            "batchUID": "00000000-0000-0000-0000-000000000000",
-            "manifest": "batches/x/m1/",
-            "first": 0,
-            "count": 1,
-        }
-    },
-}
-
-
-def test_kubectl_user_cannot_create_a_shard(refused: Callable[..., str]) -> None:
-    said = refused("create", "-f", "-", input=json.dumps(SHARD))
-    assert "only the operator may create shards" in said
 
 
 @pytest.mark.parametrize(
