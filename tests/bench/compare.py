@@ -1,5 +1,6 @@
 """`make bench`: start the three systems, measure them, and save the results."""
 
+import asyncio
 import contextlib
 import os
 import tempfile
@@ -138,23 +139,32 @@ async def _measure_warm(stage: Stage, plan: Plan, material: Material, rival: Riv
         contest = await _contest(stage, plan, material, producer, celery)
         batches = BatchRounds(plan, pictures, contest, meter, run, stage.say)
         await batches.prepare()
+        await meter.wait_until_idle()
 
         for number in range(plan.rounds):
-            started = time.monotonic()
-            await rounds.run(number)
-            run.imagejob_bytes = await release_state.imagejob_bytes(stage.kube)
-            await _clear(stage, celery)
-            await meter.wait_until_idle()
-            run.turned_away = stage.system.turned_away
-            # Save after every step, in case a later one fails.
-            results.save(run, RESULTS)
-            stage.say(f"  round {number + 1} of {plan.rounds}: {_since(started)}")
+            await _measure_round(stage, run, number, rounds, batches)
 
-            started = time.monotonic()
-            await batches.measure(number)
-            await _clear(stage, celery)
-            results.save(run, RESULTS)
-            stage.say(f"  batches of round {number + 1} of {plan.rounds}: {_since(started)}")
+
+async def _measure_round(
+    stage: Stage, run: Run, number: int, rounds: Rounds, batches: BatchRounds
+) -> None:
+    """Measure one round of all loads, and save the results after each part of it."""
+    celery, title = batches.contest.celery, f"round {number + 1} of {rounds.plan.rounds}"
+
+    started = time.monotonic()
+    await rounds.run(number)
+    run.imagejob_bytes = await release_state.imagejob_bytes(stage.kube)
+    await _clear(stage, celery)
+    await rounds.meter.wait_until_idle()
+    run.turned_away = stage.system.turned_away
+    results.save(run, RESULTS)
+    stage.say(f"  {title}: {_since(started)}")
+
+    started = time.monotonic()
+    await batches.measure(number)
+    await _clear(stage, celery)
+    results.save(run, RESULTS)
+    stage.say(f"  {title}, batches: {_since(started)}")
 
 
 async def _contest(
@@ -167,6 +177,8 @@ async def _contest(
         await prepare(access.bucket, access.folder, folder, material.pictures, images)
         for images in (plan.batch_images, plan.warm_up)
     ]
+    # Otherwise, the kernel would write them while the systems are measured.
+    await asyncio.to_thread(os.sync)
     stage.say(f"  {len(stored.keys):,} photographs are in MinIO and on disk: {_since(started)}")
 
     batches = Batches(stage.kube, stage.http)

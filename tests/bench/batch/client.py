@@ -96,31 +96,45 @@ class Batches:
         await until(self._has_no_shards, "all shards are counted and deleted", DELETE_SECONDS)
 
     async def until_first_result(self, name: str) -> None:
-        """Request the results of an ImageBatch until there is one."""
-        deadline = time.perf_counter() + FIRST_RESULT_SECONDS
-        while True:
-            async with aclosing(self.results(name, no_results=NOT_YET)) as lines:
-                async for _ in lines:
-                    return
+        """Request the results of an ImageBatch until there is one.
 
-            if time.perf_counter() > deadline:
-                seconds = f"{FIRST_RESULT_SECONDS:g}"
-                raise BenchError(f"{summary(await self.read(name))}: no result after {seconds} s")
-            await asyncio.sleep(POLL_SECONDS)
+        Raises:
+            BenchError: There is no result in time.
+        """
+        try:
+            async with asyncio.timeout(FIRST_RESULT_SECONDS):
+                while True:
+                    if await self._has_result(name):
+                        return
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            raise BenchError(
+                f"{summary(await self.read(name))}: no result after {FIRST_RESULT_SECONDS:g} s"
+            ) from error
+
+    async def _has_result(self, name: str) -> bool:
+        async with aclosing(self.results(name, no_results=NOT_YET)) as lines:
+            async for _ in lines:
+                return True
+
+        return False
 
     async def results(
         self, name: str, no_results: frozenset[int] = frozenset()
     ) -> AsyncGenerator[bytes]:
-        """Yield the lines of the results that there are, as they arrive.
+        """Yield the lines of the results as they arrive, until the ImageBatch is finished.
 
-        With a status code in `no_results`, the API says that there are none.
+        With a status code in `no_results`, the API says that there are none yet.
 
         Raises:
             BenchError: The API responds with an error, or stops responding.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_read=READ_SECONDS)
         call = self._http.get(
-            f"/batches/{name}/results", timeout=timeout, read_bufsize=MAX_LINE_BYTES
+            f"/batches/{name}/results",
+            params={"follow": "true"},
+            timeout=timeout,
+            read_bufsize=MAX_LINE_BYTES,
         )
 
         try:
@@ -132,7 +146,9 @@ class Batches:
                     raise BenchError(f"results of ImageBatch {name}: {answer.status} {text}")
 
                 async for line in answer.content:
-                    yield line
+                    # The API sends empty lines while there are no results.
+                    if line.strip():
+                        yield line
         except aiohttp.ClientError as error:
             raise BenchError(f"results of ImageBatch {name}: {error!r}") from error
 

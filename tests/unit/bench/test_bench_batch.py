@@ -116,6 +116,7 @@ async def batches_with(
     """Serve the replies in turn as the results of any ImageBatch."""
 
     async def answer(request: web.Request) -> web.Response:
+        assert request.query == {"follow": "true"}
         status, body = (replies or []).pop(0)
         return web.Response(status=status, body=body)
 
@@ -156,15 +157,22 @@ async def test_batch_is_deleted_after_an_error() -> None:
 
 
 async def test_first_result_is_awaited_while_there_is_none() -> None:
-    replies = [(404, b"{}"), (200, b""), (200, b'{"index": 0}\n'), (500, b"")]
+    replies = [(404, b"{}"), (200, b"\n"), (200, b'{"index": 0}\n'), (500, b"")]
     async with batches_with(FakeKube(), replies) as batches:
         await batches.until_first_result("b")
 
     assert replies == [(500, b"")]
 
 
+async def test_benchmark_ends_without_a_first_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_client, "FIRST_RESULT_SECONDS", 0)
+    async with batches_with(FakeKube(), [(404, b"{}")] * 1000) as batches:
+        with pytest.raises(BenchError, match=r"ImageBatch b: .*no result after 0 s"):
+            await batches.until_first_result("b")
+
+
 async def test_results_are_read_line_by_line() -> None:
-    async with batches_with(FakeKube(), [(200, b"1\n22\n")]) as batches:
+    async with batches_with(FakeKube(), [(200, b"1\n\n22\n")]) as batches:
         assert [line async for line in batches.results("b")] == [b"1\n", b"22\n"]
 
 
