@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from bench import results
@@ -47,6 +47,8 @@ POINTS = 1000
 class Seen:
     """What was observed while the ImageBatch was described."""
 
+    created: float = 0.0
+    """When the ImageBatch was created, on the monotonic clock."""
     manifest_seconds: float = 0.0
     seconds: float = 0.0
     counted: list[tuple[float, int]] = field(default_factory=list)
@@ -130,8 +132,11 @@ async def _describe(
     await meter.wait_until_idle()
     before = await meter.memory()
 
-    async with batches.created(describer=NOTHING, manifest=key) as name:
+    async with AsyncExitStack() as stack:
         async with meter.running() as cost, _watched(meter, plan, seen):
+            seen.created = time.perf_counter()
+            created = batches.created(describer=NOTHING, manifest=key)
+            name = await stack.enter_async_context(created)
             await _until_complete(stage, batches, name, plan, seen)
 
         stage.say(f"  {plan.images:,} images described: {seen.seconds:.0f} s")
@@ -169,14 +174,14 @@ async def _until_complete(
     stage: Stage, batches: Batches, name: str, plan: LargeBatchPlan, seen: Seen
 ) -> None:
     """Watch the ImageBatch and the number of ImageJobs until all images are described."""
-    started = said = time.perf_counter()
-    deadline = started + JOB_SECONDS + plan.images / SLOWEST_PER_SECOND
+    said = time.perf_counter()
+    deadline = said + JOB_SECONDS + plan.images / SLOWEST_PER_SECOND
     complete = False
 
     while not complete:
         batch = await batches.read(name)
         now = time.perf_counter()
-        seen.seconds = now - started
+        seen.seconds = now - seen.created
         seen.counted.append((seen.seconds, counted(batch)))
         seen.batch_bytes = max(seen.batch_bytes, size_bytes(batch))
         if batch.get("status", {}).get("manifest") and not seen.manifest_seconds:
