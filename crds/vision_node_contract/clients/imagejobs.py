@@ -2,7 +2,8 @@
 
 from ..json_types import Json
 from ..models.imagejob import ImageJob, ImageJobSpec
-from ..models.transitions import StatusPatch
+from ..models.shard import Shard
+from ..models.transitions import AnyJob, StatusPatch
 from ..names import PLURAL, path_of
 from .kube import Kube
 
@@ -26,11 +27,15 @@ class ImageJobClient:
         """Return the ImageJob with this name."""
         return ImageJob.model_validate(await self._kube.request("GET", f"{self.path}/{name}"))
 
+    async def get_shard(self, name: str) -> Shard:
+        """Return the shard of an ImageBatch with this name."""
+        return Shard.model_validate(await self._kube.request("GET", f"{self.path}/{name}"))
+
     async def check(self) -> None:
         """Check that the API server responds and lets us read ImageJobs."""
         await self._kube.request("GET", self.path, query=[("limit", "1")])
 
-    async def patch_status(self, job: ImageJob, patch: StatusPatch) -> Json:
+    async def patch_status(self, job: AnyJob, patch: StatusPatch) -> Json:
         """Change the status and return the changed object.
 
         Raises:
