@@ -30,6 +30,16 @@ class Seat:
             await self.acquire()
             self.busy_since = asyncio.get_running_loop().time()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the shard must wait for the seat."""
+        return not self.is_abandoned and not self.task.done()
+
+    def drop_if_idle(self) -> None:
+        """End the seat, unless its image is being described."""
+        if self.busy_since is None:
+            self.task.cancel()
+
     def abandon(self) -> None:
         """Wait for the image no longer."""
         self.is_abandoned = True

@@ -24,7 +24,7 @@ from .checkpoints import Checkpoints
 from .manifest import ManifestReader, ManifestUnreadableError
 from .results import ShardResults, error_line, line_error, result_line, stop, valid_error
 from .seat import Seat
-from .verdict import FailImage, RetryImage, StopShard, judge
+from .verdict import FailImage, RetryImage, StopShard, Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ class ShardRun:
         spec, settings = shard.spec, tools.images.settings
         self._timeout_seconds = spec.timeout_seconds or settings.timeout_seconds
         self._max_attempts = spec.max_attempts or settings.max_attempts
+        self._seats: list[Seat] = []
         self._stopping = asyncio.Event()
         self._stop_deadline = float("inf")
 
@@ -89,6 +90,9 @@ class ShardRun:
         """Start no more images, and end soon. The first reason counts."""
         if self._stopping.is_set():
             return
+
+        for seat in self._seats:
+            seat.drop_if_idle()
 
         self.stopped = reason
         self._stop_deadline = asyncio.get_running_loop().time() + STOP_SECONDS
@@ -103,13 +107,13 @@ class ShardRun:
             return
 
         count = min(self._shard.range.size, self._images.settings.concurrency + FETCHED_AHEAD)
-        seats = [self._new_seat() for _ in range(count)]
+        self._seats = [self._new_seat() for _ in range(count)]
         try:
-            await self._supervise(seats)
+            await self._supervise()
         finally:
-            self._leave(seats)
+            self._leave()
 
-        for seat in seats:
+        for seat in self._seats:
             if seat.task.done() and not seat.task.cancelled():
                 seat.task.result()  # raises unexpected errors
 
@@ -129,12 +133,12 @@ class ShardRun:
         seat.task = asyncio.create_task(self._occupy(seat))
         return seat
 
-    async def _supervise(self, seats: list[Seat]) -> None:
+    async def _supervise(self) -> None:
         """Wait until the seats have ended; end or abandon them when the shard is to stop."""
         stopping = asyncio.create_task(self._stopping.wait())
         seconds = min(MAX_CHECK_SECONDS, self._timeout_seconds / 20)
         try:
-            while running := [it for it in seats if not it.task.done() and not it.is_abandoned]:
+            while running := [it for it in self._seats if it.is_awaited]:
                 tasks = {it.task for it in running}
                 waited = tasks if self._stopping.is_set() else tasks | {stopping}
                 await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -155,9 +159,8 @@ class ShardRun:
             return
 
         for seat in running:
-            if seat.busy_since is None:
-                seat.task.cancel()
-            elif now >= self._stop_deadline:
+            seat.drop_if_idle()
+            if now >= self._stop_deadline:
                 seat.abandon()
 
     def _give_up(self, line: ManifestLine) -> None:
@@ -181,9 +184,9 @@ class ShardRun:
             self.suspects.add(line.index)
         self.stop(stop(failure))
 
-    def _leave(self, seats: list[Seat]) -> None:
+    def _leave(self) -> None:
         """Cancel what is still running, and watch the threads that keep running."""
-        left = [it.task for it in seats if not it.task.done()]
+        left = [it.task for it in self._seats if not it.task.done()]
         for task in left:
             task.cancel()
         if left:
@@ -218,25 +221,12 @@ class ShardRun:
 
         first_attempt_at = time.monotonic()
         for attempt in itertools.count(1):
-            failure = await self._attempt(self._task(line, line.key, attempt, seat), line, seat)
-            if failure is None:
+            task = self._task(line, line.key, attempt, seat)
+            verdict = await self._attempt(task, line, seat, first_attempt_at)
+            if not isinstance(verdict, RetryImage):
                 return
 
-            others_succeed = self._images.last_success > first_attempt_at
-            match judge(
-                failure,
-                attempt=attempt,
-                max_attempts=self._max_attempts,
-                others_succeed=others_succeed,
-            ):
-                case StopShard():
-                    self.stop(stop(failure))
-                    return
-                case FailImage():
-                    await self._save(line.index, self._add_error(line, line_error(failure)))
-                    return
-                case RetryImage(seconds):
-                    await asyncio.sleep(seconds + backoff(attempt - 1, *RETRY_SECONDS))
+            await asyncio.sleep(verdict.seconds + backoff(attempt - 1, *RETRY_SECONDS))
 
     def _task(self, line: ManifestLine, key: str, attempt: int, seat: Seat) -> ImageTask:
         metadata = self._shard.metadata
@@ -254,20 +244,44 @@ class ShardRun:
             wait_for_slot=seat.wait_for_slot,
         )
 
-    async def _attempt(self, task: ImageTask, line: ManifestLine, seat: Seat) -> Failure | None:
-        """Make an attempt. Add its result, or return why there is none."""
-        try:
-            try:
-                result = await self._images.describe(task)
-                data = self._add_result(line, result)
-            except Exception as error:  # noqa: BLE001 (it is judged or logged)
-                return self._images.explain(task, error)
+    async def _attempt(
+        self, task: ImageTask, line: ManifestLine, seat: Seat, first_attempt_at: float
+    ) -> Verdict | None:
+        """Make an attempt, and add its outcome. Return what follows if it has failed.
 
-            await self._save(line.index, data)
-            return None
+        The seat keeps its slot until then: if the shard is to stop, no other image may start.
+        """
+        try:
+            data, verdict = await self._describe_once(task, line, first_attempt_at)
+            match verdict:
+                case StopShard(failure):
+                    self.stop(stop(failure))
+                case FailImage(failure):
+                    data = self._add_error(line, line_error(failure))
+
+            if data and self._checkpoints:
+                await self._checkpoints.save(line.index, data)
+            return verdict
         finally:
             await self._images.wait_for_threads(task)
             seat.leave_slot()
+
+    async def _describe_once(
+        self, task: ImageTask, line: ManifestLine, first_attempt_at: float
+    ) -> tuple[bytes | None, Verdict | None]:
+        """Return the image's line, or what follows from the failure."""
+        try:
+            return self._add_result(line, await self._images.describe(task)), None
+        except Exception as error:  # noqa: BLE001 (it is judged or logged)
+            failure = self._images.explain(task, error)
+
+        others_succeed = self._images.last_success > first_attempt_at
+        return None, judge(
+            failure,
+            attempt=task.attempt,
+            max_attempts=task.max_attempts,
+            others_succeed=others_succeed,
+        )
 
     def _add_result(self, line: ManifestLine, result: Result) -> bytes:
         data = result_line(line, result)
@@ -278,10 +292,6 @@ class ShardRun:
         data = error_line(line, error)
         self.results.add_error(line, data, error)
         return data
-
-    async def _save(self, index: int, data: bytes) -> None:
-        if self._checkpoints:
-            await self._checkpoints.save(index, data)
 
     async def _take_checkpoint(self, line: ManifestLine) -> bool:
         """Take over an answer that an earlier worker has received. Return whether there is one."""

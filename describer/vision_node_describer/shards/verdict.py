@@ -28,14 +28,14 @@ class RetryImage:
     seconds: float
 
 
+Verdict = StopShard | FailImage | RetryImage
+
 MAX_RETRY_AFTER_SECONDS = 30.0
 """Maximum number of seconds for which a provider may delay an image's next attempt. A shard that
 waits longer would be taken for lost."""
 
 
-def judge(
-    failure: Failure, *, attempt: int, max_attempts: int, others_succeed: bool
-) -> StopShard | FailImage | RetryImage:
+def judge(failure: Failure, *, attempt: int, max_attempts: int, others_succeed: bool) -> Verdict:
     """Return what to do after a failed attempt.
 
     Args:
