@@ -28,6 +28,10 @@ retries only refused connections."""
 STORE_RETRY_SECONDS = (0.5, 4.0)
 """Initial and longest delay in seconds between two attempts to store the results."""
 
+STORE_SECONDS = 45.0
+"""Maximum seconds for storing the results, with all attempts. With the 20 s for images in progress,
+a worker can still commit within the 80 s that it has to finish."""
+
 MEDIA_TYPE = "application/jsonl"
 
 
@@ -74,16 +78,13 @@ class ShardWriter:
         sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
 
         try:
-            await self._put(key, data, sha256)
+            async with asyncio.timeout(STORE_SECONDS):
+                await self._put(key, data, sha256)
+        except TimeoutError:
+            message = f"storage did not take the results within {STORE_SECONDS:g} s"
+            return _nothing_ended(shard, outcome, Failure(Reason.STORAGE_UNAVAILABLE, message))
         except StoreUnavailableError as error:
-            log.warning("shard %s: its results were not stored: %s", shard.metadata.name, error)
-            return ShardOutcome(
-                done=0,
-                failed=0,
-                rest=str(shard.range),
-                suspects=outcome.suspects,
-                stopped=stop(Failure(error.reason, str(error))),
-            )
+            return _nothing_ended(shard, outcome, Failure(error.reason, str(error)))
 
         place = {"key": key, "sha256": sha256, "size_bytes": len(data)}
         return outcome.model_copy(update=place)
@@ -100,3 +101,15 @@ class ShardWriter:
                 await asyncio.sleep(backoff(failures - 1, *STORE_RETRY_SECONDS))
             else:
                 return
+
+
+def _nothing_ended(shard: Shard, outcome: ShardOutcome, failure: Failure) -> ShardOutcome:
+    """Return the outcome of a shard whose results could not be stored."""
+    log.warning("shard %s: its results are lost: %s", shard.metadata.name, failure.message)
+    return ShardOutcome(
+        done=0,
+        failed=0,
+        rest=str(shard.range),
+        suspects=outcome.suspects,
+        stopped=stop(failure),
+    )

@@ -23,6 +23,7 @@ class Seat:
     is_abandoned: bool = False
     """Whether the shard has stopped waiting for the image. Its thread may still be running."""
     task: asyncio.Task[None] = field(init=False)
+    _is_cancelled: bool = False
 
     async def wait_for_slot(self) -> None:
         """Wait until the image may be described. It keeps its slot for a fallback."""
@@ -38,12 +39,22 @@ class Seat:
     def drop_if_idle(self) -> None:
         """End the seat, unless its image is being described."""
         if self.busy_since is None:
-            self.task.cancel()
+            self.cancel()
 
     def abandon(self) -> None:
         """Wait for the image no longer."""
         self.is_abandoned = True
-        self.task.cancel()
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the task once.
+
+        It then waits for its thread. A second cancellation would end it earlier, and free the
+        memory that the thread still uses.
+        """
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self.task.cancel()
 
     def leave_slot(self) -> None:
         """Free the slot, if there is one, because the image is no longer being described."""

@@ -186,12 +186,13 @@ class ShardRun:
 
     def _leave(self) -> None:
         """Cancel what is still running, and watch the threads that keep running."""
-        left = [it.task for it in self._seats if not it.task.done()]
-        for task in left:
-            task.cancel()
+        left = [it for it in self._seats if not it.task.done()]
+        for seat in left:
+            seat.cancel()
         if left:
             name = f"shard {self._shard.metadata.name}"
-            self._images.threads.watch(left, name, self._images.settings.timeout_seconds)
+            tasks = [it.task for it in left]
+            self._images.threads.watch(tasks, name, self._images.settings.timeout_seconds)
 
     async def _occupy(self, seat: Seat) -> None:
         """Describe one image after the other."""

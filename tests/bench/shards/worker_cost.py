@@ -186,8 +186,8 @@ def main() -> None:
 
             for _ in range(ROUNDS):
                 cpu, wall = uvloop.run(measure(settings, describer, body))
-                print(  # noqa: T201
-                    f"{name}: {cpu:.2f} ms of CPU an image, of which describing takes {alone:.2f}; "
+                print(
+                    f"{name}: {cpu:.2f} ms of CPU an image, {alone:.2f} of them to describe it; "
                     f"{1e3 / wall:.0f} images/s"
                 )
 

@@ -1,5 +1,6 @@
 """Tests of what a worker commits for a shard, depending on its images, describer and bucket."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ from shard_world import (
     RESULTS,
     Asking,
     Blocking,
+    MemoryBucket,
     World,
     away,
     key_of,
@@ -185,6 +187,18 @@ async def test_storage_trouble_leaves_all_images_to_others(case: str) -> None:
     assert (outcome["done"], outcome["failed"], outcome["rest"]) == (0, 0, "0")
     assert outcome["stopped"]["reason"] == reason
     assert "key" not in outcome
+
+
+async def test_storing_the_results_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(MemoryBucket):
+        async def put(self, *_: object) -> None:
+            await asyncio.Future()
+
+    monkeypatch.setattr(commit, "STORE_SECONDS", 0.01)
+    world = World()
+    world.bucket.__class__ = Slow
+    outcome = await world.run()
+    assert (outcome["rest"], outcome["stopped"]["reason"]) == ("0-3", "StorageUnavailable")
 
 
 async def test_storing_the_results_is_retried() -> None:

@@ -243,6 +243,26 @@ async def test_image_whose_thread_does_not_return_becomes_a_suspect(*, alone: bo
     gate.set()
 
 
+async def test_abandoned_image_keeps_its_memory_until_its_thread_returns() -> None:
+    """The shard may abandon the image first, and then be abandoned itself."""
+    gate = threading.Event()
+    world = World(count=2, settings=settings(timeout_seconds=0.2, concurrency=1))
+    world.describer.memory = lambda _: 1000
+    world.describer.steps["0"] = [lambda: cast("None", gate.wait(10))]
+    world.assign()
+    await until(lambda: bool(world.describer.described))
+    (seat,) = (it for it in world.runner._run._seats if it.busy_since)  # type: ignore[union-attr]
+    for _ in range(2):
+        seat.abandon()
+        seat.drop_if_idle()
+        await asyncio.sleep(0.01)
+    assert (seat.task.done(), world.images.budgets.decoding._used) == (False, 1000)
+
+    gate.set()
+    await until(seat.task.done)
+    assert world.images.budgets.decoding._used == 0
+
+
 async def test_provider_that_does_not_answer_in_time_fails_the_attempt() -> None:
     world = World(Asking(), count=1, settings=settings(timeout_seconds=0.05, max_attempts=2))
     world.describer.answers.clear()
