@@ -98,9 +98,10 @@ class S3:
         if not key and request.method == "GET":
             await self.before_list(request.query.get("prefix", ""))
             return self._list(request)
-        if not key:
-            return web.Response()
 
+        return await self._answer_object(request, key) if key else web.Response()
+
+    async def _answer_object(self, request: web.Request, key: str) -> web.StreamResponse:
         match request.method:
             case "PUT":
                 return await self._put(request, key)
