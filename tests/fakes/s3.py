@@ -108,15 +108,20 @@ class S3:
         if found is None:
             return error_response(request, 404, "NoSuchKey")
 
+        if request.headers.get("If-Match", found.etag) != found.etag:
+            return error_response(request, 412, "PreconditionFailed")
+
         headers = {
             "ETag": found.etag,
             "Last-Modified": format_datetime(found.modified, usegmt=True),
         }
-        headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.data))}
+        data = found.data[request.http_range]
+        headers |= {"Content-Type": found.media_type, "Content-Length": str(len(data))}
         if found.sha256:
             headers["x-amz-meta-sha256"] = found.sha256
 
-        return web.Response(body=found.data, headers=headers)
+        status = 206 if "Range" in request.headers else 200
+        return web.Response(status=status, body=data, headers=headers)
 
     async def _put(self, request: web.Request, key: str) -> web.StreamResponse:
         data, headers = await request.read(), request.headers

@@ -202,6 +202,21 @@ class Bucket:
         response = await self._requests.send("GET", sign, headers=headers, max_bytes=max_bytes + 1)
         return response.body
 
+    async def get_range(self, key: str, start: int, size: int, etag: str) -> bytes:
+        """Return up to `size` bytes of the object from `start`, which must be within the object.
+
+        The object must have the ETag `etag`, so that several ranges belong together.
+
+        Raises:
+            ObjectNotFoundError: no object has this key.
+            ObjectChangedError: the object has another ETag.
+            StoreUnavailableError: the bucket did not respond or refused the request.
+        """
+        sign = partial(self._signer.sign, "GET", key)
+        headers = {"Range": f"bytes={start}-{start + size - 1}", "If-Match": etag}
+        response = await self._requests.send("GET", sign, headers=headers, max_bytes=size)
+        return response.body
+
     async def delete(self, key: str) -> None:
         """Delete the object if it exists.
 

@@ -193,7 +193,9 @@ async def test_inbox_of_another_release_can_not_be_changed(
 ) -> None:
     s3.put("inbox/aaaabbbbcccc/a")
     state = DependencyState("StorageNotOurs", "not ours")
-    app.state.inbox = Inbox(app.state.jobs, ownership=SimpleNamespace(state=state))  # type: ignore[arg-type]
+    app.state.inbox = Inbox(
+        app.state.jobs, app.state.batches.cache, ownership=SimpleNamespace(state=state)
+    )  # type: ignore[arg-type]
     assert outcome(await put(web, "a", PNG, "?replace=true")) == (503, "StorageNotOurs")
     assert outcome(await web.delete("/inbox/a")) == (503, "StorageNotOurs")
     assert (await web.get("/inbox/a")).status_code == 200
