@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
-from vision_node_contract.models.description import Usage
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Phase
 
@@ -38,6 +37,13 @@ class BatchImages(BaseModel):
     total: int = Field(description="0 until the images have been listed")
     done: int
     failed: int
+
+
+class BatchUsage(BaseModel):
+    """Numbers of tokens."""
+
+    input_tokens: int
+    output_tokens: int
 
 
 class BatchError(BaseModel):
@@ -91,7 +97,7 @@ class BatchResponse(BaseModel):
     rate: float | None = Field(
         description="images per second, of the last seconds or, at the end, on average"
     )
-    usage: Usage | None = Field(description="tokens that the provider has charged")
+    usage: BatchUsage | None = Field(description="tokens that the provider has charged")
     suspended: bool
     waiting: WaitingReason | None = Field(
         description="why no image is being described at present; the batch goes on by itself"
@@ -136,7 +142,7 @@ async def get_batch(name: str, request: Request, batches: BatchesDep) -> BatchRe
 
 @router.get(
     "/batches/{name}/results",
-    response_class=JsonLinesResponse,
+    response_class=Response,
     responses={
         200: {
             "description": "One line for each image, with its result or an error",
@@ -193,7 +199,7 @@ def _batch_response(batch: ImageBatch, kept: timedelta, links: BatchLinks) -> Ba
         source=BatchSource(prefix=spec.prefix, manifest=spec.manifest),
         images=BatchImages(total=counts.total, done=counts.done, failed=counts.failed),
         rate=_rate(status.rate),
-        usage=status.usage,
+        usage=BatchUsage(**dict(status.usage)) if status.usage else None,
         suspended=spec.suspend and not batch.finished,
         waiting=WaitingReason(**waiting) if waiting and not batch.finished else None,
         error=BatchError(**failed) if failed else None,
