@@ -5,10 +5,10 @@ Such threads can't be interrupted, and they keep their memory.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from vision_node_contract.models.imagejob import ImageJob
+from .image_task import ImageTask
 
 T = TypeVar("T")
 
@@ -25,36 +25,46 @@ class AbandonedThreads:
         """Set if a thread keeps running for a full Describer timeout after its attempt timed out.
         The thread keeps its memory, so attempts that wait for this memory also time out. Smaller
         images can still be described."""
+        self._watching: set[asyncio.Task[None]] = set()
 
-    async def run(self, job: ImageJob, work: Coroutine[Any, Any, T]) -> T:
+    async def run(self, image: ImageTask, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` and return its result. If cancelled, return without waiting for the thread."""
         task = asyncio.create_task(work)
-        self._tasks.setdefault(_attempt_key(job), []).append(task)
+        self._tasks.setdefault(_attempt_key(image), []).append(task)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.cancel()
             raise
 
-    async def wait_until_ended(self, job: ImageJob, patience_seconds: float) -> None:
+    async def wait_until_ended(self, image: ImageTask, patience_seconds: float) -> None:
         """Wait until an attempt's threads end.
 
         If any of them is still running after `patience_seconds`, set `hung`.
         """
-        tasks = self._tasks.pop(_attempt_key(job), None)
-        if not tasks:
-            return
+        tasks = self._tasks.pop(_attempt_key(image), None)
+        if tasks:
+            await self._wait(tasks, image.name, patience_seconds)
 
+    def watch(self, tasks: Iterable[asyncio.Task[Any]], name: str, patience_seconds: float) -> None:
+        """Set `hung` if any of the tasks of `name` is still running after `patience_seconds`."""
+        watching = asyncio.create_task(self._wait(tasks, name, patience_seconds))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+
+    async def _wait(
+        self, tasks: Iterable[asyncio.Task[Any]], name: str, patience_seconds: float
+    ) -> None:
         _, running = await asyncio.wait(tasks, timeout=patience_seconds)
         if running:
             log.error(
-                "worker is hung: ImageJob %s timed out %g s ago, but its thread is still running",
-                job.metadata.name,
+                "worker is hung: %s timed out %g s ago, but its thread is still running",
+                name,
                 patience_seconds,
             )
             self.hung.set()
             await asyncio.wait(running)
 
 
-def _attempt_key(job: ImageJob) -> tuple[str, int]:
-    return job.metadata.uid, job.status.attempts
+def _attempt_key(image: ImageTask) -> tuple[str, int]:
+    return image.uid, image.number

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .attempt import SHARE_OF_ATTEMPT
+from .image_describer import SHARE_OF_ATTEMPT
 from .running_attempt import RunningAttempt
 
 log = logging.getLogger(__name__)

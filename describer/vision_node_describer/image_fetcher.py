@@ -1,67 +1,84 @@
 """Fetch images from the bucket within the memory budget for files."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import DescribeError, Reason
 
-from .memory import FETCH_COPIES, Budgets
+from .image_task import ImageTask
+from .memory import FETCH_COPIES, Budget, Budgets, Reservation
 
 
 class ImageFetcher:
-    """Fetches the images of ImageJobs, and reserves memory for their files."""
+    """Fetches images, and reserves memory for their files."""
 
     def __init__(self, bucket: Bucket, budgets: Budgets, max_image_bytes: int) -> None:
         self._bucket = bucket
         self._budgets = budgets
+        self._background = Budget(budgets.files.total // 2, 0)
+        """The part of the memory for files that images of shards may use, so that single images
+        need not wait until images that were fetched ahead have been described."""
         self._max_image_bytes = max_image_bytes
 
     @asynccontextmanager
-    async def fetch(self, job: ImageJob) -> AsyncIterator[bytes]:
+    async def fetch(self, task: ImageTask) -> AsyncIterator[bytes]:
         """Fetch the image, and reserve memory for its file until the block ends.
 
-        The size stated in the ImageJob is untrusted. If the file is larger than stated, more memory
+        The stated size is untrusted. If the file is larger than stated, more memory
         is reserved and the file is fetched again.
 
         Raises:
             DescribeError: ImageTooLarge, if the file exceeds the limit.
             ObjectNotFoundError: The image is not in the bucket.
+            ObjectChangedError: The image has another ETag than expected.
             StoreUnavailableError: The bucket can't be reached.
         """
-        key = job.spec.image.key
         max_bytes = min(self._max_image_bytes, self._budgets.largest_file_bytes)
-        stated_bytes = min(job.spec.image.size_bytes or max_bytes, max_bytes)
+        stated_bytes = min(task.size_bytes or max_bytes, max_bytes)
 
         for expected_bytes in dict.fromkeys((stated_bytes, max_bytes)):
             wanted = FETCH_COPIES * expected_bytes
-            async with self._budgets.files.reserve(wanted) as reservation:
-                image = await self._get(key, expected_bytes)
+            async with self._reserve(task, wanted) as reservations:
+                image = await self._get(task, expected_bytes)
                 if len(image) <= expected_bytes:
-                    reservation.shrink(len(image))
+                    for reservation in reservations:
+                        reservation.shrink(len(image))
                     yield image
                     return
 
                 del image  # its reservation ends here
 
-        raise self._too_large(key, max_bytes)
+        raise self._too_large(task.key, max_bytes)
 
-    async def _get(self, key: str, max_bytes: int) -> bytes:
+    @asynccontextmanager
+    async def _reserve(self, task: ImageTask, wanted: int) -> AsyncIterator[list[Reservation]]:
+        async with AsyncExitStack() as stack:
+            reservations = []
+            if task.is_background:
+                share = self._background.reserve(min(wanted, self._background.total))
+                reservations.append(await stack.enter_async_context(share))
+
+            whole = self._budgets.files.reserve(wanted)
+            reservations.append(await stack.enter_async_context(whole))
+            yield reservations
+
+    async def _get(self, task: ImageTask, max_bytes: int) -> bytes:
         """Return the image. A key in the inbox may lack the release's id."""
-        folders = self._bucket.folders
+        key, folders = task.key, self._bucket.folders
+        condition = (task.etag,) if task.etag else ()
         if not key.startswith(INBOX_PREFIX) or key.startswith(folders.inbox):
-            return await self._bucket.get(key, max_bytes)
+            return await self._bucket.get(key, max_bytes, *condition)
 
         try:
-            return await self._bucket.get(folders.inbox_key(key), max_bytes)
+            return await self._bucket.get(folders.inbox_key(key), max_bytes, *condition)
         except ObjectNotFoundError as missing:
             older = folders.older_inbox_key(key.removeprefix(INBOX_PREFIX))
             if older is None:
                 raise
             try:
-                return await self._bucket.get(older, max_bytes)
+                return await self._bucket.get(older, max_bytes, *condition)
             except StoreUnavailableError as error:
                 if error.reason != Reason.STORAGE_DENIED:
                     raise

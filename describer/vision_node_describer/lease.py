@@ -7,6 +7,7 @@ renewed reveals a hung worker, just as a node's Lease reveals a failed node (KEP
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from vision_node_contract.clients.kube import (
@@ -21,9 +22,12 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.leases import LEASE_SECONDS, RENEW_SECONDS, leases_path
 from vision_node_contract.models.transitions import timestamp
 from vision_node_contract.names import (
+    ABILITIES_ANNOTATION,
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
+    PROGRESS_ANNOTATION,
     REQUESTS_ANNOTATION,
+    SHARDS_ABILITY,
     WARNING_ANNOTATION,
     WORKER_COMPONENT,
 )
@@ -42,11 +46,13 @@ CREATE_RETRY_SECONDS = (0.1, 2.0)
 unavailable."""
 
 
-async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> None:
+async def keep_lease(
+    kube: Kube, settings: Settings, describer: Describer, progress: Callable[[], str | None]
+) -> None:
     """Create the Lease, renew it until cancelled, and create it again if it is deleted.
 
-    Its annotations tell the operator the number of requests per image and the describer's current
-    warnings.
+    Its annotations tell the operator what the worker can do, the number of requests per image, the
+    describer's current warnings, and the progress of the worker's shard.
 
     Raises:
         KubeError: The Lease could not be created. Without it, the worker would never be assigned an
@@ -58,7 +64,9 @@ async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> No
         await asyncio.sleep(RENEW_SECONDS)
         try:
             renewal = {
-                "metadata": {"annotations": _annotations(describer)},
+                "metadata": {
+                    "annotations": {**_annotations(describer), PROGRESS_ANNOTATION: progress()}
+                },
                 "spec": {"renewTime": timestamp(datetime.now(UTC))},
             }
             await kube.request(
@@ -106,6 +114,7 @@ async def _create(kube: Kube, settings: Settings, annotations: dict[str, str]) -
 def _annotations(describer: Describer) -> dict[str, str]:
     warning = "; ".join(describer.warnings())[:MAX_WARNING_CHARACTERS]
     return {
+        ABILITIES_ANNOTATION: SHARDS_ABILITY,
         REQUESTS_ANNOTATION: str(describer.requests_per_image),
         **({WARNING_ANNOTATION: warning} if warning else {}),
     }

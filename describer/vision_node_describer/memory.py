@@ -10,8 +10,9 @@ from a single budget, images could wait for each other forever.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -46,6 +47,17 @@ class Reservation:
             self._budget.release(self._size - size)
             self._size = size
 
+    def try_grow(self, size: int) -> bool:
+        """Reserve `size` more bytes if they are available now and nobody is waiting for memory.
+
+        This method may be called in any thread.
+        """
+        if not self._budget.try_take(size):
+            return False
+
+        self._size += size
+        return True
+
 
 class Budget:
     """The memory for one purpose: a container's `limit_bytes` minus `reserved_bytes`."""
@@ -54,6 +66,8 @@ class Budget:
         self.total = max(0, limit_bytes - reserved_bytes)
         """Maximum number of bytes that can be reserved at the same time."""
         self._used = 0
+        self._counting = threading.Lock()
+        """Held while `_used` changes, because threads also reserve memory."""
         self._head_of_queue = asyncio.Lock()
         """Held by the first waiter, so that small reservations cannot starve a large one."""
         self._freed = asyncio.Event()
@@ -76,10 +90,9 @@ class Budget:
             raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{needs}; {advice}")
 
         async with self._head_of_queue:
-            while self._used + wanted > self.total:
+            while not self._take(wanted):
                 self._freed.clear()
                 await self._freed.wait()
-            self._used += wanted
 
         reservation = Reservation(self, wanted)
         try:
@@ -87,12 +100,33 @@ class Budget:
         finally:
             reservation.shrink(0)
 
+    @contextmanager
+    def reserve_later(self) -> Iterator[Reservation]:
+        """Return a reservation of nothing that can grow until the block ends."""
+        reservation = Reservation(self, 0)
+        try:
+            yield reservation
+        finally:
+            reservation.shrink(0)
+
+    def try_take(self, size: int) -> bool:
+        """Take `size` bytes if they are available now, and nobody is waiting for memory."""
+        return not self._head_of_queue.locked() and self._take(size)
+
+    def _take(self, size: int) -> bool:
+        with self._counting:
+            if self._used + size > self.total:
+                return False
+            self._used += size
+            return True
+
     def release(self, size: int) -> None:
         """Return `size` bytes to the budget.
 
         This method never waits, so a cancellation can't interrupt it.
         """
-        self._used -= size
+        with self._counting:
+            self._used -= size
         self._freed.set()
 
 

@@ -1,8 +1,9 @@
 """Commit the outcome of an attempt to its ImageJob."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import (
@@ -15,7 +16,10 @@ from vision_node_contract.clients.kube import (
 from vision_node_contract.models import transitions
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
-from vision_node_contract.models.transitions import StatusPatch
+from vision_node_contract.models.shard import Shard
+from vision_node_contract.models.transitions import AnyJob, StatusPatch
+
+JobT = TypeVar("JobT", ImageJob, Shard)
 
 COMMIT_RETRY_SECONDS = (0.1, 5.0)
 """Initial and longest delay in seconds before retrying a commit that the API server did not
@@ -25,7 +29,9 @@ Outcome = Callable[[ImageJob], StatusPatch]
 """A function that returns the status patch for the ImageJob's state at the time of the commit."""
 
 
-def failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:
+def failure(
+    reason: Reason, message: str, retry_after: float | None = None
+) -> Callable[[AnyJob], StatusPatch]:
     """Return the outcome of a failed attempt.
 
     If the reason is final, the outcome fails the ImageJob. If the reason is transient, the outcome
@@ -36,21 +42,34 @@ def failure(reason: Reason, message: str, retry_after: float | None = None) -> O
     return lambda job: transitions.fail(job, reason=reason, message=message, now=datetime.now(UTC))
 
 
-class OutcomeWriter:
+class OutcomeWriter(Generic[JobT]):
     """Commits outcomes to ImageJobs that are assigned to this worker."""
 
-    def __init__(self, imagejobs: ImageJobClient, pod_name: str) -> None:
+    def __init__(
+        self,
+        read: Callable[[str], Awaitable[JobT]],
+        imagejobs: ImageJobClient,
+        pod_name: str,
+    ) -> None:
+        """Prepare to commit.
+
+        Args:
+            read: Returns the current ImageJob with a name.
+            imagejobs: Writes the outcomes.
+            pod_name: Name of this worker.
+        """
+        self._read: Callable[[str], Awaitable[JobT]] = read
         self._imagejobs = imagejobs
         self._pod_name = pod_name
 
-    async def commit(self, job: ImageJob, outcome: Outcome) -> None:
+    async def commit(self, job: JobT, outcome: Callable[[JobT], StatusPatch]) -> None:
         """Write the outcome, unless the ImageJob is no longer assigned to this worker.
 
         Raises:
             KubeError: The API server refused the outcome, and then the report of the refusal, too.
         """
         failures, refused = 0, False
-        current: ImageJob | None = job
+        current: JobT | None = job
         while current is not None:
             try:
                 await self._imagejobs.patch_status(current, outcome(current))
@@ -71,14 +90,14 @@ class OutcomeWriter:
 
             current = await self._read_if_still_assigned(job)
 
-    async def _read_if_still_assigned(self, job: ImageJob) -> ImageJob | None:
+    async def _read_if_still_assigned(self, job: JobT) -> JobT | None:
         """Return the current ImageJob; None if this attempt is over or the job was reassigned.
 
         The attempt is also over if this worker's commit succeeded but the response was lost. If the
         API server is unavailable, `job` is returned.
         """
         try:
-            current = await self._imagejobs.get(job.metadata.name)
+            current = await self._read(job.metadata.name)
         except NotFoundError:
             return None
         except UnavailableError:

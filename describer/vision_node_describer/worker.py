@@ -12,15 +12,20 @@ from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, Selectors, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.shard import is_shard
 
 from .attempt import AttemptRunner
+from .describe_slots import DescribeSlots
 from .describers import load_or_explain
 from .describers.fallback import load_fallback
 from .describers.imaging.limits import limit_pixels
 from .hang_watchdog import HangWatchdog
+from .image_describer import ImageDescriber
 from .lease import keep_lease, withdraw_lease
 from .running_attempt import Assignment, RunningAttempt
 from .settings import Settings
+from .shards.runner import ShardRunner
+from .threads import background_threads
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +39,18 @@ class Worker:
     """Attempts each assignment once, even if the watch reports it several times."""
 
     def __init__(
-        self, attempts: AttemptRunner, max_images: int = 0, timeout_seconds: float = 60.0
+        self,
+        attempts: AttemptRunner,
+        shards: ShardRunner,
+        max_images: int = 0,
+        timeout_seconds: float = 60.0,
     ) -> None:
         """Create a worker without assignments.
 
         Args:
-            attempts: Makes the attempts.
-            max_images: Number of assignments after which the worker exits. 0 means no limit.
+            attempts: Makes the attempts at single images.
+            shards: Runs shards of ImageBatches.
+            max_images: Number of images after which the worker exits. 0 means no limit.
             timeout_seconds: Timeout of an attempt if its ImageJob does not set one.
         """
         self.should_exit = asyncio.Event()
@@ -48,6 +58,8 @@ class Worker:
         counts assignments, but a restart may have made it lose count."""
 
         self._attempts = attempts
+        self._shards = shards
+        self._shards.on_ended = self._on_shard_ended
         self._max_images = max_images
         self._timeout_seconds = timeout_seconds
 
@@ -69,14 +81,23 @@ class Worker:
         An event ends an attempt if it shows that the ImageJob is no longer assigned to this worker.
         """
         if event.type == "DELETED":  # committed by this worker, or reassigned
-            self._release({body["metadata"]["name"] for body in event.objects})
+            names = {body["metadata"]["name"] for body in event.objects}
+            self._release(names)
+            self._shards.release(names)
             return
 
         if event.type == "SYNCED":  # committed or reassigned while the watch was interrupted
             known = self._running.keys() | self._committed
             self._release({assignment.name for assignment in known} - event.names)
+            self._shards.release_others(event.names)
 
         for body in event.objects:
+            if is_shard(body):
+                if self._is_full():
+                    self._shards.close()
+                self._shards.handle(body)
+                continue
+
             try:
                 job = ImageJob.model_validate(body)
             except ValueError as error:
@@ -86,9 +107,13 @@ class Worker:
             self._start(job)
 
     async def finish(self) -> None:
-        """Stop starting attempts, and wait up to FINISH_SECONDS for those still assigned."""
+        """Stop starting attempts, and wait up to FINISH_SECONDS for those still assigned.
+
+        A running shard stops, and commits what has been done.
+        """
         self._finishing = True
-        if self._all_released.is_set():
+        self._shards.finish()
+        if self._all_released.is_set() and self._shards.idle.is_set():
             return
 
         unreleased = [attempt for attempt in self._running.values() if not attempt.released]
@@ -96,6 +121,7 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
                 await self._all_released.wait()
+                await self._shards.idle.wait()
 
     def _start(self, job: ImageJob) -> None:
         assignment = Assignment(job.metadata.name, job.metadata.uid, job.status.attempts)
@@ -137,13 +163,20 @@ class Worker:
 
         self._signal_if_all_released()
 
+    def _on_shard_ended(self, images: int) -> None:
+        self._started_total += images
+        if self._is_full():
+            self._shards.close()
+
+        self._signal_if_all_released()
+
     def _is_full(self) -> bool:
         return self._finishing or 0 < self._max_images <= self._started_total
 
     def _signal_if_all_released(self) -> None:
         if all(attempt.released for attempt in self._running.values()):
             self._all_released.set()
-            if self._is_full():
+            if self._is_full() and self._shards.idle.is_set():
                 self.should_exit.set()
 
 
@@ -159,12 +192,16 @@ async def run(settings: Settings) -> None:
         imagejobs = ImageJobClient(kube, settings.namespace)
         describer = load_or_explain(settings.provider, os.environ)
         fallback = load_fallback(os.environ)
-        attempts = AttemptRunner(imagejobs, bucket, describer, executor, settings, fallback)
-        worker = Worker(attempts, settings.max_images, settings.timeout_seconds)
+        background = background_threads(settings.concurrency)
+        images = ImageDescriber(bucket, describer, executor, settings, fallback, background)
+        slots = DescribeSlots(settings.concurrency)
+        attempts = AttemptRunner(imagejobs, bucket, images, slots)
+        shards = ShardRunner(imagejobs, bucket, images, slots)
+        worker = Worker(attempts, shards, settings.max_images, settings.timeout_seconds)
 
         watch = asyncio.create_task(_watch_assignments(kube, imagejobs, settings, worker))
-        lease = asyncio.create_task(keep_lease(kube, settings, describer))
-        exit_events = (stop, worker.should_exit, attempts.hung)
+        lease = asyncio.create_task(keep_lease(kube, settings, describer, lambda: shards.progress))
+        exit_events = (stop, worker.should_exit, images.threads.hung)
         exits = {asyncio.create_task(event.wait()) for event in exit_events}
         done, _ = await asyncio.wait({lease, watch, *exits}, return_when=asyncio.FIRST_COMPLETED)
 

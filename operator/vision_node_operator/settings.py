@@ -33,6 +33,10 @@ class Settings:
     """How long to keep every finished ImageJob, however many there are. A client that was cut off
     can still read its result."""
 
+    has_imagebatches: bool = False
+    """Whether the cluster has the CRD of ImageBatches, and the operator has rights to them. Older
+    charts provide neither."""
+
     @classmethod
     def from_env(cls) -> Self:
         """Read the settings from the environment variables that the chart sets."""
@@ -48,5 +52,6 @@ class Settings:
             job_kept=timedelta(
                 seconds=int(os.environ.get("JOB_SECONDS", DEFAULT_TTL.total_seconds()))
             ),
+            has_imagebatches=os.environ.get("IMAGEBATCHES", "") == "true",
             max_imagejobs=int(os.environ.get("MAX_IMAGEJOBS", DEFAULT_MAX_IMAGEJOBS)),
         )

@@ -2,6 +2,7 @@
 
 from ..json_types import Json
 from ..models.imagejob import ImageJob, ImageJobSpec
+from ..models.shard import Shard
 from ..models.transitions import AnyJob, StatusPatch
 from ..names import PLURAL, path_of
 from .kube import Kube
@@ -25,6 +26,10 @@ class ImageJobClient:
     async def get(self, name: str) -> ImageJob:
         """Return the ImageJob with this name."""
         return ImageJob.model_validate(await self._kube.request("GET", f"{self.path}/{name}"))
+
+    async def get_shard(self, name: str) -> Shard:
+        """Return the shard of an ImageBatch with this name."""
+        return Shard.model_validate(await self._kube.request("GET", f"{self.path}/{name}"))
 
     async def check(self) -> None:
         """Check that the API server responds and lets us read ImageJobs."""

@@ -4,11 +4,15 @@ from datetime import datetime
 
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberStatus
-from vision_node_contract.models.imagejob import ImageJob, ObjectMeta
-from vision_node_contract.models.reasons import ReadyReason, Reason
-from vision_node_contract.names import DESCRIBER_KIND, GROUP, KIND, VERSION
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.models.imagejob import Condition, ImageJob, ObjectMeta
+from vision_node_contract.models.reasons import BatchReason, ReadyReason, Reason
+from vision_node_contract.names import BATCH_KIND, DESCRIBER_KIND, GROUP, KIND, VERSION
 
 COMPONENT = "vision-node-operator"
+
+ARCHIVER = "vision-node-archiver"
+"""The component that reports what it did with an ImageBatch's manifest."""
 
 MAX_MESSAGE_CHARACTERS = 1024
 """The API server's limit on the length of an Event's message."""
@@ -17,7 +21,17 @@ MAX_NAME_CHARACTERS = 253
 """The API server's limit on the length of an Event's name."""
 
 NORMAL_REASONS = frozenset(
-    {ReadyReason.SERVING, ReadyReason.IDLE, ReadyReason.STARTING, Reason.CANCELLED}
+    {
+        ReadyReason.SERVING,
+        ReadyReason.IDLE,
+        ReadyReason.STARTING,
+        Reason.CANCELLED,
+        BatchReason.MANIFEST_FROZEN,
+        BatchReason.NOT_WAITING,
+        BatchReason.SUSPENDED,
+        BatchReason.RESUMED,
+        BatchReason.COMPLETED,
+    }
 )
 """Reasons of Events whose type is Normal. Events with any other reason are of type Warning."""
 
@@ -39,6 +53,23 @@ def of_condition(describer: Describer, status: DescriberStatus, now: datetime) -
     reason, message = (ready.reason, ready.message) if ready else ("", "")
     event = _event(DESCRIBER_KIND, meta, reason, message, now)
     return event | _metadata(meta, meta.resource_version)
+
+
+def of_batch(batch: ImageBatch, condition: Condition, now: datetime) -> Json:
+    """Return the Event for an ImageBatch whose condition has changed."""
+    meta = batch.metadata
+    event = _event(BATCH_KIND, meta, condition.reason, condition.message, now)
+    return event | _metadata(meta, f"{meta.resource_version}.{condition.type.lower()}")
+
+
+def of_manifest(batch: ImageBatch, reason: str, message: str, now: datetime) -> Json:
+    """Return the Event for an ImageBatch whose manifest has been frozen, or can't be.
+
+    Its name is fixed, so an ImageBatch can't have more than one with this reason.
+    """
+    event = _event(BATCH_KIND, batch.metadata, reason, message, now)
+    reporter = {"source": {"component": ARCHIVER}, "reportingComponent": ARCHIVER}
+    return event | reporter | _metadata(batch.metadata, f"{batch.metadata.uid}.{reason.lower()}")
 
 
 def _metadata(about: ObjectMeta, suffix: str) -> Json:

@@ -22,10 +22,12 @@ from vision_node_contract.clients.kube import (
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import DescribeError, Reason
-from vision_node_describer import attempt, outcome
+from vision_node_describer import image_describer, outcome
 from vision_node_describer.attempt import AttemptRunner
+from vision_node_describer.describe_slots import DescribeSlots
 from vision_node_describer.describers import Remote
 from vision_node_describer.describers.interface import attempt_seconds
+from vision_node_describer.image_describer import ImageDescriber
 from vision_node_describer.settings import Settings
 
 SETTINGS = Settings(
@@ -117,7 +119,8 @@ def runner_of(
     settings: Settings,
     fallback: Any = None,
 ) -> AttemptRunner:
-    return AttemptRunner(api, bucket, describer, executor, settings, fallback)
+    images = ImageDescriber(bucket, describer, executor, settings, fallback)
+    return AttemptRunner(api, bucket, images, DescribeSlots(settings.concurrency))
 
 
 @pytest.fixture(autouse=True)
@@ -297,7 +300,7 @@ class HungDescriber(FakeDescriber):
 async def test_hung_async_describer_is_reported_as_timed_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attempt, "SHARE_OF_ATTEMPT", 0.001)
+    monkeypatch.setattr(image_describer, "SHARE_OF_ATTEMPT", 0.001)
     api = FakeApi()
     await run(api, describer=HungDescriber())
     ((_, patch),) = api.patches

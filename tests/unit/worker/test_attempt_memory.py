@@ -17,7 +17,7 @@ from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_describer import attempt as module
+from vision_node_describer import image_describer as module
 from vision_node_describer import worker
 from vision_node_describer.describers import Describer, Remote, Setup
 from vision_node_describer.settings import Settings
@@ -235,14 +235,14 @@ async def test_thread_keeps_its_memory_after_its_attempt_times_out(
 
     with ThreadPoolExecutor(2) as executor:
         runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
-        runner._termination_message = TerminationMessage(message)
+        runner._images.termination_message = TerminationMessage(message)
         first = asyncio.create_task(runner.attempt(assigned("first", timeout_seconds=1)))
         await asyncio.wait_for(api.committed.wait(), 5)
         assert reported_reasons(api) == ["AttemptTimedOut"], "the timeout is reported immediately"
         assert message.read_text() == "first", "the image may still crash the worker"
 
         second = asyncio.create_task(runner.attempt(assigned("second")))
-        await until(runner._budgets.decoding._head_of_queue.locked)
+        await until(runner._images.budgets.decoding._head_of_queue.locked)
         assert len(describer.started) == 1, "no memory is left for a second image"
         assert not first.done(), "the attempt must not end while its thread is running"
         describer.may_end.set()
@@ -285,17 +285,19 @@ async def test_thread_that_outlives_its_attempt_by_a_full_timeout_is_reported_as
     api, describer = NotifyingApi(), HungInThread()
     with ThreadPoolExecutor(1) as executor:
         runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
-        runner._settings = replace(runner._settings, timeout_seconds=5.0 if ends else 0.02)
+        runner._images.settings = replace(
+            runner._images.settings, timeout_seconds=5.0 if ends else 0.02
+        )
         hung = asyncio.create_task(runner.attempt(assigned("hung", timeout_seconds=1)))
         await asyncio.wait_for(api.committed.wait(), 5)
 
         if not ends:
-            await asyncio.wait_for(runner.hung.wait(), 5)
+            await asyncio.wait_for(runner._images.threads.hung.wait(), 5)
             assert not hung.done()
         describer.may_end.set()
         await asyncio.wait_for(hung, 5)
 
-    assert runner.hung.is_set() == (not ends)
+    assert runner._images.threads.hung.is_set() == (not ends)
 
 
 class FakeKube:

@@ -170,3 +170,33 @@ def test_photographs_take_little_memory(path: Path) -> None:
 
 def test_noop_describer_takes_no_memory() -> None:
     assert load("nothing").memory(encoded(halves(), "PNG")) == 0
+
+
+@pytest.mark.parametrize(("wanted", "granted"), [(40 * MIB, True), (41 * MIB, False)])
+async def test_reservation_grows_only_if_memory_is_available_now(
+    wanted: int, *, granted: bool
+) -> None:
+    budget = Budget(100 * MIB, 0)
+    async with budget.reserve(60 * MIB):
+        with budget.reserve_later() as reservation:
+            assert await asyncio.to_thread(reservation.try_grow, wanted) == granted
+
+        async with asyncio.timeout(1), budget.reserve(40 * MIB):
+            pass
+
+
+async def test_reservation_does_not_grow_while_another_one_is_waiting() -> None:
+    """Otherwise, a stream of small images would starve a large one."""
+    budget = Budget(100 * MIB, 0)
+
+    async def describe_large() -> None:
+        async with budget.reserve(100 * MIB):
+            pass
+
+    async with budget.reserve(60 * MIB):
+        large = asyncio.create_task(describe_large())
+        await asyncio.sleep(0)
+        with budget.reserve_later() as reservation:
+            assert not reservation.try_grow(1)
+
+    await asyncio.wait_for(large, 1)

@@ -10,6 +10,7 @@ from vision_node_contract.models.imagejob import ImageJob
 from vision_node_describer import worker as module
 from vision_node_describer.attempt import AttemptRunner
 from vision_node_describer.running_attempt import Assignment, RunningAttempt
+from vision_node_describer.shards.runner import ShardRunner
 from vision_node_describer.worker import Worker
 
 
@@ -23,6 +24,22 @@ class FakeAttempts:
         await self.ends.setdefault(job.metadata.uid, asyncio.Event()).wait()
 
 
+class NoShards:
+    """The shards of a worker that has none."""
+
+    def __init__(self) -> None:
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def release(self, names: object) -> None:
+        pass
+
+    release_others = release
+
+    def finish(self) -> None:
+        pass
+
+
 def assigned(uid: str, attempts: int = 1) -> dict[str, Any]:
     return {
         "metadata": {"name": uid, "uid": uid, "resourceVersion": "1"},
@@ -34,7 +51,8 @@ def assigned(uid: str, attempts: int = 1) -> dict[str, Any]:
 def worker_of(
     attempts: FakeAttempts, *, max_images: int = 0, timeout_seconds: float = 60.0
 ) -> Worker:
-    return Worker(cast("AttemptRunner", attempts), max_images, timeout_seconds)
+    shards = cast("ShardRunner", NoShards())
+    return Worker(cast("AttemptRunner", attempts), shards, max_images, timeout_seconds)
 
 
 def running(worker: Worker, name: str, attempts: int = 1) -> RunningAttempt:

@@ -1,0 +1,58 @@
+"""What to describe in one attempt, for a single ImageJob or for an image of a shard."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Self
+
+from vision_node_contract.models.description import Options
+from vision_node_contract.models.imagejob import ImageJob
+
+from .settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTask:
+    """One attempt at one image."""
+
+    name: str
+    """What the image is called in the log."""
+    uid: str
+    """What the image is called in the termination message. It is unique."""
+    number: int
+    """Number of the attempt. It is unique for the image in this worker."""
+    key: str
+    etag: str | None
+    """ETag that the image must have; None if any will do."""
+    size_bytes: int | None
+    """The file's size as stated by others, so it is untrusted; None if it is unknown."""
+    options: Options
+    attempt: int
+    """Number of the attempts that count, this one included."""
+    max_attempts: int
+    timeout_seconds: float
+    wait_for_slot: Callable[[], Awaitable[None]] | None = None
+    """Waits until the image, which has been fetched, may be described; None if it may be at once.
+    The time for fetching and waiting then doesn't count toward the timeout."""
+
+    @classmethod
+    def of(cls, job: ImageJob, settings: Settings) -> Self:
+        """Return the current attempt at an ImageJob with a single image."""
+        spec, status = job.spec, job.status
+
+        return cls(
+            name=f"ImageJob {job.metadata.name}",
+            uid=job.metadata.uid,
+            number=status.attempts,
+            key=spec.image.key,
+            etag=None,
+            size_bytes=spec.image.size_bytes,
+            options=spec.options or Options(),
+            attempt=status.attempts - status.losses,
+            max_attempts=spec.max_attempts or settings.max_attempts,
+            timeout_seconds=spec.timeout_seconds or settings.timeout_seconds,
+        )
+
+    @property
+    def is_background(self) -> bool:
+        """Whether single images go first."""
+        return self.wait_for_slot is not None

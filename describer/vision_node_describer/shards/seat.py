@@ -1,0 +1,63 @@
+"""One of the images of a shard that are in progress at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from vision_node_contract.batch_objects import ManifestLine
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """A place for one image at a time: it is fetched, waits for its turn, and is described."""
+
+    acquire: Callable[[], Awaitable[None]]
+    """Waits for a slot."""
+    release: Callable[[], None]
+    """Frees the slot."""
+    line: ManifestLine | None = None
+    """The image; None before the first one."""
+    busy_since: float | None = None
+    """Since when the image is being described, according to the event loop's clock. None while
+    another image would lose nothing if this one were dropped: it is being fetched, or waits."""
+    is_abandoned: bool = False
+    """Whether the shard has stopped waiting for the image. Its thread may still be running."""
+    task: asyncio.Task[None] = field(init=False)
+    _is_cancelled: bool = False
+
+    async def wait_for_slot(self) -> None:
+        """Wait until the image may be described. It keeps its slot for a fallback."""
+        if self.busy_since is None:
+            await self.acquire()
+            self.busy_since = asyncio.get_running_loop().time()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the shard must wait for the seat."""
+        return not self.is_abandoned and not self.task.done()
+
+    def drop_if_idle(self) -> None:
+        """End the seat, unless its image is being described."""
+        if self.busy_since is None:
+            self.cancel()
+
+    def abandon(self) -> None:
+        """Wait for the image no longer."""
+        self.is_abandoned = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the task once.
+
+        It then waits for its thread. A second cancellation would end it earlier, and free the
+        memory that the thread still uses.
+        """
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            self.task.cancel()
+
+    def leave_slot(self) -> None:
+        """Free the slot, if there is one, because the image is no longer being described."""
+        if self.busy_since is not None:
+            self.busy_since = None
+            self.release()

@@ -1,0 +1,316 @@
+"""Describe the images of one shard: fetch some ahead, and describe as many as there are slots."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from vision_node_contract.batch_objects import BatchFolder, LineError, ManifestLine, ResultLine
+from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
+from vision_node_contract.clients.kube import backoff
+from vision_node_contract.models.description import Options, Result, Usage
+from vision_node_contract.models.imagejob import Stop
+from vision_node_contract.models.reasons import Reason
+from vision_node_contract.models.shard import Shard
+
+from ..describe_slots import DescribeSlots, Pace
+from ..describers import Remote
+from ..image_describer import Failure, ImageDescriber
+from ..image_task import ImageTask
+from .checkpoints import Checkpoints
+from .manifest import ManifestReader, ManifestUnreadableError
+from .results import ShardResults, error_line, line_error, result_line, stop, valid_error
+from .seat import Seat
+from .verdict import FailImage, RetryImage, StopShard, Verdict, judge
+
+log = logging.getLogger(__name__)
+
+FETCHED_AHEAD = 4
+"""Number of images that are fetched, or wait with their file, while others are being described.
+With fewer, a describing thread would wait for the bucket; more would only take memory."""
+
+RETRY_SECONDS = (1.0, 10.0)
+"""Initial and longest delay in seconds between two attempts at an image. It is short, because the
+operator takes a shard that does not advance for lost."""
+
+STOP_SECONDS = 20.0
+"""Maximum seconds to wait, once a shard is to stop, for the images that are being described. The
+operator gives up a cancelled shard after 30 s, and a worker has 80 s to finish."""
+
+HUNG_SHARE = 0.95
+"""Share of an image's timeout after which the shard ends without it. It is more than an
+asynchronous describer gets, and leaves time to commit before the operator takes the shard for
+lost."""
+
+MAX_CHECK_SECONDS = 1.0
+"""Maximum seconds between two checks for images that take too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTools:
+    """What all shards of a worker share."""
+
+    bucket: Bucket
+    images: ImageDescriber
+    manifests: ManifestReader
+    slots: DescribeSlots
+
+
+class ShardRun:
+    """Describes the images of one shard, until all have ended or the shard is to stop."""
+
+    def __init__(self, shard: Shard, tools: ShardTools) -> None:
+        self.results = ShardResults(shard.range)
+        self.suspects: set[int] = set()
+        """Indexes of images whose threads did not return in time."""
+        self.stopped: Stop | None = None
+        """Why the shard ends early; None if it does not, or if the worker is being stopped."""
+
+        self._shard = shard
+        self._tools = tools
+        self._images = tools.images
+        self._indexes: Iterator[int] = iter(range(shard.range.first, shard.range.last + 1))
+        self._pace = Pace(shard.spec.images.min_interval_seconds or 0.0)
+        self._folder = BatchFolder(tools.bucket.folders, shard.spec.images.batch_uid)
+        self._checkpoints: Checkpoints | None = None
+        if isinstance(tools.images.describer, Remote):
+            self._checkpoints = Checkpoints(tools.bucket, self._folder)
+
+        spec, settings = shard.spec, tools.images.settings
+        self._timeout_seconds = spec.timeout_seconds or settings.timeout_seconds
+        self._max_attempts = spec.max_attempts or settings.max_attempts
+        self._seats: list[Seat] = []
+        self._stopping = asyncio.Event()
+        self._stop_deadline = float("inf")
+
+    def stop(self, reason: Stop | None = None) -> None:
+        """Start no more images, and end soon. The first reason counts."""
+        if self._stopping.is_set():
+            return
+
+        for seat in self._seats:
+            seat.drop_if_idle()
+
+        self.stopped = reason
+        self._stop_deadline = asyncio.get_running_loop().time() + STOP_SECONDS
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Describe the images.
+
+        If cancelled, this method returns at once, although threads may still be running.
+        """
+        if not await self._find_checkpoints():
+            return
+
+        count = min(self._shard.range.size, self._images.settings.concurrency + FETCHED_AHEAD)
+        self._seats = [self._new_seat() for _ in range(count)]
+        try:
+            await self._supervise()
+        finally:
+            self._leave()
+
+        for seat in self._seats:
+            if seat.task.done() and not seat.task.cancelled():
+                seat.task.result()  # raises unexpected errors
+
+    async def _find_checkpoints(self) -> bool:
+        try:
+            if self._checkpoints and not self._stopping.is_set():
+                await self._checkpoints.find(self._shard.range)
+        except StoreUnavailableError as error:
+            self.stop(stop(Failure(error.reason, str(error))))
+            return False
+
+        return True
+
+    def _new_seat(self) -> Seat:
+        slots = self._tools.slots
+        seat = Seat(acquire=partial(slots.acquire, self._pace), release=slots.release)
+        seat.task = asyncio.create_task(self._occupy(seat))
+        return seat
+
+    async def _supervise(self) -> None:
+        """Wait until the seats have ended; end or abandon them when the shard is to stop."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        seconds = min(MAX_CHECK_SECONDS, self._timeout_seconds / 20)
+        try:
+            while running := [it for it in self._seats if it.is_awaited]:
+                tasks = {it.task for it in running}
+                waited = tasks if self._stopping.is_set() else tasks | {stopping}
+                await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                self._check(running)
+        finally:
+            stopping.cancel()
+
+    def _check(self, running: list[Seat]) -> None:
+        """Stop if an image takes too long. If the shard is to stop, cancel what can be dropped."""
+        now = asyncio.get_running_loop().time()
+        too_early = now - HUNG_SHARE * self._timeout_seconds
+        for seat in running:
+            if seat.line and seat.busy_since is not None and seat.busy_since <= too_early:
+                seat.abandon()
+                self._give_up(seat.line)
+
+        if not self._stopping.is_set():
+            return
+
+        for seat in running:
+            seat.drop_if_idle()
+            if now >= self._stop_deadline:
+                seat.abandon()
+
+    def _give_up(self, line: ManifestLine) -> None:
+        """Stop the shard, because the thread of an image does not return.
+
+        If the image is alone, it has failed. Otherwise, it is tried alone.
+        """
+        seconds = HUNG_SHARE * self._timeout_seconds
+        message = f"image {line.index}: the describer has not returned within {seconds:g} s"
+        failure = Failure(Reason.ATTEMPT_TIMED_OUT, message)
+        log.error("shard %s: %s", self._shard.metadata.name, message)
+
+        is_ended = line.index in self.results
+        is_alone = self._shard.spec.images.alone and self._shard.range.size == 1
+        if is_alone and not is_ended:
+            self._add_error(line, line_error(failure))
+            self.stop()
+            return
+
+        if not is_ended:
+            self.suspects.add(line.index)
+        self.stop(stop(failure))
+
+    def _leave(self) -> None:
+        """Cancel what is still running, and watch the threads that keep running."""
+        left = [it for it in self._seats if not it.task.done()]
+        for seat in left:
+            seat.cancel()
+        if left:
+            name = f"shard {self._shard.metadata.name}"
+            tasks = [it.task for it in left]
+            self._images.threads.watch(tasks, name, self._images.settings.timeout_seconds)
+
+    async def _occupy(self, seat: Seat) -> None:
+        """Describe one image after the other."""
+        folder = self._shard.spec.images.manifest
+        try:
+            while (index := self._next_index()) is not None:
+                seat.line = line = await self._tools.manifests.line(folder, index)
+                await self._describe(line, seat)
+        except ManifestUnreadableError as error:
+            self.stop(stop(Failure(Reason.STORAGE_UNAVAILABLE, str(error))))
+        except StoreUnavailableError as error:
+            self.stop(stop(Failure(error.reason, str(error))))
+
+    def _next_index(self) -> int | None:
+        if self._stopping.is_set() or self.results.is_full:
+            return None
+        return next(self._indexes, None)
+
+    async def _describe(self, line: ManifestLine, seat: Seat) -> None:
+        """Describe an image in up to `max_attempts` attempts, unless its outcome is known."""
+        if line.error or line.key is None:
+            missing = LineError(reason=Reason.MANIFEST_LINE_INVALID, message="the line has no key")
+            self._add_error(line, valid_error(line.error or missing))
+            return
+        if await self._take_checkpoint(line):
+            return
+
+        first_attempt_at = time.monotonic()
+        for attempt in itertools.count(1):
+            task = self._task(line, line.key, attempt, seat)
+            verdict = await self._attempt(task, line, seat, first_attempt_at)
+            if not isinstance(verdict, RetryImage):
+                return
+
+            await asyncio.sleep(verdict.seconds + backoff(attempt - 1, *RETRY_SECONDS))
+
+    def _task(self, line: ManifestLine, key: str, attempt: int, seat: Seat) -> ImageTask:
+        metadata = self._shard.metadata
+        return ImageTask(
+            name=f"image {line.index} of shard {metadata.name}",
+            uid=f"{metadata.uid}/{line.index}",
+            number=attempt,
+            key=key,
+            etag=line.etag,
+            size_bytes=line.size,
+            options=line.options or self._shard.spec.options or Options(),
+            attempt=attempt,
+            max_attempts=self._max_attempts,
+            timeout_seconds=self._timeout_seconds,
+            wait_for_slot=seat.wait_for_slot,
+        )
+
+    async def _attempt(
+        self, task: ImageTask, line: ManifestLine, seat: Seat, first_attempt_at: float
+    ) -> Verdict | None:
+        """Make an attempt, and add its outcome. Return what follows if it has failed.
+
+        The seat keeps its slot until then: if the shard is to stop, no other image may start.
+        """
+        try:
+            data, verdict = await self._describe_once(task, line, first_attempt_at)
+            match verdict:
+                case StopShard(failure):
+                    self.stop(stop(failure))
+                case FailImage(failure):
+                    data = self._add_error(line, line_error(failure))
+
+            if data and self._checkpoints:
+                await self._checkpoints.save(line.index, data)
+            return verdict
+        finally:
+            await self._images.wait_for_threads(task)
+            seat.leave_slot()
+
+    async def _describe_once(
+        self, task: ImageTask, line: ManifestLine, first_attempt_at: float
+    ) -> tuple[bytes | None, Verdict | None]:
+        """Return the image's line, or what follows from the failure."""
+        try:
+            return self._add_result(line, await self._images.describe(task)), None
+        except Exception as error:  # noqa: BLE001 (it is judged or logged)
+            failure = self._images.explain(task, error)
+
+        others_succeed = self._images.last_success > first_attempt_at
+        return None, judge(
+            failure,
+            attempt=task.attempt,
+            max_attempts=task.max_attempts,
+            others_succeed=others_succeed,
+        )
+
+    def _add_result(self, line: ManifestLine, result: Result) -> bytes:
+        data = result_line(line, result)
+        self.results.add_result(line.index, data, result.usage)
+        return data
+
+    def _add_error(self, line: ManifestLine, error: LineError) -> bytes:
+        data = error_line(line, error)
+        self.results.add_error(line, data, error)
+        return data
+
+    async def _take_checkpoint(self, line: ManifestLine) -> bool:
+        """Take over an answer that an earlier worker has received. Return whether there is one."""
+        found = await self._checkpoints.load(line) if self._checkpoints else None
+        if found is None:
+            return False
+
+        data, known = found
+        if known.error:
+            self.results.add_error(line, data, valid_error(known.error))
+        else:
+            self.results.add_result(line.index, data, _usage(known))
+        return True
+
+
+def _usage(line: ResultLine) -> Usage | None:
+    usage = (line.result or {}).get("usage")
+    try:
+        return Usage.model_validate(usage) if usage else None
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Writes for ImageBatches and their shards."""

@@ -1,0 +1,1 @@
+"""Measurements of shards of ImageBatches, without a cluster."""
