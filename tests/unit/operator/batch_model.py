@@ -38,6 +38,9 @@ BATCH_UID = "0b1c2d3e-0000-4000-8000-000000000001"
 STEP = timedelta(seconds=1.5)
 """Time between two steps: longer than the shortest time between two writes of a status."""
 
+SIZES = (8, 3, 5)
+"""Numbers of images of the first shards that successive operators create."""
+
 Objects = dict[str, dict[str, Any]]
 
 
@@ -55,6 +58,8 @@ class Cluster:
     pods: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The status of each worker's pod by slot; those that have vanished are missing."""
     now: datetime = NOW
+    operators: Iterator[int] = field(default_factory=itertools.count)
+    """Numbers of the operators."""
     _versions: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
     _uids: Iterator[int] = field(default_factory=itertools.count)
 
@@ -169,7 +174,11 @@ class Operator:
 
     def __post_init__(self) -> None:
         self.world.state.knows_all_shards = True
-        self.world.describer(minWorkers=0, maxWorkers=2, maxAttempts=3, timeoutSeconds=30)
+        self.world.describer(minWorkers=0, maxWorkers=2, maxAttempts=3, timeoutSeconds=60)
+        # Operators that have measured other speeds create shards of other sizes.
+        pace = self.world.state.batches.pace("metadata")
+        pace.measured_images = 8
+        pace.seconds_per_image = 2.5 / SIZES[next(self.cluster.operators) % len(SIZES)]
 
     def next_action(self) -> Write | None:
         """Return the first of the decided actions that concern the batch."""
@@ -250,6 +259,12 @@ class Workers:
                 self._work(shard, slot)
 
     def _work(self, shard: Shard, slot: int) -> None:
+        """End the shard in some way, after one to four steps."""
+        attempt = f"{shard.metadata.uid}-{shard.status.attempts}"
+        self.tries[attempt] += 1
+        if self.tries[attempt] <= shard.range.first % 4:
+            return
+
         self._turn += 1
         images = RangeSet([shard.range])
         if culprit := next((it for it in self.poison if it in images), None):
