@@ -163,7 +163,7 @@ def cost_of_describing(describer: Describer, files: list[bytes]) -> float:
 
 
 def main() -> None:
-    """Print the costs of an image for `nothing` with a small file and `metadata` with photographs."""
+    """Print what an image costs: a small file for `nothing`, a photograph for `metadata`."""
     logging.disable(logging.WARNING)
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     cases: dict[str, tuple[list[bytes], int]] = {"nothing": ([b"x" * 2000], 1000)}
