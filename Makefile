@@ -22,11 +22,11 @@ FILE ?= docs/photo.jpg
 DESCRIBER ?=
 # Seed that `make test-faults` printed, to repeat the same faults.
 SEED ?=
-# 1: run a short version of `make bench`, `make bench-backlog` or `make soak`, which takes a few minutes.
+# 1: run a short version of `make bench`, `make bench-backlog`, `make bench-batch` or `make soak`, which takes a few minutes.
 QUICK ?= 0
 # 1: write the report of a benchmark to docs/ instead of build/bench/.
 WRITE ?= 0
-# Number of images for `make soak`; with QUICK=1, the default is 3000.
+# Number of images for `make soak`; with QUICK=1, the default is 3000. For `make bench-batch`: 100000, or 10000.
 IMAGES ?= 50000
 # Seconds for which `make soak` keeps each finished image, at least 60; with QUICK=1, the default is 60.
 TTL ?= 240
@@ -89,7 +89,7 @@ test-e2e: ## Run the end-to-end tests on a new cluster, which is deleted afterwa
 	@$(TOOL) test --suite e2e -- $(ARGS)
 
 .PHONY: test-faults
-test-faults: ## Kill or pause each component under load on a new cluster, and check all guarantees (3 minutes)
+test-faults: ## Kill or pause each component under load on a new cluster, and check all guarantees (5 minutes)
 	@$(TOOL) test --suite faults -- $(ARGS)
 
 .PHONY: test-cluster
@@ -137,6 +137,10 @@ bench-api: ## Measure the API's memory at its limits and the CPU time of its cac
 .PHONY: bench-backlog
 bench-backlog: ## Measure throughput, memory and list latency with 10,000 waiting jobs
 	@$(BENCH) backlog
+
+.PHONY: bench-batch
+bench-batch: ## Measure throughput, memory and results of one ImageBatch of 100,000 images that nothing describes
+	@$(BENCH) batch
 
 .PHONY: bench-local
 bench-local: ## Measure what the describer local says about labeled pictures and what it costs (WRITE=1 updates docs/)

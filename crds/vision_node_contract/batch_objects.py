@@ -30,7 +30,7 @@ CHUNK_LINES = 1000
 about 150 kB, so a worker can keep a few of them in memory."""
 
 MAX_CUSTOM_ID_CHARACTERS = 512
-"""Maximum length of a customId. By default, it is the key's last part, and keys have at most 512
+"""Maximum length of a customId. By default, it is part of the key, and keys have at most 512
 characters."""
 
 DIGITS = 9

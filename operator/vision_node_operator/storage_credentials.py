@@ -22,7 +22,7 @@ from .setup_job import labels, run_to_end, with_retries
 
 log = logging.getLogger(__name__)
 
-USERS = ("root", "api", "operator", "describer")
+USERS = ("root", "api", "operator", "archiver", "describer")
 """Users of the bundled MinIO. For each user, the Secret has the keys `<user>-access-key` and
 `<user>-secret-key`."""
 

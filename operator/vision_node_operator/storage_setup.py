@@ -14,6 +14,7 @@ from minio import Minio
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 from vision_node_contract.bucket_keys import (
+    BATCHES_PREFIX,
     IMAGES_PREFIX,
     INBOX_PREFIX,
     OWNERS_PREFIX,
@@ -25,23 +26,54 @@ log = logging.getLogger(__name__)
 
 READ, WRITE, REMOVE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 
+MANIFESTS = f"{BATCHES_PREFIX}*/m*/"
+"""Pattern of the folders with frozen manifests. IAM's wildcard also stands for slashes. Still, no
+other key matches: uids are hexadecimal, and nothing else in a batch's folder begins with an m."""
+
+BATCH_RESULTS = f"{BATCHES_PREFIX}*/results/"
+"""Pattern of the folders with the results of shards."""
+
+CHECKPOINTS = f"{BATCHES_PREFIX}*/checkpoints/"
+"""Pattern of the folders with checkpoints of shards."""
+
+INDEXES = f"{BATCHES_PREFIX}*/index/"
+"""Pattern of the folders with the index objects, which say which results count."""
+
 RIGHTS: dict[str, dict[str, list[str]]] = {
     "api": {
         IMAGES_PREFIX: [READ, WRITE, REMOVE],
         # HEAD requests require READ.
         INBOX_PREFIX: [READ, WRITE, REMOVE],
         RESULTS_PREFIX: [READ],
+        BATCHES_PREFIX: [READ],
         OWNERS_PREFIX: [READ],
     },
     "operator": {
         IMAGES_PREFIX: [REMOVE],
         INBOX_PREFIX: [REMOVE],
         RESULTS_PREFIX: [REMOVE],
+        INDEXES: [READ, WRITE],
         OWNERS_PREFIX: [READ, WRITE],
     },
-    "describer": {IMAGES_PREFIX: [READ], INBOX_PREFIX: [READ], RESULTS_PREFIX: [WRITE]},
+    "archiver": {
+        INBOX_PREFIX: [READ],
+        BATCHES_PREFIX: [READ, WRITE, REMOVE],
+        OWNERS_PREFIX: [READ, WRITE],
+    },
+    "describer": {
+        IMAGES_PREFIX: [READ],
+        INBOX_PREFIX: [READ],
+        RESULTS_PREFIX: [WRITE],
+        MANIFESTS: [READ],
+        BATCH_RESULTS: [WRITE],
+        CHECKPOINTS: [READ, WRITE],
+    },
 }
-"""Allowed actions by component and key prefix."""
+"""Allowed actions by component and key prefix. A prefix may contain IAM's wildcard `*`."""
+
+OPTIONAL_USERS = frozenset({"archiver"})
+"""Components whose keys may be missing. Older charts, and Secrets that were made for them, don't
+have these keys, and the other users must be set up nevertheless."""
 
 
 def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
@@ -100,6 +132,10 @@ def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
 
     for component, rights in RIGHTS.items():
         name = f"vision-node-{component}"
+        if component in OPTIONAL_USERS and f"{component.upper()}_SECRET_KEY" not in os.environ:
+            log.warning("%s has no user: its keys are missing in the storage Secret", component)
+            continue
+
         # Older charts don't set the access key, and name each user after its component.
         user = os.environ.get(f"{component.upper()}_ACCESS_KEY", component)
         admin.policy_add(name, policy=policy(settings.bucket, rights))

@@ -1,6 +1,6 @@
 """Run a benchmark and write its report.
 
-Usage: `python -m bench [api | backlog | local | ocr | operator | soak]`.
+Usage: `python -m bench [api | backlog | batch | local | ocr | operator | soak]`.
 
 The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
 report in docs/. KEEP=1 keeps the cluster afterward.
@@ -15,6 +15,8 @@ from bench import compare, ocr
 from bench.api import cache, memory
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
+from bench.batch.large import measure as measure_batch
+from bench.batch.plan import LargeBatchPlan
 from bench.errors import exit_status
 from bench.local import report as local_report
 from bench.operator import leases, rounds
@@ -40,6 +42,9 @@ def _run(arguments: list[str]) -> None:
             print(memory.report(), cache.report(), sep="\n\n")
         case ["backlog"]:
             uvloop.run(measure_backlog(QUICK_BACKLOG if quick else FULL_BACKLOG))
+            print(writer.write(REPOSITORY, to_docs=write))
+        case ["batch"]:
+            uvloop.run(measure_batch(LargeBatchPlan.from_env(os.environ)))
             print(writer.write(REPOSITORY, to_docs=write))
         case ["local"]:
             print(local_report.measure(REPOSITORY, to_docs=write))

@@ -1,5 +1,6 @@
 """`make bench`: start the three systems, measure them, and save the results."""
 
+import asyncio
 import contextlib
 import os
 import tempfile
@@ -9,13 +10,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+from vision_node_contract.clients.bucket_settings import BucketSettings
+
 from bench import load, results
 from bench.arena import COLD, REPOSITORY, WARM, Arena, arena
+from bench.batch.client import Batches
+from bench.batch.photographs import prepare
+from bench.batch.rounds import BatchRounds, Contest
+from bench.celery_system.producer import Producer
 from bench.celery_system.run import Running as CeleryRunning
 from bench.celery_system.run import running as celery_running
 from bench.cores import assign_cores
 from bench.load import Work
-from bench.measure import machine, release_state
+from bench.measure import bucket_access, machine, release_state
+from bench.measure.bucket_access import BucketAccess
 from bench.measure.kube_api import KubeApi, connect
 from bench.measure.meter import Meter
 from bench.measure.pictures_1080p import Picture, photographs
@@ -40,6 +49,8 @@ class Stage:
 
     arena: Arena
     kube: KubeApi
+    http: aiohttp.ClientSession
+    """Client session for vision-node's API."""
     system: VisionNode
 
     def say(self, text: str) -> None:
@@ -54,7 +65,7 @@ async def staged() -> AsyncIterator[Stage]:
     with arena(cores) as found:
         os.sched_setaffinity(0, cores.driver)
         async with connect(found.kubeconfig()) as kube, session(found.url) as client:
-            yield Stage(found, kube, VisionNode(client, kube))
+            yield Stage(found, kube, client, VisionNode(client, kube))
 
 
 async def measure(plan: Plan) -> None:
@@ -68,10 +79,29 @@ async def measure(plan: Plan) -> None:
         run = Run(about, picture_bytes=[len(picture.data) for picture in pictures])
         await _measure_idle(stage, plan, run, pictures)
 
-        with _celery(stage.arena) as celery:
-            about.versions["Celery's Python"] = celery.python
-            async with session(celery.url) as client:
-                await _measure_warm(stage, plan, run, pictures, celery, Celery(CELERY, client))
+        async with bucket_access.opened(stage.arena, stage.kube) as access:
+            with _celery(stage.arena, access.settings) as celery:
+                about.versions["Celery's Python"] = celery.python
+                async with session(celery.url) as client:
+                    rival = Rival(celery, Celery(CELERY, client))
+                    await _measure_warm(stage, plan, Material(run, pictures, access), rival)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The images to describe, the bucket, and where the results go."""
+
+    run: Run
+    pictures: list[Picture]
+    access: BucketAccess
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The Celery system and its client."""
+
+    running: CeleryRunning
+    client: Celery
 
 
 async def _measure_idle(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> None:
@@ -91,42 +121,84 @@ async def _measure_idle(stage: Stage, plan: Plan, run: Run, pictures: list[Pictu
         stage.say(f"  cold start {number + 1}: {seen.seconds:.2f} s")
 
 
-async def _measure_warm(
-    stage: Stage,
-    plan: Plan,
-    run: Run,
-    pictures: list[Picture],
-    celery: CeleryRunning,
-    theirs: Celery,
-) -> None:
+async def _measure_warm(stage: Stage, plan: Plan, material: Material, rival: Rival) -> None:
     """Measure all systems under load, in turn, with workers that are already running."""
     stage.arena.configure(WARM)
     await release_state.workers_serve(stage.kube, WARM_WORKERS)
+    run, pictures, celery = material.run, material.pictures, rival.running
     key = stage.arena.upload(JOBS_PICTURE, pictures[0].data)
 
     jobs = JobPerImage(stage.kube, await release_state.worker_pod(stage.kube), key)
 
     meter = Meter(stage.arena, stage.kube, celery)
-    rounds = Rounds(plan, pictures, [stage.system, theirs], jobs, meter, run.samples)
+    rounds = Rounds(plan, pictures, [stage.system, rival.client], jobs, meter, run.samples)
     await rounds.warm_up()
+    await _clear(stage, celery)
 
-    for number in range(plan.rounds):
-        started = time.monotonic()
-        await rounds.run(number)
-        run.imagejob_bytes = await release_state.imagejob_bytes(stage.kube)
-        await release_state.delete_imagejobs(stage.kube)
-        celery.jobs.clear()
+    with Producer.connected(celery.broker, celery.jobs) as producer:
+        contest = await _contest(stage, plan, material, producer, celery)
+        batches = BatchRounds(plan, pictures, contest, meter, run, stage.say)
+        await batches.prepare()
         await meter.wait_until_idle()
-        run.turned_away = stage.system.turned_away
-        # Save after every round, in case a later one fails.
-        results.save(run, RESULTS)
-        stage.say(f"  round {number + 1} of {plan.rounds}: {time.monotonic() - started:.0f} s")
+
+        for number in range(plan.rounds):
+            await _measure_round(stage, run, number, rounds, batches)
+
+
+async def _measure_round(
+    stage: Stage, run: Run, number: int, rounds: Rounds, batches: BatchRounds
+) -> None:
+    """Measure one round of all loads, and save the results after each part of it."""
+    celery, title = batches.contest.celery, f"round {number + 1} of {rounds.plan.rounds}"
+
+    started = time.monotonic()
+    await rounds.run(number)
+    run.imagejob_bytes = await release_state.imagejob_bytes(stage.kube)
+    await _clear(stage, celery)
+    await rounds.meter.wait_until_idle()
+    run.turned_away = stage.system.turned_away
+    results.save(run, RESULTS)
+    stage.say(f"  {title}: {_since(started)}")
+
+    started = time.monotonic()
+    await batches.measure(number)
+    await _clear(stage, celery)
+    results.save(run, RESULTS)
+    stage.say(f"  {title}, batches: {_since(started)}")
+
+
+async def _contest(
+    stage: Stage, plan: Plan, material: Material, producer: Producer, celery: CeleryRunning
+) -> Contest:
+    """Store the photographs of the batches in the bucket and on the Celery system's disk."""
+    started = time.monotonic()
+    access, folder = material.access, celery.folder / "photographs"
+    stored, warm_up = [
+        await prepare(access.bucket, access.folder, folder, material.pictures, images)
+        for images in (plan.batch_images, plan.warm_up)
+    ]
+    # Otherwise, the kernel would write them while the systems are measured.
+    await asyncio.to_thread(os.sync)
+    stage.say(f"  {len(stored.keys):,} photographs are in MinIO and on disk: {_since(started)}")
+
+    batches = Batches(stage.kube, stage.http)
+    return Contest(batches, stage.system, producer, celery, stored, warm_up)
+
+
+async def _clear(stage: Stage, celery: CeleryRunning) -> None:
+    """Delete the jobs of both systems."""
+    await release_state.delete_imagejobs(stage.kube)
+    celery.jobs.clear()
+
+
+def _since(started: float) -> str:
+    return f"{time.monotonic() - started:.0f} s"
 
 
 @contextlib.contextmanager
-def _celery(arena: Arena) -> Iterator[CeleryRunning]:
+def _celery(arena: Arena, bucket: BucketSettings) -> Iterator[CeleryRunning]:
     with (
         tempfile.TemporaryDirectory(prefix="bench-celery-") as folder,
-        celery_running(Path(folder), arena) as found,
+        celery_running(Path(folder), arena, bucket) as found,
     ):
         yield found

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 ONE, EIGHT, THIRTY_TWO = "1 client", "8 clients", "32 clients"
 POISSON, BURST = "Poisson arrivals", "burst"
+BATCH, FROM_DISK, FROM_BUCKET = "batch", "files on disk", "objects in MinIO"
+BESIDE_BATCH = "1 client beside a batch"
+BATCH_LOADS = (BATCH, FROM_DISK, FROM_BUCKET)
+"""Loads that describe images which are already stored, so that no client sends them."""
 
 METADATA, NOTHING = "metadata", "nothing"
 
@@ -36,6 +40,8 @@ class Plan:
     idle_seconds: float
     warm_up: int
     """Number of images that each system processes with each describer before the measurements."""
+    batch_images: int
+    """Number of photographs in a batch."""
 
 
 FULL = Plan(
@@ -51,6 +57,7 @@ FULL = Plan(
     cold_starts=5,
     idle_seconds=60,
     warm_up=64,
+    batch_images=2000,
 )
 
 QUICK = Plan(
@@ -66,6 +73,7 @@ QUICK = Plan(
     cold_starts=1,
     idle_seconds=10,
     warm_up=32,
+    batch_images=600,
 )
 
 

@@ -37,6 +37,8 @@ class Sample:
     """ImageJob writes that the API server accepted."""
     conflicts: float = 0.0
     """ImageJob writes that failed because of a conflict."""
+    batch_writes: float = 0.0
+    """Writes and deletions of ImageJobs and ImageBatches that the API server accepted."""
 
     @property
     def images_per_second(self) -> float:
@@ -108,6 +110,8 @@ class Run:
     picture_bytes: list[int] = field(default_factory=list)
     turned_away: int = 0
     """Number of submissions to vision-node that were rejected at first and then repeated."""
+    first_result_seconds: list[float] = field(default_factory=list)
+    """Seconds from the creation of a batch until the API returned a result of it."""
 
     def select(self, system: str, load: str, describer: str) -> list[Sample]:
         """Return the samples for a system, a load and a describer."""
@@ -122,6 +126,52 @@ class Run:
         return cls(machine=machine, samples=samples, **data)
 
 
+@dataclass
+class LargeBatch:
+    """Results of `make bench-batch`. Times are in seconds since the ImageBatch was created."""
+
+    machine: Machine
+    images: int
+    manifest_seconds: float
+    """Time until the manifest was frozen."""
+    seconds: float
+    """Time until the ImageBatch was complete."""
+    counted: list[tuple[float, int]]
+    """Points of a curve. Each one is a time and the number of images that were counted by then."""
+    batch_bytes: int
+    """Maximum size of the ImageBatch in bytes."""
+    imagejobs: int
+    """Maximum number of ImageJobs at a time."""
+    memory_before: dict[str, int]
+    """Memory in bytes by component before the ImageBatch was created."""
+    memory: dict[str, int]
+    """Maximum memory in bytes by component."""
+    cpu_seconds: dict[str, float]
+    batch_writes: float
+    """Writes and deletions of ImageJobs and ImageBatches that the API server accepted."""
+    results_seconds: float
+    """How long it took to read all results through the API, in seconds."""
+    results_bytes: int
+    missing: int
+    """Number of images without a result."""
+    repeated: int
+    """Number of results beyond the first one of each image."""
+    deleted_seconds: float
+    """How long it took until the ImageBatch and its shards were deleted, in seconds."""
+
+    @property
+    def images_per_second(self) -> float:
+        """Throughput from the creation until the ImageBatch was complete."""
+        return self.images / self.seconds
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Self:
+        """Return the results from JSON that save() wrote."""
+        machine = Machine(**data.pop("machine"))
+        counted = [(float(at), int(count)) for at, count in data.pop("counted")]
+        return cls(machine=machine, counted=counted, **data)
+
+
 def backlog_of(data: dict[str, Any]) -> Backlog:
     """Return the results from JSON that save() wrote."""
     machine = Machine(**data.pop("machine"))
@@ -129,12 +179,22 @@ def backlog_of(data: dict[str, Any]) -> Backlog:
     return Backlog(machine=machine, small=small, large=large, **data)
 
 
+def large_batches(folder: Path) -> list[LargeBatch]:
+    """Return the results of large batches, by size.
+
+    Those of quick runs are left out, unless there are no others.
+    """
+    found = [LargeBatch.of(json.loads(it.read_text())) for it in folder.glob("batch-*.json")]
+    by_size = sorted(found, key=lambda it: it.images)
+    return [it for it in by_size if not it.machine.quick] or by_size
+
+
 def _drain(data: dict[str, Any]) -> Drain:
     done = [(float(at), int(count)) for at, count in data.pop("done")]
     return Drain(done=done, **data)
 
 
-def save(results: Run | Backlog, file: Path) -> None:
+def save(results: Run | Backlog | LargeBatch, file: Path) -> None:
     """Write the results to a JSON file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(dataclasses.asdict(results)) + "\n")

@@ -1,6 +1,5 @@
 """Measure in rounds. Each round applies every load with every describer to every system."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -105,9 +104,6 @@ class Rounds:
     def _keep(
         self, work: Work, kind: str, number: int, seen: Seen, per_second: float, cost: Cost
     ) -> None:
-        known = dataclasses.asdict(cost)
-        del known["seconds"]
-
         self.samples.append(
             Sample(
                 system=work.system.name,
@@ -118,6 +114,6 @@ class Rounds:
                 seconds=seen.seconds,
                 latencies=seen.latencies,
                 per_second=per_second,
-                **known,
+                **cost.for_sample(),
             )
         )

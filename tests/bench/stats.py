@@ -1,5 +1,6 @@
 """Calculate medians, percentiles and spreads."""
 
+import itertools
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -61,3 +62,38 @@ def throughput(sample: Sample) -> float:
 def duration(sample: Sample) -> float:
     """Return the seconds from the first submission until the last job was done."""
     return sample.seconds
+
+
+Curve = Sequence[tuple[float, int]]
+"""Points of a curve. Each one is a time in seconds and how many images were done by then."""
+
+
+def moment(curve: Curve, count: float) -> float:
+    """Return the time at which `count` images were done, by linear interpolation.
+
+    `count` is between the counts of the first and the last point.
+    """
+    for (before, fewer), (after, more) in itertools.pairwise(curve):
+        if fewer <= count <= more and fewer < more:
+            return before + (after - before) * (count - fewer) / (more - fewer)
+
+    return curve[-1][0]
+
+
+def tenths(curve: Curve) -> list[tuple[int, int, float]]:
+    """Return the first and last image of each tenth of a curve, and its images per second.
+
+    The first tenth begins when the first images were seen done, because what comes before is the
+    start of the work.
+    """
+    (start, first), total = next(it for it in curve if it[1] > 0), curve[-1][1]
+    marks = [(start, first)] + [
+        (moment(curve, total * number / 10), round(total * number / 10)) for number in range(1, 10)
+    ]
+    marks.append((moment(curve, total), total))
+
+    return [
+        (begun, ended, (ended - begun) / (after - before))
+        for (before, begun), (after, ended) in itertools.pairwise(marks)
+        if begun < ended and before < after
+    ]

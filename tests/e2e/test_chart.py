@@ -54,7 +54,7 @@ def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
-    assert {"api", "operator", "minio"} <= components
+    assert {"api", "operator", "archiver", "minio"} <= components
 
 
 def test_helm_lists_the_release(helm: Helm) -> None:
@@ -165,7 +165,10 @@ def test_uninstall_keeps_data_and_reinstall_uses_it(
     )
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
     assert f"{OTHER_NAMESPACE}." not in other_kubectl("get", policies, "-o", "name")
-    assert "imagejobs.vision-node.dev" in other_kubectl("get", "crds", "-o", "name")
+    crds = other_kubectl("get", "crds", "-o", "name")
+    assert {f"{name}.vision-node.dev" for name in ("describers", "imagejobs", "imagebatches")} <= {
+        line.rpartition("/")[2] for line in crds.split()
+    }
 
     extra.install()
     assert stored_keys(other_kubectl, other) == keys
@@ -378,6 +381,93 @@ def test_worker_can_name_only_the_result_of_its_own_attempt(
     assert commit(f"{folder}/{uid}/1") == (200, "")
 
 
+BATCH_UID = "5f0e8c1a-0000-4000-8000-000000000000"
+BATCH_LABEL = "vision-node.dev/batch"
+
+
+def shard_manifest(name: str) -> str:
+    """Return the manifest of a shard of an ImageBatch, which need not exist."""
+    images = {
+        "batch": "holiday",
+        "batchUID": BATCH_UID,
+        "manifest": f"batches/aaaabbbbcccc/{BATCH_UID}/m1/",
+        "first": 0,
+        "count": 5,
+    }
+    return json.dumps(
+        {
+            "apiVersion": "vision-node.dev/v1alpha1",
+            "kind": "ImageJob",
+            "metadata": {"name": name, "labels": {BATCH_LABEL: BATCH_UID}},
+            "spec": {"images": images},
+        }
+    )
+
+
+@pytest.fixture
+def shard(other_kubectl: Kubectl, workers: Workers, other: str) -> str:
+    """Create a shard as the operator, assign it to the pod `mine`, and return its name."""
+    name = f"shard-{uuid.uuid4().hex}"
+    account = f"system:serviceaccount:{OTHER_NAMESPACE}:{other}-operator"
+    other_kubectl("create", "--as", account, "-f", "-", input=shard_manifest(name))
+    workers.assign(name, "mine")
+    return name
+
+
+def test_only_the_operator_can_create_shards_and_set_their_label(
+    kubectl: Kubectl, refused: Kubectl
+) -> None:
+    said = refused("create", "-f", "-", input=shard_manifest("forged"))
+    assert "only the operator may create shards" in said
+
+    labeled = json.loads(imagejob_manifest("labeled", "inbox/x"))
+    labeled["metadata"]["labels"] = {BATCH_LABEL: BATCH_UID}
+    said = refused("create", "-f", "-", input=json.dumps(labeled))
+    assert "only the operator may set or remove the label" in said
+
+    kubectl("create", "-f", "-", input=imagejob_manifest("unlabeled", "inbox/x"))
+    said = refused("label", "imagejob", "unlabeled", f"{BATCH_LABEL}={BATCH_UID}")
+    assert "only the operator may set or remove the label" in said
+    kubectl("delete", "imagejob", "unlabeled")
+
+
+def test_worker_can_name_only_the_results_of_its_own_attempt_at_a_shard(
+    workers: Workers, shard: str, other_kubectl: Kubectl
+) -> None:
+    uid = other_kubectl("get", "imagejob", shard, "-o", "jsonpath={.metadata.uid}")
+
+    def commit(key: str) -> tuple[int, str]:
+        outcome = {"done": 5, "failed": 0, "key": key, "sha256": "0" * 64, "sizeBytes": 5000}
+        return workers.write(shard, {**CLEARED, "phase": "done", "images": outcome}, pod="mine")
+
+    folder = f"batches/aaaabbbbcccc/{BATCH_UID}"
+    for key in (
+        f"{folder}/results/000000000-{uid}-2",
+        f"{folder}/results/000000000-{uuid.uuid4()}-1",
+        f"{folder}/index/000000000-{uid}-1",
+        f"batches/aaaabbbbcccc/{uuid.uuid4()}/results/000000000-{uid}-1",
+    ):
+        code, said = commit(key)
+        assert (code, "may name only its own attempt's results" in said) == (403, True), said
+
+    assert commit(f"{folder}/results/000000000-{uid}-1") == (200, "")
+
+
+IMAGES: Json = {"images": {"done": 0, "failed": 0, "rest": "0-4"}}
+
+
+def test_worker_can_report_only_the_outcome_that_fits_its_job(
+    workers: Workers, shard: str, assigned: str
+) -> None:
+    for job, status in ((shard, DONE), (assigned, {**CLEARED, "phase": "done", **IMAGES})):
+        code, said = workers.write(job, status, pod="mine")
+        assert (code, "status.images only on a shard" in said) == (403, True), said
+
+    code, said = workers.write(shard, {**REPORT, **IMAGES}, pod="mine")
+    assert (code, "report an error and change nothing else" in said) == (403, True), said
+    assert workers.write(shard, REPORT, pod="mine") == (200, "")
+
+
 def test_worker_cannot_write_queued_jobs(workers: Workers, other_kubectl: Kubectl) -> None:
     other_kubectl("create", "-f", "-", input=imagejob_manifest("queued", "inbox/x"))
     code, said = workers.write("queued", FAILED, pod="mine")
@@ -387,6 +477,11 @@ def test_worker_cannot_write_queued_jobs(workers: Workers, other_kubectl: Kubect
 def test_no_container_has_restarted(kubectl: Kubectl) -> None:
     path = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
     restarts = kubectl(
-        "get", "pods", "-l", "app.kubernetes.io/component in (api,operator,minio)", "-o", path
+        "get",
+        "pods",
+        "-l",
+        "app.kubernetes.io/component in (api,operator,archiver,minio)",
+        "-o",
+        path,
     )
     assert set(restarts.split()) == {"0"}

@@ -117,7 +117,10 @@ WITH_CPU_LIMITS: Json = {
     "describers": {
         name: {"resources": {"limits": {"cpu": "1"}}} for name in ("local", "metadata", "ocr")
     },
-    **{name: {"resources": {"limits": {"cpu": "1"}}} for name in ("api", "operator", "minio")},
+    **{
+        name: {"resources": {"limits": {"cpu": "1"}}}
+        for name in ("api", "operator", "archiver", "minio")
+    },
 }
 
 
@@ -174,7 +177,7 @@ def test_release_works_on_openshift_with_quotas(strict: ExtraRelease) -> None:
     pods = strict.pods()
     assert {pod["spec"]["securityContext"].get("runAsUser") for pod in pods} == {UID}
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
-    assert {"api", "operator", "minio", "storage-setup", "worker"} <= components
+    assert {"api", "operator", "archiver", "minio", "storage-setup", "worker"} <= components
 
 
 def test_volume_is_enlarged_without_restarting_the_store(strict: ExtraRelease) -> None:
@@ -199,7 +202,7 @@ def test_volume_is_enlarged_without_restarting_the_store(strict: ExtraRelease) -
 S3 = "own-s3"
 BUCKET = "pictures"
 
-USERS = ("root", "api", "operator", "describer")
+USERS = ("root", "api", "operator", "archiver", "describer")
 
 RESTRICTED: Json = {
     "allowPrivilegeEscalation": False,
@@ -430,7 +433,8 @@ def test_upgrade_from_an_old_chart_keeps_jobs_images_and_credentials(
 
         extra.upgrade()
 
-        assert keys_of(extra) == keys
+        # The upgrade adds the keys of users that the old chart did not have.
+        assert keys.items() <= keys_of(extra).items()
         wait_for(lambda: describers(extra), lambda names: names == {"local", "metadata", "ocr"})
         extra.kubectl("wait", f"imagejob/{queued}", "--for=condition=Complete", "--timeout=60s")
         after = imagejobs(extra)
@@ -447,18 +451,26 @@ def test_upgrade_from_an_old_chart_keeps_jobs_images_and_credentials(
         assert is_stored(extra, images[queued])
 
 
-def test_imagejob_in_a_namespace_without_a_release_is_refused(
-    kubectl: Kubectl, refused: Any
+PLURALS = {"ImageJob": "imagejobs", "ImageBatch": "imagebatches"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [("ImageJob", {"image": {"key": "inbox/x"}}), ("ImageBatch", {"prefix": "inbox/x/"})],
+)
+def test_object_in_a_namespace_without_a_release_is_refused(
+    kubectl: Kubectl, refused: Any, kind: str, spec: Json
 ) -> None:
-    job = {
+    manifest = {
         "apiVersion": "vision-node.dev/v1alpha1",
-        "kind": "ImageJob",
+        "kind": kind,
         "metadata": {"name": "lost"},
-        "spec": {"image": {"key": "inbox/x"}},
+        "spec": spec,
     }
-    said = refused("create", "--namespace", "default", "-f", "-", input=json.dumps(job))
-    assert "imagejobs-need-a-vision-node-release-in-their-namespace" in said
-    kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(job))
+    said = refused("create", "--namespace", "default", "-f", "-", input=json.dumps(manifest))
+    plural = PLURALS[kind]
+    assert f"{plural}-need-a-vision-node-release-in-their-namespace" in said
+    kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(manifest))
 
 
 CONNECT = """

@@ -19,7 +19,7 @@ __all__ = ["helm"]  # pytest looks up the fixture in this module
 
 RELEASE_ID = "sharedbucket"
 SECRET = "storage-of-the-other"  # noqa: S105 (a name)
-USERS = ("api", "operator", "describer")
+USERS = ("api", "operator", "archiver", "describer")
 MARKER = f"owners/{RELEASE_ID}"
 
 MAKE_USERS = """
@@ -60,13 +60,16 @@ asyncio.run(main())
 """Program that stores and deletes objects as root, and then prints all keys."""
 
 
+FOLDERS = ("images", "inbox", "results", "batches")
+
+
 def policy(actions: dict[str, list[str]]) -> Json:
     """Return a policy that allows these actions by folder, and to list the release's folders.
 
     The condition is the one for MinIO in docs/clusters.md.
     """
     arn = "arn:aws:s3:::vision-node"
-    folders = [f"{folder}/{RELEASE_ID}/*" for folder in ("images", "inbox", "results")]
+    folders = [f"{folder}/{RELEASE_ID}/*" for folder in FOLDERS]
     listing = {
         "Effect": "Allow",
         "Action": ["s3:ListBucket"],
@@ -84,7 +87,7 @@ def policy(actions: dict[str, list[str]]) -> Json:
     return {"Version": "2012-10-17", "Statement": [listing, *objects]}
 
 
-IMAGES, INBOX, RESULTS = (f"{it}/{RELEASE_ID}/*" for it in ("images", "inbox", "results"))
+IMAGES, INBOX, RESULTS, BATCHES = (f"{it}/{RELEASE_ID}/*" for it in FOLDERS)
 
 POLICIES = {
     "api": policy(
@@ -92,13 +95,30 @@ POLICIES = {
             IMAGES: ["Get", "Put", "Delete"],
             INBOX: ["Get", "Put", "Delete"],
             RESULTS: ["Get"],
+            BATCHES: ["Get"],
             MARKER: ["Get"],
         }
     ),
     "operator": policy(
-        {IMAGES: ["Delete"], INBOX: ["Delete"], RESULTS: ["Delete"], MARKER: ["Get", "Put"]}
+        {
+            IMAGES: ["Delete"],
+            INBOX: ["Delete"],
+            RESULTS: ["Delete"],
+            f"{BATCHES}/index/*": ["Get", "Put"],
+            MARKER: ["Get", "Put"],
+        }
     ),
-    "describer": policy({IMAGES: ["Get"], INBOX: ["Get"], RESULTS: ["Put"]}),
+    "archiver": policy({INBOX: ["Get"], BATCHES: ["Get", "Put", "Delete"], MARKER: ["Get", "Put"]}),
+    "describer": policy(
+        {
+            IMAGES: ["Get"],
+            INBOX: ["Get"],
+            RESULTS: ["Put"],
+            f"{BATCHES}/m*/*": ["Get"],
+            f"{BATCHES}/results/*": ["Put"],
+            f"{BATCHES}/checkpoints/*": ["Get", "Put"],
+        }
+    ),
 }
 """Policies by component, as in docs/clusters.md."""
 

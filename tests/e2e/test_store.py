@@ -45,7 +45,7 @@ def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
             forward.terminate()
 
 
-@pytest.fixture(params=["api", "operator", "describer", "root"])
+@pytest.fixture(params=["api", "operator", "archiver", "describer", "root"])
 def user(kubectl: Kubectl, request: pytest.FixtureRequest) -> str:
     """Return the access key of a user of the store."""
     path = f"jsonpath={{.data.{request.param}-access-key}}"

@@ -27,6 +27,7 @@ ENTRY = (
     "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size>"
     "</Contents>"
 )
+FOLDER = "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>"
 
 
 @dataclass
@@ -73,6 +74,12 @@ class S3:
         self.repeats_page = False
         """Whether every list request is answered with the first page, which claims not to be the
         last one."""
+        self.keeps_ranges = True
+        """Whether GET requests with the header Range are answered with a part of the object."""
+        self.before_get: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the key before a GET or HEAD request for an object is handled."""
+        self.before_list: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the prefix before a list request is handled."""
         self.requests: list[str] = []
         """Method and path of each request."""
 
@@ -88,9 +95,13 @@ class S3:
         is_forbidden = self.forbidden_outside not in (key or request.query.get("prefix", ""))
         if refusal := self.fails or ((403, "AccessDenied") if is_forbidden else None):
             return error_response(request, *refusal)
-        if not key:
-            return self._list(request) if request.method == "GET" else web.Response()
+        if not key and request.method == "GET":
+            await self.before_list(request.query.get("prefix", ""))
+            return self._list(request)
 
+        return await self._answer_object(request, key) if key else web.Response()
+
+    async def _answer_object(self, request: web.Request, key: str) -> web.StreamResponse:
         match request.method:
             case "PUT":
                 return await self._put(request, key)
@@ -100,6 +111,7 @@ class S3:
                 self.objects.pop(key, None)
                 return web.Response(status=204)
             case _:
+                await self.before_get(key)
                 return self.read(request, key)
 
     def read(self, request: web.Request, key: str) -> web.StreamResponse:
@@ -115,6 +127,11 @@ class S3:
         headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.data))}
         if found.sha256:
             headers["x-amz-meta-sha256"] = found.sha256
+
+        if request.headers.get("If-Match", found.etag) != found.etag:
+            return error_response(request, 412, "PreconditionFailed")
+        if request.http_range.start is not None and self.keeps_ranges:
+            return _part(request, found.data, headers)
 
         return web.Response(body=found.data, headers=headers)
 
@@ -146,6 +163,8 @@ class S3:
         if self.repeats_page:
             after = ""
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+        if query.get("delimiter"):
+            keys = sorted({_to_slash(key, prefix) for key in keys})
         count = min(self.page, int(query["max-keys"]))
         entries = "".join(map(self._list_entry, keys[:count]))
         is_truncated = str(self.repeats_page or len(keys) > count).lower()
@@ -157,11 +176,32 @@ class S3:
         return answer
 
     def _list_entry(self, key: str) -> str:
-        found = self.objects[key]
+        found = self.objects.get(key)
+        if found is None:
+            return FOLDER.format(quote(key))
+
         modified = found.modified.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return ENTRY.format(
             quote(key), modified, found.etag.replace('"', "&quot;"), len(found.data)
         )
+
+
+def _to_slash(key: str, prefix: str) -> str:
+    """Return the key up to the first slash after the prefix, as a list with a delimiter does."""
+    first, slash, _ = key.removeprefix(prefix).partition("/")
+    return prefix + first + slash
+
+
+def _part(request: web.Request, data: bytes, headers: dict[str, str]) -> web.Response:
+    """Return the part of an object that the header Range names."""
+    first, end = request.http_range.start, request.http_range.stop
+    if first >= len(data):
+        return error_response(request, 416, "InvalidRange")
+
+    part = data[first:end]
+    content_range = f"bytes {first}-{first + len(part) - 1}/{len(data)}"
+    own = {"Content-Range": content_range, "Content-Length": str(len(part))}
+    return web.Response(status=206, body=part, headers=headers | own)
 
 
 def error_response(request: web.Request, status: int, code: str) -> web.Response:

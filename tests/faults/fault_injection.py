@@ -16,6 +16,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 TARGETS: Mapping[Kind, tuple[str, str]] = {
     Kind.KILL_WORKER: (PODS, f"{COMPONENT_LABEL}=worker"),
     Kind.KILL_OPERATOR: (PODS, f"{COMPONENT_LABEL}=operator"),
+    Kind.KILL_ARCHIVER: (PODS, f"{COMPONENT_LABEL}=archiver"),
     Kind.KILL_API: (PODS, f"{COMPONENT_LABEL}=api"),
     Kind.KILL_MINIO: (PODS, f"{COMPONENT_LABEL}=minio"),
     Kind.KILL_APISERVER: ("/api/v1/namespaces/kube-system/pods", "component=kube-apiserver"),

@@ -73,7 +73,7 @@ def pictures(seed: int, count: int) -> list[Picture]:
     found = [good(index, dice) for index in range(count)]
 
     for name, comment, expected, spec, direct in POISON:
-        data = _draw((64, 48), dice, comment)
+        data = draw((64, 48), dice, comment)
         found.insert(dice.randrange(count // 3), Picture(name, data, expected, spec, direct))
 
     return found
@@ -83,10 +83,11 @@ def good(index: int, dice: random.Random) -> Picture:
     """Return a good image. Its index determines its size."""
     size = (16 + index % 100, 16 + index // 100)
     direct = index % DIRECT_EVERY == 0
-    return Picture(f"good-{index}", _draw(size, dice), Expected(size=size), direct=direct)
+    return Picture(f"good-{index}", draw(size, dice), Expected(size=size), direct=direct)
 
 
-def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> bytes:
+def draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> bytes:
+    """Return a JPEG file with random pixels and a comment."""
     buffer = io.BytesIO()
     picture = Image.frombytes("RGB", size, dice.randbytes(3 * size[0] * size[1]))
     picture.save(buffer, "JPEG", comment=comment)
@@ -95,7 +96,7 @@ def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> b
 
 def hanging(count: int, **spec: Any) -> list[Picture]:
     """Return images that make a worker hang forever. Each may have only one attempt."""
-    data = _draw((64, 48), random.Random(0), HANG)  # noqa: S311
+    data = draw((64, 48), random.Random(0), HANG)  # noqa: S311
     spec = {"maxAttempts": 1, **spec}
     return [Picture(f"hanging-{index}", data, HUNG, spec, direct=True) for index in range(count)]
 

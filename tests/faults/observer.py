@@ -1,19 +1,25 @@
-"""Watch all ImageJobs and record each status for the checker."""
+"""Watch all ImageJobs of single images and record each status for the checker."""
 
 import time
 
-from vision_node_contract.clients.kube import Kube
+from vision_node_contract.clients.kube import Kube, Selectors
 from vision_node_contract.json_types import Json
+from vision_node_contract.names import BATCH_LABEL
 
 from faults.history import Observation
 from faults.load import IMAGEJOBS
+
+SINGLES = Selectors(labels=f"!{BATCH_LABEL}")
 
 MAX_ATTEMPTS = 3
 """Default value of a Describer's maxAttempts."""
 
 
 class Observer:
-    """Watches the ImageJobs, even across API server restarts and expired watches."""
+    """Watches the ImageJobs, even across API server restarts and expired watches.
+
+    Shards of ImageBatches are not included.
+    """
 
     def __init__(self, kube: Kube) -> None:
         self.observations: list[Observation] = []
@@ -35,7 +41,7 @@ class Observer:
         """Record observations until the task is cancelled."""
         older: set[str] = set()
 
-        async for event in self._kube.follow(IMAGEJOBS):
+        async for event in self._kube.follow(IMAGEJOBS, SINGLES):
             if not self.ready:
                 older.update(body["metadata"]["name"] for body in event.objects)
                 self._older = older if event.type == "SYNCED" else None

@@ -11,6 +11,7 @@ class Kind(StrEnum):
 
     KILL_WORKER = "kill -9 a worker"
     KILL_OPERATOR = "kill -9 the operator"
+    KILL_ARCHIVER = "kill -9 the archiver"
     KILL_API = "kill -9 the API"
     KILL_MINIO = "kill -9 MinIO"
     KILL_APISERVER = "kill -9 the API server"
@@ -21,6 +22,7 @@ MIX = Counter(
     {
         Kind.KILL_WORKER: 12,
         Kind.KILL_OPERATOR: 7,
+        Kind.KILL_ARCHIVER: 3,
         Kind.KILL_API: 5,
         Kind.KILL_MINIO: 5,
         Kind.KILL_APISERVER: 1,

@@ -76,12 +76,12 @@ async def wait_until_workers_end(kube: Kube, names: set[str], seconds: float) ->
 
 async def fill_inbox(pictures: list[Picture]) -> None:
     """Store the images of all ImageJobs that will be created directly."""
-    await _run_in_api("put", {inbox_key(it): it.data.hex() for it in pictures if it.direct})
+    await run_in_api("put", {inbox_key(it): it.data.hex() for it in pictures if it.direct})
 
 
 async def objects() -> frozenset[str]:
     """Return the keys of all objects in the bucket."""
-    return frozenset(await _run_in_api("keys", {}))
+    return frozenset(await run_in_api("keys", {}))
 
 
 IN_API = """
@@ -102,7 +102,7 @@ With the argument `keys`, it also prints the keys of all objects in the bucket.
 """
 
 
-async def _run_in_api(mode: str, files: dict[str, str]) -> list[str]:
+async def run_in_api(mode: str, files: dict[str, str]) -> list[str]:
     """Run IN_API in a pod of the API, which can reach the bucket. Return the printed keys."""
     kubectl = ("kubectl", "--namespace", NAMESPACE, "exec", "-i", "deploy/vision-node-api", "--")
     pipe = asyncio.subprocess.PIPE

@@ -13,6 +13,11 @@ from vision_node_contract.clients.kube import Kube
 from vision_node_contract.json_types import Json
 
 from faults import rig
+from faults.batches import rig as batch_rig
+from faults.batches.history import BatchHistory, allowed_again, check_batches
+from faults.batches.load import Campaign, campaign
+from faults.batches.observer import BatchObserver
+from faults.batches.summary import batch_summary
 from faults.fault_injection import TARGET_TIMEOUT_SECONDS, FaultInjector
 from faults.history import History, Submit, check
 from faults.load import PER_SECOND, Load, Picture, good, hanging, pictures
@@ -23,6 +28,10 @@ from faults.summary import summary
 PATIENCE_SECONDS = 60.0
 """Maximum time from the last fault until all ImageJobs have ended. An image that makes its worker
 hang takes two attempts of TIMEOUT_SECONDS each."""
+
+BATCH_PATIENCE_SECONDS = 120.0
+"""Maximum time from the last fault until all ImageBatches have ended. Images in flight during a
+fault, and harmful ones, are tried alone, one after the other, after waits."""
 
 AFTERWARD_SECONDS = 5.0
 """How long the load continues after the last fault, to show that the system has recovered."""
@@ -70,16 +79,25 @@ async def test_promises_hold_under_faults(
     work = pictures(
         seed, int((RUN_SECONDS + TARGET_TIMEOUT_SECONDS + AFTERWARD_SECONDS) * PER_SECOND)
     )
+    many = campaign(seed, f"{seed}-{int(time.time())}")
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         injector = FaultInjector(kube, node)
-        async with running(kube, http, work, str(seed)) as (load, observer):
+        await batch_rig.prepare(kube, http, many)
+
+        async with (
+            running(kube, http, work, str(seed)) as (load, observer),
+            observing(kube, many) as batch_observer,
+        ):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(load.run(work))
+                for batch in many.batches:
+                    tasks.create_task(batch_rig.create(kube, batch))
                 await injector.run(plan(seed))
                 await asyncio.sleep(AFTERWARD_SECONDS)
                 load.stopped = True
 
             await wait_until_all_ended(load, observer)
+            await until(lambda: not batch_observer.unfinished, BATCH_PATIENCE_SECONDS)
 
         last = max(at + fault.seconds for at, fault in injector.injected)
         history = History(
@@ -87,11 +105,17 @@ async def test_promises_hold_under_faults(
         )
         history.results = await results(http, load.submits)
         history.objects = await rig.objects()
+        batches = await batch_history(kube, http, many, batch_observer)
+        batches.last_fault = last
+        batches.allowed_again = allowed_again(
+            injector.injected, batch_rig.WORKERS, batch_rig.CONCURRENCY
+        )
 
     with capsys.disabled():
         print(summary(history, injector.injected, load.retries))
+        print(batch_summary(batches))
 
-    broken = check(history)
+    broken = check(history) + check_batches(batches)
     listed = "\n".join(broken[:50])
     assert not broken, f"{len(broken)} promises broken; repeat with SEED={seed}:\n{listed}"
 
@@ -111,6 +135,31 @@ async def running(
     yield Load(f"run-{name}-{int(time.time())}", http, kube), observer
 
     watching.cancel()
+
+
+@asynccontextmanager
+async def observing(kube: Kube, many: Campaign) -> AsyncIterator[BatchObserver]:
+    """Observe the ImageBatches while the block runs."""
+    observer = BatchObserver(kube, {batch.planned.name for batch in many.batches})
+    watching = asyncio.create_task(observer.run())
+
+    yield observer
+
+    watching.cancel()
+
+
+async def batch_history(
+    kube: Kube, http: httpx.AsyncClient, many: Campaign, observer: BatchObserver
+) -> BatchHistory:
+    """Return what was observed of the ImageBatches, and what they have left behind."""
+    return BatchHistory(
+        planned=[batch.planned for batch in many.batches],
+        observations=observer.observations,
+        results=await batch_rig.results(http, many),
+        shards_left=await batch_rig.shards_left(kube, set(observer.uids.values())),
+        asked=await batch_rig.asked(kube),
+        patience=BATCH_PATIENCE_SECONDS,
+    )
 
 
 async def wait_until_all_ended(load: Load, observer: Observer) -> None:

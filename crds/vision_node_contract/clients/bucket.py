@@ -202,6 +202,31 @@ class Bucket:
         response = await self._requests.send("GET", sign, headers=headers, max_bytes=max_bytes + 1)
         return response.body
 
+    async def get_part(self, key: str, first: int, size: int, etag: str) -> bytes:
+        """Return `size` bytes of the object from the byte `first` on, or fewer at its end.
+
+        The object must have this ETag, so that all parts belong to the same version. If `etag` is
+        empty, because the service has none, any version is read.
+
+        Raises:
+            ObjectNotFoundError: no object has this key.
+            ObjectChangedError: the object has another ETag.
+            StoreUnavailableError: the bucket did not respond or refused the request.
+        """
+        sign = partial(self._signer.sign, "GET", key)
+        headers = {"Range": f"bytes={first}-{first + size - 1}"}
+        headers |= {"If-Match": etag} if etag else {}
+        response = await self._requests.send("GET", sign, headers=headers, max_bytes=size)
+
+        # A proxy may drop the header Range, and the answer is then the start of the object.
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
+            raise StoreUnavailableError(
+                f"storage did not send the requested part of {key}: check that it, and a proxy in "
+                "front of it, support the header Range"
+            )
+
+        return response.body
+
     async def delete(self, key: str) -> None:
         """Delete the object if it exists.
 
@@ -222,19 +247,7 @@ class Bucket:
         Raises:
             StoreUnavailableError: the bucket did not respond or refused the request.
         """
-        query: DictType = {
-            "list-type": "2",
-            "encoding-type": "url",
-            "prefix": prefix,
-            "max-keys": str(max_objects),
-        }
-        if after:
-            query["start-after"] = after
-
-        sign = partial(self._signer.sign_bucket, "GET", query)
-        response = await self._requests.send("GET", sign, max_bytes=LIST_BYTES)
-
-        return await self._parse_list(response.body)
+        return await self._list({"prefix": prefix, "max-keys": str(max_objects)}, after)
 
     async def list_all(self, prefix: str) -> AsyncIterator[list[StoredObject]]:
         """Yield all objects whose keys begin with `prefix`, up to MAX_KEYS at a time.
@@ -252,6 +265,37 @@ class Bucket:
             if page.objects[-1].key <= after:
                 raise StoreUnavailableError("storage keeps listing the same objects")
             after = page.objects[-1].key
+
+    async def list_folders(self, prefix: str) -> AsyncIterator[list[str]]:
+        """Yield the names of the folders directly below `prefix`, up to MAX_KEYS at a time.
+
+        `prefix` must end with a slash. The names contain no slash. The objects in the folders are
+        not read.
+
+        Raises:
+            StoreUnavailableError: the bucket did not respond or refused the request.
+        """
+        after = ""
+        while True:
+            page = await self._list({"prefix": prefix, "delimiter": "/"}, after)
+            yield [folder.removeprefix(prefix).removesuffix("/") for folder in page.folders]
+            if page.is_last:
+                return
+
+            last = max([*page.folders, *(it.key for it in page.objects)], default="")
+            # "0" is the character after the slash, so that no object in the last folder follows.
+            following = f"{last[:-1]}0" if last.endswith("/") else last
+            if following <= after:
+                raise StoreUnavailableError("storage keeps listing the same folders")
+            after = following
+
+    async def _list(self, query: DictType, after: str) -> ObjectPage:
+        base: DictType = {"list-type": "2", "encoding-type": "url", "max-keys": str(MAX_KEYS)}
+        full = base | query | ({"start-after": after} if after else {})
+        sign = partial(self._signer.sign_bucket, "GET", full)
+        response = await self._requests.send("GET", sign, max_bytes=LIST_BYTES)
+
+        return await self._parse_list(response.body)
 
     async def _parse_list(self, body: bytes) -> ObjectPage:
         """Parse a list in a thread, because parsing a thousand keys takes 12 ms."""

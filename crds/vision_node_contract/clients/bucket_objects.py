@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_plus
@@ -44,6 +44,9 @@ class ObjectPage:
 
     objects: list[StoredObject]
     is_last: bool
+    folders: list[str] = field(default_factory=list)
+    """Prefixes that end with the first slash after the prefix of the list. Only lists with a
+    delimiter have them, and such lists contain no objects below them."""
 
 
 def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
@@ -79,7 +82,8 @@ def read_list(body: bytes) -> ObjectPage:
     root = fromstring(body.decode())  # noqa: S314 (expat limits entity expansion)
     is_last = _text(root, "IsTruncated") != "true"
     objects = [_read_entry(entry) for entry in root.iterfind("{*}Contents")]
-    return ObjectPage(objects, is_last)
+    folders = [unquote_plus(_text(it, "Prefix")) for it in root.iterfind("{*}CommonPrefixes")]
+    return ObjectPage(objects, is_last, folders)
 
 
 def _read_entry(entry: Element) -> StoredObject:

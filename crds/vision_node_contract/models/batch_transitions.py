@@ -56,9 +56,17 @@ def freeze(batch: ImageBatch, manifest: FrozenManifest, now: datetime) -> Status
         "images": ImageCounts(total=manifest.images).to_json(),
         "startTime": timestamp(now),
         "conditions": _conditions(
-            batch, now, ("ManifestFrozen", True, BatchReason.MANIFEST_FROZEN, message)
+            batch,
+            now,
+            ("ManifestFrozen", True, BatchReason.MANIFEST_FROZEN, message),
+            *_no_longer_waiting(batch),
         ),
     }
+
+
+def wait(batch: ImageBatch, reason: str, message: str, now: datetime) -> StatusPatch:
+    """Return the patch that says why a queued ImageBatch can't be frozen at present."""
+    return {"conditions": _conditions(batch, now, ("Waiting", True, reason, message))}
 
 
 def fail(batch: ImageBatch, reason: str, message: str, now: datetime) -> StatusPatch:
@@ -66,7 +74,9 @@ def fail(batch: ImageBatch, reason: str, message: str, now: datetime) -> StatusP
     return {
         "phase": "failed",
         **_finished(batch, now),
-        "conditions": _conditions(batch, now, ("Failed", True, reason, message)),
+        "conditions": _conditions(
+            batch, now, ("Failed", True, reason, message), *_no_longer_waiting(batch)
+        ),
     }
 
 
@@ -115,6 +125,15 @@ def after(batch: ImageBatch, patch: StatusPatch) -> ImageBatch:
 
 _Change = tuple[str, bool, str, str]
 """A condition to set: its type, its status, its reason and its message."""
+
+
+def _no_longer_waiting(batch: ImageBatch) -> list[_Change]:
+    """Return the change that ends the condition Waiting, if the ImageBatch has it."""
+    waiting = batch.status.condition("Waiting")
+    if waiting is None or waiting.status != "True":
+        return []
+
+    return [("Waiting", False, BatchReason.NOT_WAITING, "the batch no longer waits")]
 
 
 def _counts(batch: ImageBatch, entries: Iterable[IndexEntry]) -> ImageCounts:

@@ -110,6 +110,8 @@ class BatchReason(StrEnum):
     MANIFEST_FROZEN = "ManifestFrozen"
     MANIFEST_NOT_FOUND = "ManifestNotFound"
     MANIFEST_TOO_LARGE = "ManifestTooLarge"
+    MANIFEST_CHANGED = "ManifestChanged"
+    """The list of images was replaced again and again while it was being read."""
     NO_IMAGES = "NoImages"
     WORKER_TOO_OLD = "WorkerTooOld"
     """The Describer's image comes from a release whose workers know no batches."""

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vision_node_contract.models.batch_transitions import Progress
 from vision_node_contract.models.describer import DescriberStatus
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
+from vision_node_contract.models.shard import Shard, ShardSpec, shard_name
+from vision_node_contract.models.transitions import AnyJob
 
 from ..state.object_versions import ObjectKey
 from ..state.pools.pool import Pool
@@ -16,7 +20,7 @@ from ..state.state import key_of
 class Assign:
     """Assign a queued ImageJob to a worker."""
 
-    job: ImageJob
+    job: AnyJob
     worker: str
     """Name of the worker's pod."""
     timeout: timedelta
@@ -27,7 +31,7 @@ class Assign:
 class Requeue:
     """Take an ImageJob back from its worker, so that it can be assigned again later."""
 
-    job: ImageJob
+    job: AnyJob
     reason: Reason
     message: str
     next_attempt: datetime
@@ -44,7 +48,7 @@ class Requeue:
 class Fail:
     """End an ImageJob without a description."""
 
-    job: ImageJob
+    job: AnyJob
     reason: Reason
     message: str
 
@@ -52,6 +56,64 @@ class Fail:
 @dataclass(frozen=True, slots=True)
 class Expire:
     """Delete a finished ImageJob that has expired, or because there are too many ImageJobs."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateShard:
+    """Create an ImageJob for some of an ImageBatch's images."""
+
+    spec: ShardSpec
+    owner: str | None
+    """The ImageBatch's owner label; None if it has none."""
+
+    @property
+    def name(self) -> str:
+        """The shard's name."""
+        images = self.spec.images
+        return shard_name(images.batch, images.batch_uid, images.first)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUpShard:
+    """End a shard without an outcome, so that other shards describe all of its images."""
+
+    shard: Shard
+    reason: Reason
+    message: str
+    suspects: str
+    """The ranges of images that may have ended the worker, as text; empty if there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelShard:
+    """Ask the worker to end a shard early and to store what it has."""
+
+    shard: Shard
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteShard:
+    """Delete a shard that has been counted or is not needed."""
+
+    name: str
+    uid: str
+    """The shard's UID, because a new shard may have the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceBatch:
+    """Count finished shards, update an ImageBatch's conditions, and end it if nothing is left."""
+
+    batch: ImageBatch
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireBatch:
+    """Delete a finished ImageBatch that has expired."""
 
     name: str
     version: int
@@ -97,12 +159,17 @@ class EmitEvent:
     job: ImageJob
 
 
-Write = Assign | Requeue | Fail | Expire | Launch | Retire | UpdateStatus | EmitEvent
+ShardWrite = CreateShard | GiveUpShard | CancelShard | DeleteShard
+BatchWrite = ShardWrite | AdvanceBatch | ExpireBatch
+Write = Assign | Requeue | Fail | Expire | Launch | Retire | UpdateStatus | EmitEvent | BatchWrite
 Action = Write | Cordon
 
 
 def target(action: Write) -> ObjectKey:
     """Return the key of the object that the action writes."""
+    if isinstance(action, BatchWrite):
+        return _target_of_batch(action)
+
     match action:
         case Assign() | Requeue() | Fail():
             return key_of(action.job)
@@ -114,3 +181,15 @@ def target(action: Write) -> ObjectKey:
             return ObjectKey("describers", action.pool.describer)
         case EmitEvent():
             return ObjectKey("events", action.job.metadata.name)
+
+
+def _target_of_batch(action: BatchWrite) -> ObjectKey:
+    match action:
+        case CreateShard() | DeleteShard():
+            return ObjectKey("imagejobs", action.name)
+        case GiveUpShard() | CancelShard():
+            return key_of(action.shard)
+        case AdvanceBatch():
+            return ObjectKey("imagebatches", action.batch.metadata.name)
+        case ExpireBatch():
+            return ObjectKey("imagebatches", action.name)

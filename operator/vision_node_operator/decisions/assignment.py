@@ -1,22 +1,29 @@
 """Assign each queued ImageJob to the worker that has the fewest ImageJobs."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
 from vision_node_contract.models.imagejob import ImageJob
 
 from .actions import Assign
-from .pool_view import PoolView
+from .pool_view import PoolView, Worker
 
 
-def assign(view: PoolView) -> tuple[list[Assign], PoolView]:
-    """Return the assignments that the workers and the rate limit allow, and the resulting view."""
+def assign(view: PoolView, reserved: str | None = None) -> tuple[list[Assign], PoolView]:
+    """Return the assignments that the workers and the rate limit allow, and the resulting view.
+
+    The `reserved` worker (pod name) gets none, because it is to take a shard that needs a worker to
+    itself.
+    """
     state, pool = view.state, view.pool
     queued = state.queued(pool.describer, view.now)
     others = (job for job in queued if not job.status.suspect)
     suspects = state.suspects(pool.describer, view.now)
-    assignments = list(islice(_assignments(view, others, suspects), _allowance(view)))
+    exclusive = view.state.workers_with_suspects()
+    usable = _usable(view, reserved)
+    found = _assignments(view, usable, others, suspects, exclusive)
+    assignments = list(islice(found, _allowance(view)))
 
     # Counting stops at the capacity of the whole pool, because a longer queue does not need more
     # workers.
@@ -24,7 +31,8 @@ def assign(view: PoolView) -> tuple[list[Assign], PoolView]:
     if not _is_longer(view, waiting + len(assignments)):
         waiting = sum(1 for _ in islice(chain(others, suspects), waiting))
 
-    return assignments, view.after(Counter(action.worker for action in assignments), waiting)
+    assigned = Counter(action.worker for action in assignments)
+    return assignments, view.after(assigned, waiting, frozenset(exclusive))
 
 
 def _is_longer(view: PoolView, length: int) -> bool:
@@ -39,36 +47,51 @@ def _allowance(view: PoolView) -> int | None:
     # A cordoned or silent worker is considered hung. It sends no requests, so its ImageJobs must
     # not make other ImageJobs wait.
     processing = sum(
-        worker.in_flight for worker in view.workers if not (worker.cordoned or worker.silent)
+        worker.in_flight + min(worker.shard_images, view.pool.spec.images_at_once)
+        for worker in view.workers
+        if not (worker.cordoned or worker.silent)
     )
     return view.rate_limit.allowance(view.describer.interval, processing, view.now)
 
 
+def _usable(view: PoolView, reserved: str | None) -> dict[str, Worker]:
+    """Return the workers that may get ImageJobs, by pod name."""
+    return {
+        worker.pod.name: worker
+        for worker in view.serving
+        if worker.pod
+        and worker.pod.name != reserved
+        and not worker.has_alone_shard
+        and view.capacity(worker) is not None
+        and view.is_up_to_date(worker)
+    }
+
+
 def _assignments(
-    view: PoolView, jobs: Iterator[ImageJob], suspects: Iterator[ImageJob]
+    view: PoolView,
+    usable: Mapping[str, Worker],
+    jobs: Iterator[ImageJob],
+    suspects: Iterator[ImageJob],
+    exclusive: set[str],
 ) -> Iterator[Assign]:
     """Yield assignments while workers have capacity.
 
     A suspect is an ImageJob that may have caused a worker to end. It gets a worker to itself,
     and only one suspect is tried at a time. If all workers have ImageJobs, the worker with the
-    fewest gets no new ones, so that it becomes free for the suspect.
+    fewest gets no new ones, so that it becomes free for the suspect. It is added to `exclusive`,
+    the workers that have a suspect.
     """
-    in_flight: dict[str, int] = {}
-    capacity: dict[str, int] = {}
-    for worker in view.serving:
-        free = view.capacity(worker)
-        if worker.pod and free is not None and view.is_up_to_date(worker):
-            in_flight[worker.pod.name] = worker.in_flight
-            capacity[worker.pod.name] = free
-
-    reserved = view.state.workers_with_suspects() & capacity.keys()
-    if capacity and not reserved and (suspect := next(suspects, None)):
-        chosen = min(capacity, key=lambda name: (in_flight[name], name))
-        reserved = {chosen}
-        if not in_flight[chosen]:
+    in_flight = {name: worker.in_flight for name, worker in usable.items()}
+    if usable and not (exclusive & usable.keys()) and (suspect := next(suspects, None)):
+        busy = {name: worker.in_flight + worker.has_shard for name, worker in usable.items()}
+        chosen = min(usable, key=lambda name: (busy[name], name))
+        exclusive.add(chosen)
+        if not busy[chosen]:
             yield Assign(suspect, chosen, view.state.timeout(suspect))
 
-    free_slots = {name: free for name, free in capacity.items() if name not in reserved}
+    free_slots = {
+        name: view.capacity(worker) or 0 for name, worker in usable.items() if name not in exclusive
+    }
     for job in islice(jobs, sum(free_slots.values())):
         available = (name for name, free in free_slots.items() if free)
         name = min(available, key=in_flight.__getitem__)

@@ -9,9 +9,20 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 
 from vision_node_contract.models.reasons import Reason
+from vision_node_contract.models.shard import Shard
 
 from ..state.state import State
-from .actions import EmitEvent, Expire, Fail, Requeue, Write
+from .actions import (
+    CancelShard,
+    DeleteShard,
+    EmitEvent,
+    Expire,
+    ExpireBatch,
+    Fail,
+    GiveUpShard,
+    Requeue,
+    Write,
+)
 
 MAX_BACKGROUND = 16
 """Maximum number of background writes in flight. The executor has twice as many slots, so
@@ -23,19 +34,24 @@ rest for many seconds, for example if a webhook makes deletions hang."""
 
 ATTEMPTS, CANCELLED, UNKNOWN = "attempts", "cancelled", "unknown"
 EXPIRY, EVENTS = "expiry", "events"
+SHARDS = "shards"
 """Sources of background writes: ended attempts, cancelled ImageJobs, those of Describers that don't
-exist, expired ones, and Events. Each Describer whose ImageJobs no worker will describe is another
-source."""
+exist, expired ones (ImageBatches, too), Events, and shards that end or are deleted. Each Describer
+whose ImageJobs no worker will describe is another source."""
 
 
 def source_of(action: Write) -> str | None:
     """Return the source of a background write; None for all other writes."""
     match action:
+        case (
+            GiveUpShard() | CancelShard() | DeleteShard() | Requeue(job=Shard()) | Fail(job=Shard())
+        ):
+            return SHARDS
         case Requeue():
             return ATTEMPTS
         case Fail():
             return _source_of_failure(action)
-        case Expire():
+        case Expire() | ExpireBatch():
             return EXPIRY
         case EmitEvent():
             return EVENTS

@@ -1,24 +1,33 @@
 """Decide what to do next. decide() is pure: it has no clock and no client, and changes nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from ..settings import Settings
 from ..state.pools.pool import Pool
 from ..state.state import State
-from .actions import Action, EmitEvent, Write
+from .actions import Action, AdvanceBatch, EmitEvent, Write
 from .assignment import assign
 from .background import (
     ATTEMPTS,
     CANCELLED,
     EVENTS,
     EXPIRY,
+    SHARDS,
     UNKNOWN,
     queue_source,
     share,
     take_turns,
 )
+from .batches.batch_view import BatchView, views
+from .batches.cleanup import delete_shards, delete_stray, expire_batches
+from .batches.counting import advance
+from .batches.creation import create_shards
+from .batches.demand import wanted_for_batches
+from .batches.dispatch import assign_shards, reserve
+from .batches.losses import cordon_overdue_shards, end_or_retry_shards
+from .batches.probing import unknown_describer, waiting_reason
 from .conditions import update_status
 from .expiry import expire
 from .job_lifecycle import (
@@ -39,21 +48,43 @@ assignments."""
 
 def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     """Return the actions that, at `now` (UTC), bring the namespace closer to its desired state."""
-    actions: list[Action] = [*cordon_failing(state), *cordon_overdue(state, now)]
+    actions: list[Action] = [
+        *cordon_failing(state),
+        *cordon_overdue(state, now),
+        *cordon_overdue_shards(state, now),
+    ]
 
     # Assignments come first. Everything that is not urgent comes last.
-    workers, unserved = workers_by_describer(state, now), []
+    workers, unserved, batches = workers_by_describer(state, now), [], views(state, now)
+    deletions: list[Iterator[Write]] = []
     for pool in state.describers.pools():
         view = PoolView(state, pool, workers.pop(pool.describer, []), now)
-        actions += _run_pool(view, settings)
+        of_pool = batches.pop(pool.describer, [])
+        actions += _run_pool(view, settings, of_pool)
+        actions += _advance(of_pool, waiting_reason(view) if of_pool else None)
+        deletions += (delete_shards(batch, view) for batch in of_pool)
         if not view.serving:
             unserved.append(pool)
+
+    for describer, orphaned in batches.items():
+        actions += _advance(orphaned, unknown_describer(describer))
+        deletions += (delete_shards(batch, None) for batch in orphaned)
 
     for orphans in workers.values():
         actions += retire_orphans(state, orphans, now)
 
-    actions += share(state, _background(state, unserved, settings, now))
+    sources = _background(state, unserved, settings, now)
+    shards = chain(end_or_retry_shards(state, now), *deletions, delete_stray(state, now))
+    actions += share(state, sources | {SHARDS: shards})
     return actions
+
+
+def _advance(
+    batches: Iterable[BatchView], waiting: tuple[str, str] | None
+) -> Iterator[AdvanceBatch]:
+    for batch in batches:
+        if action := advance(batch, waiting):
+            yield action
 
 
 def _background(
@@ -73,16 +104,22 @@ def _background(
             queue_source(pool.describer): fail_unserved(state, pool, settings, now)
             for pool in unserved
         },
-        EXPIRY: expire(state, settings, now),
+        EXPIRY: chain(expire_batches(state, now), expire(state, settings, now)),
         EVENTS: _emit_events(state),
     }
 
 
-def _run_pool(view: PoolView, settings: Settings) -> Iterator[Action]:
-    assignments, view = assign(view)
-    wanted = wanted_workers(view)
-
+def _run_pool(view: PoolView, settings: Settings, batches: Sequence[BatchView]) -> Iterator[Action]:
+    reserved = reserve(view, batches) if batches else None
+    assignments, view = assign(view, reserved)
     yield from assignments
+
+    if batches:
+        assignments, view = assign_shards(view, batches, reserved)
+        yield from assignments
+
+    wanted = wanted_workers(view, wanted_for_batches(view, batches))
+    yield from create_shards(view, batches, wanted) if batches else ()
     yield from scale(view, wanted, settings.job_prefix)
     yield from update_status(view, wanted)
 

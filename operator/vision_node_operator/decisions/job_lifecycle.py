@@ -13,7 +13,7 @@ from ..settings import Settings
 from ..state.pools.pool import Pool
 from ..state.state import State
 from .actions import Cordon, Fail, Requeue
-from .retry import Failure, after_loss, retry_or_fail
+from .retry import Failure, after_loss, known_reason, retry_or_fail
 
 DESCRIBER_GRACE = timedelta(minutes=1)
 """How long an ImageJob waits for a Describer that does not exist. A user may create the Describer
@@ -59,7 +59,7 @@ def cordon_overdue(state: State, now: datetime) -> Iterator[Cordon]:
 def _after_error(state: State, job: ImageJob, now: datetime) -> Requeue | Fail:
     error = job.status.error
     reason, message = (error.reason, error.message) if error else ("", "")
-    return retry_or_fail(state, job, Failure(_known_reason(reason), message), now)
+    return retry_or_fail(state, job, Failure(known_reason(reason), message), now)
 
 
 def _overdue(state: State, now: datetime) -> Iterator[ImageJob]:
@@ -148,14 +148,3 @@ def fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -
 def _cancel(job: ImageJob) -> Fail:
     message = "cancelled in its spec; to have the image described, submit it again"
     return Fail(job, Reason.CANCELLED, message)
-
-
-def _known_reason(reason: str) -> Reason:
-    """Return the reason that a worker reported; DESCRIBER_FAILED if this version doesn't know it.
-
-    A newer worker may report a reason that was added after this version.
-    """
-    try:
-        return Reason(reason)
-    except ValueError:
-        return Reason.DESCRIBER_FAILED

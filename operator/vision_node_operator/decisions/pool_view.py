@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from vision_node_contract.models.shard import Shard
+
 from ..state.describer_record import DescriberRecord
 from ..state.object_versions import ObjectKey
 from ..state.pools.pool import Pool
@@ -35,14 +37,31 @@ class Worker:
     silent: bool
     """Whether the worker's Lease has expired."""
     in_flight: int
-    """Number of ImageJobs that the worker has now."""
+    """Number of ImageJobs with a single image that the worker has now. A shard does not count,
+    because it uses only what they leave free."""
     assigned_total: int
-    """Number of ImageJobs that the worker has had since it was launched."""
+    """Number of images that the worker has been assigned since it was launched."""
     idle_since: datetime | None
     """When the worker became idle, if it has no ImageJobs now; None if it has no Lease."""
     last_renewed: datetime | None
     """When the worker last renewed its Lease; None if it has no Lease."""
     cordoned: bool
+    can_take_shards: bool = False
+    """Whether the worker's release knows shards."""
+    shard_images: int = 0
+    """Number of images of the shard that the worker has or is being assigned; 0 without a shard."""
+    has_alone_shard: bool = False
+    """Whether the images of this shard may end workers, so that the worker gets nothing else."""
+
+    @property
+    def has_shard(self) -> bool:
+        """Whether the worker has a shard or is being assigned one."""
+        return self.shard_images > 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the worker has single images or a shard."""
+        return self.in_flight > 0 or self.has_shard
 
     @property
     def ended(self) -> bool:
@@ -68,6 +87,8 @@ class PoolView:
     waiting: int = 0
     """Number of ImageJobs that could be assigned if there were more workers, up to the capacity of
     the whole pool."""
+    exclusive: frozenset[str] = frozenset()
+    """Workers (pod names) that have a suspect or wait for one, and get nothing else."""
 
     @cached_property
     def describer(self) -> DescriberRecord:
@@ -109,10 +130,20 @@ class PoolView:
         """Return whether the worker was launched from the pool's current pod template."""
         return worker.job.template_hash == self.pool.template_hash
 
-    def after(self, assigned: Mapping[str, int], waiting: int) -> "PoolView":
+    def after(
+        self, assigned: Mapping[str, int], waiting: int, exclusive: frozenset[str] = frozenset()
+    ) -> "PoolView":
         """Return the view after assignments; `assigned` counts them by worker (pod name)."""
         workers = [_with(worker, assigned) for worker in self.workers]
-        return PoolView(self.state, self.pool, workers, self.now, waiting)
+        return PoolView(self.state, self.pool, workers, self.now, waiting, exclusive)
+
+    def with_shards(self, given: Mapping[str, Shard]) -> "PoolView":
+        """Return the view after shards were assigned; `given` has them by worker (pod name)."""
+        if not given:
+            return self
+
+        workers = [_with_shard(it, given.get(it.pod.name if it.pod else "")) for it in self.workers]
+        return replace(self, workers=workers)
 
     def _is_current(self, worker: Worker) -> bool:
         if worker.ended or worker.cordoned or self.capacity(worker) is None:
@@ -124,12 +155,23 @@ class PoolView:
 def workers_by_describer(state: State, now: datetime) -> dict[str, list[Worker]]:
     """Return all workers by describer, sorted by the names of their Jobs."""
     # All pending assignments are counted in one pass, because there are many workers and writes.
-    being_assigned = Counter(state.pending_writes.values())
+    being_assigned: Counter[str] = Counter()
+    shards: dict[str, list[Shard]] = {}
+    for key, name in state.pending_writes.items():
+        shard = state.batches.shards.get(key.name) if key.kind == "imagejobs" and name else None
+        if shard:
+            shards.setdefault(name, []).append(shard)
+        else:
+            being_assigned[name] += 1
+
     found: dict[str, list[Worker]] = {}
     for _, job in sorted(state.workers.jobs.items()):
         pod = state.workers.pod_of(job)
         pending = being_assigned[pod.name] if pod else 0
-        found.setdefault(job.describer, []).append(_worker(state, job, pod, pending, now))
+        worker = _worker(state, job, pod, pending, now)
+        for shard in shards.get(pod.name, ()) if pod else ():
+            worker = _with_shard(worker, shard)
+        found.setdefault(job.describer, []).append(worker)
 
     return found
 
@@ -144,6 +186,7 @@ def _worker(
     usable = not is_ending and state.is_free(ObjectKey("jobs", job.name), now)
     silent, lease = record.is_silent(now), record.lease
     last_renewed = lease.last if lease else None
+    shards = state.batches.assigned_to(pod.name) if pod else []
 
     return Worker(
         job=job,
@@ -155,6 +198,9 @@ def _worker(
         idle_since=record.idle_since,
         last_renewed=now if lease and state.is_in_grace_period(now) else last_renewed,
         cordoned=record.cordoned,
+        can_take_shards=record.can_take_shards,
+        shard_images=sum(shard.range.size for shard in shards),
+        has_alone_shard=any(shard.spec.images.alone for shard in shards),
     )
 
 
@@ -165,4 +211,17 @@ def _with(worker: Worker, assigned: Mapping[str, int]) -> Worker:
 
     return replace(
         worker, in_flight=worker.in_flight + new, assigned_total=worker.assigned_total + new
+    )
+
+
+def _with_shard(worker: Worker, shard: Shard | None) -> Worker:
+    """Return the worker after a shard was assigned to it."""
+    if shard is None:
+        return worker
+
+    return replace(
+        worker,
+        assigned_total=worker.assigned_total + shard.range.size,
+        shard_images=worker.shard_images + shard.range.size,
+        has_alone_shard=worker.has_alone_shard or shard.spec.images.alone,
     )

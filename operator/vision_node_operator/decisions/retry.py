@@ -52,7 +52,7 @@ def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) 
     # wait.
     failures = losses if reason.cause is Cause.WORKER else status.attempts
     retry_after = status.error.retry_after_seconds if status.error else None
-    due = now + max(timedelta(seconds=retry_after or 0), _wait(failures))
+    due = now + max(timedelta(seconds=retry_after or 0), wait_after(failures))
     return Requeue(job, reason, message, due, lost=lost, suspect=failure.suspect)
 
 
@@ -91,7 +91,18 @@ def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
     )
 
 
-def _wait(failures: int) -> timedelta:
+def known_reason(reason: str) -> Reason:
+    """Return the reason that a worker reported; DESCRIBER_FAILED if this version doesn't know it.
+
+    A newer worker may report a reason that was added after this version.
+    """
+    try:
+        return Reason(reason)
+    except ValueError:
+        return Reason.DESCRIBER_FAILED
+
+
+def wait_after(failures: int) -> timedelta:
     """Return how long to wait before the next attempt after this many failures."""
     first, longest = RETRY_SECONDS
     return timedelta(seconds=min(longest, first * 2 ** (failures - 1)) if failures else 0)

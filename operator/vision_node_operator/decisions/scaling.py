@@ -24,13 +24,14 @@ AGE_SAMPLE = 200
 and 500 workers may have thousands."""
 
 
-def wanted_workers(view: PoolView) -> int:
+def wanted_workers(view: PoolView, for_batches: int = 0) -> int:
     """Return how many workers the pool should have.
 
     Between minWorkers and maxWorkers, the number is high enough to describe all ImageJobs within
     DRAIN_SECONDS at the measured time per image, and to handle the average load of the last few
     seconds. Within these limits, it does not exceed the number of workers that the current
-    ImageJobs and the rate limit can keep busy.
+    ImageJobs and the rate limit can keep busy. `for_batches` is the number of workers that the
+    images of ImageBatches need. In shared pools, these workers describe single images as well.
     """
     spec = view.pool.spec
     in_flight = sum(worker.in_flight for worker in view.current)
@@ -38,6 +39,8 @@ def wanted_workers(view: PoolView) -> int:
     if view.waiting and (busy := _busy_workers(view)) < wanted:
         wanted = max(1, ceil(busy))
 
+    is_dedicated = spec.isolation == "dedicated"
+    wanted = wanted + for_batches if is_dedicated else max(wanted, for_batches)
     return min(spec.max_workers, max(spec.min_workers, wanted))
 
 
@@ -99,7 +102,7 @@ def _retire(view: PoolView, wanted: int) -> Iterator[Retire]:
 
     for worker in free:
         is_current = worker.job.name in current
-        if worker.job.ended or (not is_current and worker.in_flight == 0):
+        if worker.job.ended or (not is_current and not worker.has_work):
             yield Retire(worker.job.name)
         elif is_current and surplus > 0 and _is_idle(worker, view):
             surplus -= 1
@@ -119,7 +122,7 @@ def _launch(view: PoolView, missing: int, job_prefix: str) -> Iterator[Launch]:
 
 
 def _is_idle(worker: Worker, view: PoolView) -> bool:
-    if worker.in_flight or worker.idle_since is None:
+    if worker.has_work or worker.idle_since is None:
         return False
 
     return view.now - worker.idle_since >= timedelta(seconds=view.pool.spec.idle_seconds)
@@ -128,7 +131,7 @@ def _is_idle(worker: Worker, view: PoolView) -> bool:
 def retire_orphans(state: State, workers: Sequence[Worker], now: datetime) -> Iterator[Retire]:
     """Retire workers of a Describer that no longer exists, once they have no ImageJobs."""
     for worker in workers:
-        is_done = worker.in_flight == 0 or worker.job.ended
+        is_done = not worker.has_work or worker.job.ended
         is_free = state.is_free(ObjectKey("jobs", worker.job.name), now)
         if is_done and is_free and not worker.job.deleting:
             yield Retire(worker.job.name)

@@ -28,7 +28,7 @@ def state_of(worker: Worker) -> WorkerState:
     if not worker.serving:
         return "ending"  # the operator has deleted its Job, which the watch has not reported yet
 
-    return "busy" if worker.in_flight else "idle"
+    return "busy" if worker.has_work else "idle"
 
 
 def count_workers(state: State, now: datetime) -> Counter[tuple[str, WorkerState]]:

@@ -11,6 +11,9 @@ from vision_node_contract.names import BATCH_KIND, DESCRIBER_KIND, GROUP, KIND, 
 
 COMPONENT = "vision-node-operator"
 
+ARCHIVER = "vision-node-archiver"
+"""The component that reports what it did with an ImageBatch's manifest."""
+
 MAX_MESSAGE_CHARACTERS = 1024
 """The API server's limit on the length of an Event's message."""
 
@@ -57,6 +60,16 @@ def of_batch(batch: ImageBatch, condition: Condition, now: datetime) -> Json:
     meta = batch.metadata
     event = _event(BATCH_KIND, meta, condition.reason, condition.message, now)
     return event | _metadata(meta, f"{meta.resource_version}.{condition.type.lower()}")
+
+
+def of_manifest(batch: ImageBatch, reason: str, message: str, now: datetime) -> Json:
+    """Return the Event for an ImageBatch whose manifest has been frozen, or can't be.
+
+    Its name is fixed, so an ImageBatch can't have more than one with this reason.
+    """
+    event = _event(BATCH_KIND, batch.metadata, reason, message, now)
+    reporter = {"source": {"component": ARCHIVER}, "reportingComponent": ARCHIVER}
+    return event | reporter | _metadata(batch.metadata, f"{batch.metadata.uid}.{reason.lower()}")
 
 
 def _metadata(about: ObjectMeta, suffix: str) -> Json:

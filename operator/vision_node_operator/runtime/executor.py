@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Literal
 
+from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.kube import (
     ConflictError,
     Kube,
@@ -17,13 +18,21 @@ from vision_node_contract.clients.kube import (
     backoff,
 )
 from vision_node_contract.json_types import Json
-from vision_node_contract.names import PLURAL, path_of
+from vision_node_contract.models.imagejob import ObjectMeta
+from vision_node_contract.models.shard import Shard
+from vision_node_contract.names import BATCH_PLURAL, PLURAL, path_of
 
 from ..decisions.actions import (
+    AdvanceBatch,
     Assign,
+    CancelShard,
+    CreateShard,
+    DeleteShard,
     EmitEvent,
     Expire,
+    ExpireBatch,
     Fail,
+    GiveUpShard,
     Launch,
     Requeue,
     UpdateStatus,
@@ -57,9 +66,25 @@ seen stays until then. If an object is forgotten too early, its next pause is sh
 DELETION_SEEN = timedelta(seconds=30)
 """How long to leave a deleted object alone if the watch does not report the deletion."""
 
+_ConditionalWrite = Assign | Requeue | Fail | GiveUpShard | CancelShard | AdvanceBatch
+_CONDITIONAL = (Assign, Requeue, Fail, GiveUpShard, CancelShard, AdvanceBatch)
+"""Actions that fail with a conflict if the object has changed meanwhile."""
+
+_ROUTINE = (
+    Assign,
+    Expire,
+    UpdateStatus,
+    EmitEvent,
+    CreateShard,
+    DeleteShard,
+    AdvanceBatch,
+    ExpireBatch,
+)
+"""Actions of which there may be hundreds per minute while all is well."""
+
 WriteOutcome = Literal["ok", "conflict", "refused", "unavailable", "bug"]
 """The outcome of a write. `conflict` means that the object was changed or deleted in the meantime,
-which is normal; `refused` and `unavailable` are the API server's."""
+which is normal; `refused` and `unavailable` are the API server's, or the bucket's."""
 
 
 class ActionExecutor:
@@ -71,7 +96,9 @@ class ActionExecutor:
         self._state = state
         self._writer = writer
         self._kube = kube
-        self._imagejobs_path = path_of(PLURAL, namespace)
+        self._paths: dict[str, str] = {
+            plural: path_of(plural, namespace) for plural in (PLURAL, BATCH_PLURAL)
+        }
         self._changed = changed
         self._slots = asyncio.Semaphore(MAX_WRITES)
         self._background_slots = asyncio.Semaphore(MAX_BACKGROUND)
@@ -105,9 +132,13 @@ class ActionExecutor:
             case UpdateStatus():
                 self._state.record_status_write(action.pool.describer, now)
             case Assign():
-                self._state.take_slot(action.job.spec.describer, now)
+                self._take_slots(action, now)
             case EmitEvent():
                 self._state.job_queue.announce(action.job.metadata.name)
+            case CreateShard():
+                self._state.batches.begin_creation(action.spec)
+            case AdvanceBatch():
+                self._state.batches.record_advance(action.batch.metadata.name, now)
 
     @asynccontextmanager
     async def _slot(self, action: Write) -> AsyncIterator[None]:
@@ -115,6 +146,12 @@ class ActionExecutor:
         is_background = source_of(action) is not None
         async with self._background_slots if is_background else nullcontext(), self._slots:
             yield
+
+    def _take_slots(self, action: Assign, now: datetime) -> None:
+        """Use up the rate limit: one slot for each image that is assigned."""
+        images = action.job.range.size if isinstance(action.job, Shard) else 1
+        for _ in range(images):
+            self._state.take_slot(action.job.spec.describer, now)
 
     async def _perform(self, action: Write) -> None:
         key = target(action)
@@ -134,6 +171,10 @@ class ActionExecutor:
             self._back_off(action)
             if isinstance(action, Launch):
                 self._record_refusal(action, error)
+        except (StoreUnavailableError, ObjectNotFoundError) as error:
+            outcome = "unavailable"
+            log.warning("%s %s failed: %s", type(action).__name__, _path(key), error)
+            self._back_off(action)
         except Exception:
             # This is a bug. Pause only this object, so that everything else continues.
             outcome = "bug"
@@ -142,6 +183,8 @@ class ActionExecutor:
         finally:
             self.results[type(action).__name__, outcome] += 1
             self._state.end_write(key)
+            if isinstance(action, CreateShard):
+                self._state.batches.end_creation(action.name)
             self._changed.set()
 
     def _record_refusal(self, action: Launch, error: KubeError) -> None:
@@ -160,23 +203,24 @@ class ActionExecutor:
             self._state.record_deletion(key, utcnow() + DELETION_SEEN)
 
     async def _read_again(self, action: Write, error: KubeError) -> None:
-        """Read an ImageJob again after a conflict or deletion, so that its current state is known.
+        """Read an object again after a conflict or deletion, so that its current state is known.
 
-        If the action was for any other kind of object, just back off.
+        This is done only for ImageJobs and ImageBatches, whose writes have a condition. If the
+        action was for any other kind of object, just back off.
         """
-        if not isinstance(action, Assign | Requeue | Fail):
+        if not isinstance(action, _CONDITIONAL):
             log.warning("%s %s failed: %s", type(action).__name__, _path(target(action)), error)
             self._back_off(action)
             return
 
-        meta = action.job.metadata
+        kind, meta = _object_of(action)
         try:
-            body = await self._kube.request("GET", f"{self._imagejobs_path}/{meta.name}")
-            self._state.observe("imagejobs", body, utcnow())
+            body = await self._kube.request("GET", f"{self._paths[kind]}/{meta.name}")
+            self._state.observe(kind, body, utcnow())
         except NotFoundError:
-            self._state.forget("imagejobs", meta.name, int(meta.resource_version), utcnow())
+            self._state.forget(kind, meta.name, int(meta.resource_version), utcnow())
         except KubeError as again:
-            log.warning("reading ImageJob %s failed: %s", meta.name, again)
+            log.warning("reading %s/%s failed: %s", kind, meta.name, again)
             self._back_off(action)
 
     def _back_off(self, action: Write) -> None:
@@ -186,15 +230,26 @@ class ActionExecutor:
         if len(self._failures) > MAX_FAILURES:
             del self._failures[next(iter(self._failures))]
 
-        is_expiry = isinstance(action, Expire)
+        is_expiry = isinstance(action, Expire | ExpireBatch)
         first, longest = EXPIRY_BACKOFF_SECONDS if is_expiry else BACKOFF_SECONDS
         pause = max(first, backoff(failures, first, longest))
         self._state.back_off(key, utcnow() + timedelta(seconds=pause))
 
 
+def _object_of(action: _ConditionalWrite) -> tuple[Kind, ObjectMeta]:
+    """Return the kind and the metadata of the object that the action changes."""
+    match action:
+        case AdvanceBatch():
+            return "imagebatches", action.batch.metadata
+        case GiveUpShard() | CancelShard():
+            return "imagejobs", action.shard.metadata
+
+    return "imagejobs", action.job.metadata
+
+
 def _level(action: Write) -> int:
     """Return the log level of a successful action: DEBUG if it is routine, otherwise INFO."""
-    is_routine = isinstance(action, Assign | Expire | UpdateStatus | EmitEvent)
+    is_routine = isinstance(action, _ROUTINE)
     return logging.DEBUG if is_routine else logging.INFO
 
 

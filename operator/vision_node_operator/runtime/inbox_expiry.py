@@ -1,8 +1,8 @@
-"""Delete old images in the release's inbox, except those that an unfinished ImageJob names."""
+"""Delete old images in the release's inbox, except those that unfinished work needs."""
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -14,9 +14,12 @@ from vision_node_contract.clients.bucket_objects import StoredObject
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.clients.ownership import NotOursError
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
+from vision_node_contract.names import BATCH_PLURAL, PLURAL
 
 from ..decisions.failed_deletions import FailedDeletions
+from ..decisions.inbox_protection import InboxProtection
 from .storage_ownership import StorageOwnership
 
 log = logging.getLogger(__name__)
@@ -29,9 +32,9 @@ PAGE_KEYS = 200
 """Number of objects per page of the inbox's list."""
 
 NAMES_SECONDS = 1.0
-"""How long a sweep may use the keys of unfinished ImageJobs before it reads them from the watch
-again. Deletions may be slow, and ImageJobs may be created meanwhile. Reading 20,000 keys takes
-2 ms."""
+"""How long a sweep may use the keys of unfinished ImageJobs and the prefixes of unfinished
+ImageBatches before it reads them from the watch again. Deletions may be slow, and others may be
+created meanwhile. Reading 20,000 keys takes 2 ms."""
 
 MAX_PAGES = 500
 """Maximum number of pages per sweep. This is enough for 100,000 objects."""
@@ -68,6 +71,23 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The images that must stay in the inbox."""
+
+    keys: frozenset[str]
+    """Complete keys of the images of unfinished ImageJobs."""
+    protection: InboxProtection
+    """The images of unfinished ImageBatches."""
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys or self.protection.covers(key)
+
+
+NOTHING = Wanted(frozenset(), InboxProtection())
+"""Nothing was listed, because no object on the page is due."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """How long objects stay in the inbox."""
 
@@ -92,6 +112,7 @@ class InboxExpiry:
         ownership: Checks that the release's inbox belongs to the release.
         retention: How long objects stay; None means forever.
         unfinished: Unfinished ImageJobs by name, kept up to date by the watch.
+        batches: Returns all ImageBatches that the watch has reported.
     """
 
     def __init__(
@@ -102,6 +123,7 @@ class InboxExpiry:
         ownership: StorageOwnership,
         retention: Retention | None,
         unfinished: Mapping[str, ImageJob],
+        batches: Callable[[], Iterable[ImageBatch]] = tuple,
     ) -> None:
         self._store = store
         self._imagejobs = imagejobs
@@ -110,6 +132,7 @@ class InboxExpiry:
         self._folder = store.folders.inbox
         self._retention = retention
         self._unfinished = unfinished
+        self._batches = batches
         self._after = ""
         """The last key that was checked. If it is empty, the next sweep starts at the first key."""
         self._failed = FailedDeletions()
@@ -145,22 +168,22 @@ class InboxExpiry:
     async def sweep(self, now: datetime) -> Swept:
         """Delete objects whose retention period is over; return the outcome.
 
-        ImageJobs are listed from the API server, so that even invalid ones protect their images.
-        ImageJobs created after that come from the watch.
+        ImageJobs and ImageBatches are listed from the API server, so that even invalid ones protect
+        their images. Those that are created after that come from the watch.
 
         Raises:
             NotOursError: The inbox belongs to another release, and nothing was deleted.
             StoreUnavailableError, KubeError: Listing failed; the remaining objects are not deleted.
         """
         await self._ownership.require()
-        swept, named = Swept(), None
+        swept, listed = Swept(), None
         for _ in range(MAX_PAGES):
             page = await self._store.list_page(self._folder, self._after, PAGE_KEYS)
-            if named is None and any(self._is_due(found, now) for found in page.objects):
-                named = await self._named_keys()
+            if listed is None and any(self._is_due(found, now) for found in page.objects):
+                listed = Wanted(await self._named_keys(), await self._listed_protection())
                 continue  # read the page again, because objects may have been replaced meanwhile
 
-            await self._sweep_page(page.objects, now, named or set(), swept)
+            await self._sweep_page(page.objects, now, listed or NOTHING, swept)
             if swept.is_enough:
                 break
             if page.is_last or not page.objects:
@@ -170,21 +193,24 @@ class InboxExpiry:
         return swept
 
     async def _sweep_page(
-        self, objects: list[StoredObject], now: datetime, named: set[str], swept: Swept
+        self, objects: list[StoredObject], now: datetime, listed: Wanted, swept: Swept
     ) -> None:
-        wanted, read_at = self._wanted_keys(named), monotonic()
+        wanted, read_at = self._wanted(listed), monotonic()
         for found in objects:
             self._after = found.key
             if monotonic() - read_at > NAMES_SECONDS:
-                wanted, read_at = self._wanted_keys(named), monotonic()
+                wanted, read_at = self._wanted(listed), monotonic()
 
             if self._is_due(found, now) and found.key not in wanted:
                 await self._delete(found, now, swept)
             if swept.is_enough:
                 return
 
-    def _wanted_keys(self, named: set[str]) -> set[str]:
-        return named | self._complete(job.spec.image.key for job in self._unfinished.values())
+    def _wanted(self, listed: Wanted) -> Wanted:
+        """Return what was listed, and what the watch has reported since then."""
+        keys = self._complete(job.spec.image.key for job in self._unfinished.values())
+        protection = InboxProtection.by(self._batches(), self._store.folders)
+        return Wanted(listed.keys | keys, listed.protection | protection)
 
     async def _delete(self, found: StoredObject, now: datetime, swept: Swept) -> None:
         started = monotonic()
@@ -215,16 +241,31 @@ class InboxExpiry:
 
         return self._retention.is_over(found.modified, now)
 
-    async def _named_keys(self) -> set[str]:
-        named: set[str] = set()
+    async def _named_keys(self) -> frozenset[str]:
+        named: frozenset[str] = frozenset()
         async for bodies, _ in self._kube.list_pages(self._imagejobs.path):
             named |= self._complete(key for body in bodies for key in _unfinished_key(body))
         return named
 
-    def _complete(self, keys: Iterable[str]) -> set[str]:
+    async def _listed_protection(self) -> InboxProtection:
+        protection = InboxProtection()
+        path = self._imagejobs.path.removesuffix(PLURAL) + BATCH_PLURAL
+
+        try:
+            async for bodies, _ in self._kube.list_pages(path):
+                for body in bodies:
+                    protection |= InboxProtection.by_body(body, self._store.folders)
+        except KubeError as error:
+            # The CRD or the rights come with the chart. Without them, nothing describes batches.
+            if error.status not in {403, 404}:
+                raise
+
+        return protection
+
+    def _complete(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys of images in the inbox, each with the release's id."""
         complete = self._store.folders.inbox_key
-        return {complete(key) for key in keys if key.startswith(INBOX_PREFIX)}
+        return frozenset(complete(key) for key in keys if key.startswith(INBOX_PREFIX))
 
 
 def _unfinished_key(body: dict[str, Any]) -> Iterator[str]:

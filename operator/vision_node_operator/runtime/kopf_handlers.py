@@ -31,6 +31,7 @@ from vision_node_contract.names import (
 
 from ..settings import Settings
 from . import probe_server
+from .batches.batch_watch import watch_imagebatches
 from .chart_describers import Defaults
 from .freshness import Heartbeat
 from .garbage_collector import GarbageCollector
@@ -139,7 +140,7 @@ async def run(settings: Settings) -> None:
         # still have the old contents.
         found = await until_answered(lambda: kube.request("GET", path), heartbeat)
         defaults = Defaults.of(found)
-        writer = Writer(kube, settings, defaults.owner)
+        writer = Writer(kube, settings, defaults.owner, store)
         imagejobs = ImageJobClient(kube, settings.namespace)
         ownership = StorageOwnership(store, kube, settings)
         garbage = GarbageCollector(store, imagejobs, kube, ownership)
@@ -221,6 +222,9 @@ async def _serve(
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
         loops.append(tasks.create_task(watch_imagejobs(kube, settings.namespace, reconciler)))
+        if settings.has_imagebatches:
+            watch = watch_imagebatches(kube, settings.namespace, reconciler)
+            loops.append(tasks.create_task(watch))
         loops.extend(tasks.create_task(run()) for run in others)
         loops.append(tasks.create_task(handle_signals(ready, stop)))
         await operator  # until it is stopped, or a watch fails permanently

@@ -12,10 +12,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
-from vision_node_contract.clients.kube import Kube, KubeError, NotFoundError, Selectors, backoff
+from vision_node_contract.clients.kube import (
+    Kube,
+    KubeError,
+    NotFoundError,
+    Selectors,
+    UnavailableError,
+    backoff,
+)
 from vision_node_contract.json_types import Json
 from vision_node_contract.leases import leases_path
 from vision_node_contract.names import (
+    BATCH_LABEL,
+    BATCH_PLURAL,
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
     DESCRIBER_PLURAL,
@@ -51,6 +60,8 @@ PROGRESS_SECONDS = 5.0
 # The component label alone is not enough, because other products' workers may have it too.
 WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT},{DESCRIBER_LABEL}")
 
+SHARDS = Selectors(labels=BATCH_LABEL)
+
 UNFINISHED = Selectors(fields="status.phase!=done,status.phase!=failed")
 
 
@@ -64,7 +75,10 @@ class ObjectLists:
         state: State,
         changed: asyncio.Event,
         heartbeat: Heartbeat,
+        *,
+        has_imagebatches: bool = False,
     ) -> None:
+        self._has_imagebatches = has_imagebatches
         self.last_heard: dict[Kind, datetime] = {}
         """When the last event or complete list of each kind arrived."""
         self._kube = kube
@@ -109,6 +123,7 @@ class ObjectLists:
         """
         self._losses += 1
         self._state.knows_all_imagejobs = False
+        self._state.knows_all_shards = False
         self._incomplete.set()
 
     async def run(self) -> None:
@@ -131,8 +146,30 @@ class ObjectLists:
 
         names, version = await self._list("imagejobs", self._imagejobs_path, UNFINISHED)
         self._state.sweep_unfinished(names, version)
+        if self._has_imagebatches:
+            await self._read_batches()
 
         await self._sweep("pods", f"/api/v1/namespaces/{namespace}/pods", WORKERS_ONLY)
+
+    async def _read_batches(self) -> None:
+        """List all shards, finished ones included, and then all ImageBatches.
+
+        The order matters: a shard whose ImageBatch is missing from the later list is deleted. The
+        watch begins at the list of unfinished ImageJobs, which is older, so it misses no change.
+        """
+        names, version = await self._list("imagejobs", self._imagejobs_path, SHARDS)
+        self._state.sweep_shards(names, version, utcnow())
+
+        try:
+            await self._sweep("imagebatches", path_of(BATCH_PLURAL, self._namespace), Selectors())
+        except UnavailableError:
+            raise
+        except KubeError as error:
+            # Single images must not wait for the CRD, which another release may install later.
+            self._state.knows_all_shards = False
+            log.warning("ImageBatches can't be listed, so none is described: %s", error)
+        else:
+            self._state.knows_all_shards = True
 
     async def _sweep(self, kind: Kind, path: str, selectors: Selectors) -> None:
         names, version = await self._list(kind, path, selectors)

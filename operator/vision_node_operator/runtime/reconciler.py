@@ -14,6 +14,7 @@ from typing import TypeVar
 from vision_node_contract.clients.kube import Kube, KubeError, backoff
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.shard import is_shard
 
 from ..decisions.actions import Cordon
 from ..decisions.decide import decide
@@ -73,7 +74,12 @@ class Reconciler:
         self.executor = ActionExecutor(self.state, writer, kube, settings.namespace, self._changed)
         self.round_durations = Durations(ROUND_SECONDS)
         self._lists = ObjectLists(
-            kube, settings.namespace, self.state, self._changed, self.heartbeat
+            kube,
+            settings.namespace,
+            self.state,
+            self._changed,
+            self.heartbeat,
+            has_imagebatches=settings.has_imagebatches,
         )
         self.last_heard = self._lists.last_heard
         """When the last event or complete list of each kind arrived."""
@@ -191,6 +197,9 @@ class Reconciler:
         """
         name = body["metadata"]["name"]
         self.executor.forget(ObjectKey("imagejobs", name))
+        if is_shard(body):
+            return  # its objects belong to the ImageBatch
+
         try:
             job = ImageJob.model_validate(body)
         except ValueError as error:

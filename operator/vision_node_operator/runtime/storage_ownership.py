@@ -2,18 +2,29 @@
 
 import asyncio
 import logging
+from typing import Protocol
 
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.clients.ownership import NotOursError, claim_ownership, read_identity
-
-from ..settings import Settings
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 60.0
 """Interval between checks. Sweeps also check before they begin; the regular check only makes the
 state known soon after the start or after an adoption."""
+
+
+class ReleaseNames(Protocol):
+    """The settings with which a process of the release finds the release's identity."""
+
+    @property
+    def namespace(self) -> str:
+        """The release's namespace."""
+
+    @property
+    def identity_name(self) -> str:
+        """Name of the identity ConfigMap; empty if an older chart created none."""
 
 
 class StorageOwnership:
@@ -25,7 +36,7 @@ class StorageOwnership:
     ImageJobs may name the same images.
     """
 
-    def __init__(self, bucket: Bucket, kube: Kube, settings: Settings) -> None:
+    def __init__(self, bucket: Bucket, kube: Kube, settings: ReleaseNames) -> None:
         self._bucket = bucket
         self._kube = kube
         self._settings = settings

@@ -1,17 +1,17 @@
 """Write to Kubernetes: perform an action, and return the changed object.
 
-This is the only module that writes while the operator runs.
+Together with `batches.batch_writer`, this is the only module that writes while the operator runs.
 """
 
 import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
 from vision_node_contract.json_types import Json
 from vision_node_contract.models import transitions
-from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
 from ..decisions.actions import (
@@ -28,6 +28,7 @@ from ..decisions.actions import (
 from ..settings import Settings
 from ..state.object_versions import Kind
 from . import events, worker_job
+from .batches.batch_writer import BatchWriter
 from .chart_describers import Defaults, changes
 
 log = logging.getLogger(__name__)
@@ -47,35 +48,44 @@ class NameTakenError(KubeError):
 class Writer:
     """Performs actions. All methods may raise KubeError or one of its subclasses."""
 
-    def __init__(self, kube: Kube, settings: Settings, owner: Json) -> None:
+    def __init__(self, kube: Kube, settings: Settings, owner: Json, bucket: Bucket) -> None:
         self._kube = kube
         self._imagejobs = ImageJobClient(kube, settings.namespace)
         self._jobs_path = f"/apis/batch/v1/namespaces/{settings.namespace}/jobs"
         self._describers_path = path_of(DESCRIBER_PLURAL, settings.namespace)
         self._events_path = f"/api/v1/namespaces/{settings.namespace}/events"
         self._owner = owner
+        self._batches = BatchWriter(kube, settings.namespace, bucket, self._emit)
 
     async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
         """Perform an action; return the object's kind and its new state.
 
         The state is None if the object was deleted, or if the action did not change it.
+
+        Raises:
+            StoreUnavailableError: The bucket did not store what AdvanceBatch() counts.
         """
+        body: Json | None = None
+        kind: Kind = "imagejobs"
+
         match action:
             case Assign() | Requeue() | Fail():
-                return "imagejobs", await self._patch_imagejob(action, now)
+                body = await self._patch_imagejob(action, now)
             case Expire():
                 await self._expire(action)
-                return "imagejobs", None
             case Launch():
-                return "jobs", await self._launch(action)
+                kind, body = "jobs", await self._launch(action)
             case Retire():
+                kind = "jobs"
                 await self._retire(action)
-                return "jobs", None
             case UpdateStatus():
-                return "describers", await self._update_status(action, now)
+                kind, body = "describers", await self._update_status(action, now)
             case EmitEvent():
                 await self._emit(events.of_failure(action.job, now))
-                return "imagejobs", None
+            case _:
+                kind, body = await self._batches.perform(action, now)
+
+        return kind, body
 
     async def apply(
         self, defaults: Defaults, release: str, on_progress: Callable[[], None] = lambda: None
@@ -171,7 +181,7 @@ class Writer:
 
 
 def _status_patch(action: Assign | Requeue | Fail, now: datetime) -> transitions.StatusPatch:
-    job: ImageJob = action.job
+    job = action.job
     match action:
         case Assign():
             # The timeout starts now and not when the decision was made, because the write may have

@@ -10,7 +10,7 @@ from vision_node_contract.json_types import Json
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """A time before all other times. It is used where a time is unknown or does not exist."""
 
-Kind = Literal["describers", "imagejobs", "jobs", "pods", "leases"]
+Kind = Literal["describers", "imagejobs", "imagebatches", "jobs", "pods", "leases"]
 """Kinds that the operator watches. The values are their plural names in the Kubernetes API."""
 
 

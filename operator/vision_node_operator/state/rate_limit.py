@@ -47,9 +47,9 @@ class RateLimit:
     """Number of consecutive refusals. Refusals of images that were in processing at the same time
     count as one."""
 
-    def take_slot(self, interval: timedelta, now: datetime) -> None:
-        """Record that an image was assigned. The next slot is one interval later."""
-        self.next_slot = max(self.next_slot, now) + interval
+    def take_slot(self, interval: timedelta, now: datetime, images: int = 1) -> None:
+        """Record that images were assigned. The next slot is one interval per image later."""
+        self.next_slot = max(self.next_slot, now) + interval * images
 
     def record_outcome(self, job: ImageJob, now: datetime) -> None:
         """Record the outcome of an attempt.
@@ -62,10 +62,14 @@ class RateLimit:
         error = status.error if status.phase == "processing" else None
 
         if error and (error.reason == Reason.RATE_LIMITED or error.retry_after_seconds):
-            self._block(timedelta(seconds=error.retry_after_seconds or 0), now)
+            self.block(error.retry_after_seconds or 0, now)
         elif status.phase == "done" and not (status.result and status.result.fallback):
-            self.concurrency_limit += 1
-            self.refusals = 0
+            self.record_success(1)
+
+    def record_success(self, images: int) -> None:
+        """Record that the provider has accepted requests for this many images."""
+        self.concurrency_limit += images
+        self.refusals = 0
 
     def restore(self, job: ImageJob, now: datetime) -> None:
         """After a restart, restore the limit from an ImageJob that waits because of a refusal."""
@@ -92,7 +96,7 @@ class RateLimit:
         at_rate = seconds / interval.total_seconds() if interval else inf
         return min(at_rate, self.concurrency_limit)
 
-    def _block(self, requested: timedelta, now: datetime) -> None:
+    def block(self, requested_seconds: float, now: datetime) -> None:
         """Block assignments for the requested time, or longer after consecutive refusals."""
         if now >= self.blocked_until:
             self.refusals += 1
@@ -100,4 +104,6 @@ class RateLimit:
         doubled = 2.0 ** min(self.refusals - 1, 10)  # limited, because 2.0**1024 overflows
         own = min(LONGEST_WAIT, timedelta(seconds=doubled))
         self.concurrency_limit = 1
-        self.blocked_until = max(self.blocked_until, now + requested, now + own)
+        self.blocked_until = max(
+            self.blocked_until, now + timedelta(seconds=requested_seconds), now + own
+        )

@@ -12,9 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from vision_node_contract.json_types import Json
+from vision_node_contract.leases import RENEW_SECONDS
 from vision_node_contract.models.describer import Describer, DescriberSpec
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.shard import Shard, is_shard
+from vision_node_contract.models.transitions import AnyJob
 
+from .batches.outcomes import record_health, record_pace, record_rate_limit, record_worker
+from .batches.registry import BatchRegistry
 from .describer_registry import DescriberRegistry
 from .job_queue import JobQueue
 from .object_versions import LONG_AGO, Kind, ObjectKey, ObjectVersions, version_of
@@ -32,6 +38,11 @@ MAX_TURNS = 1000
 longest is forgotten first. It does not wait any longer for that, because it still comes first."""
 
 
+PROGRESS_MARGIN = timedelta(seconds=2 * RENEW_SECONDS)
+"""How much later than its timeout an image of a shard counts as late. The operator learns of a
+worker's progress only when the worker renews its Lease, which may fail once."""
+
+
 @dataclass
 class State:
     """All data on which decisions are based. It has no clients and no clock."""
@@ -41,12 +52,16 @@ class State:
     describers: DescriberRegistry = field(default_factory=DescriberRegistry)
     workers: WorkerRegistry = field(default_factory=WorkerRegistry)
     job_queue: JobQueue = field(default_factory=JobQueue)
+    batches: BatchRegistry = field(default_factory=BatchRegistry)
     versions: ObjectVersions = field(default_factory=ObjectVersions)
     statistics: JobStatistics = field(default_factory=JobStatistics)
 
     knows_all_imagejobs: bool = False
     """Whether all ImageJobs have been listed since the start, and no change has been missed since.
     The unfinished ones are known earlier."""
+    knows_all_shards: bool = False
+    """Whether all ImageBatches and all shards have been listed, and no change has been missed
+    since. Until then, no shard is created, assigned, counted or deleted."""
     unconfirmed: set[str] = field(default_factory=set)
     """Names of ImageJobs that were last seen unfinished, but that a newer list of unfinished
     ImageJobs lacks. Nothing is decided about them until their current state has been read."""
@@ -97,8 +112,11 @@ class State:
             case "describers":
                 self.describers.drop(name, now)
                 self.statistics.drop_describer(name)
+            case "imagebatches":
+                self.batches.drop_batch(name)
             case "imagejobs":
                 self.unconfirmed.discard(name)
+                self._drop_shard(name, now)
                 self._drop_imagejob(name, now)
                 self.statistics.drop_job(name)
             case "jobs":
@@ -141,16 +159,25 @@ class State:
         self.unconfirmed.update(self.versions.missing("imagejobs", unlisted, version))
         self.versions.finish_list("imagejobs", version)
 
-    def spec_for(self, job: ImageJob) -> DescriberSpec:
+    def sweep_shards(self, listed: Collection[str], version: int, now: datetime) -> None:
+        """Forget shards that are missing from a complete list of all shards, read at `version`."""
+        unlisted = [name for name in self.batches.shards if name not in listed]
+        self.forget_missing("imagejobs", unlisted, version, now)
+
+    def spec_for(self, job: AnyJob) -> DescriberSpec:
         """Return the spec of the ImageJob's Describer, or the defaults if there is none."""
         pool = self.describers.pool(job.spec.describer)
         return pool.spec if pool else DescriberSpec()
 
-    def timeout(self, job: ImageJob) -> timedelta:
-        """Return how long one attempt at the ImageJob may take."""
+    def timeout(self, job: AnyJob) -> timedelta:
+        """Return how long one attempt at the ImageJob, or at an image of the shard, may take."""
         return timedelta(seconds=job.spec.timeout_seconds or self.spec_for(job).timeout_seconds)
 
-    def max_attempts(self, job: ImageJob) -> int:
+    def shard_timeout(self, shard: Shard) -> timedelta:
+        """Return how long a shard may take until the operator hears that an image has ended."""
+        return self.timeout(shard) + PROGRESS_MARGIN
+
+    def max_attempts(self, job: AnyJob) -> int:
         """Return how many attempts the ImageJob may have."""
         return job.spec.max_attempts or self.spec_for(job).max_attempts
 
@@ -229,6 +256,8 @@ class State:
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
+        elif key.kind == "imagebatches":
+            self.batches.postpone(key.name, until)
 
     def record_deletion(self, key: ObjectKey, until: datetime) -> None:
         """Record that an object was deleted. Until `until`, wait for the watch to report that."""
@@ -236,11 +265,11 @@ class State:
         if key.kind == "imagejobs":
             self.job_queue.record_deletion(key.name)
 
-    def take_slot(self, describer: str, now: datetime) -> None:
-        """Record that one of the describer's images is being assigned."""
+    def take_slot(self, describer: str, now: datetime, images: int = 1) -> None:
+        """Record that images of the describer are being assigned."""
         record = self.describers.record(describer)
         record.rate_limit = self.rate_limit(describer)
-        record.rate_limit.take_slot(record.interval, now)
+        record.rate_limit.take_slot(record.interval, now, images)
 
     def record_status_write(self, describer: str, now: datetime) -> None:
         """Record that a Describer's status is being written."""
@@ -280,9 +309,11 @@ class State:
     def _put(self, kind: Kind, body: Json, now: datetime) -> bool:
         match kind:
             case "describers":
-                describer = Describer.model_validate(body)
-                self.describers.put(describer)
-                self.statistics.add_describer(describer.metadata.name)
+                self._put_describer(Describer.model_validate(body))
+            case "imagebatches":
+                self.batches.put_batch(ImageBatch.model_validate(body), self.job_queue.ttl, now)
+            case "imagejobs" if is_shard(body):
+                self._put_shard(Shard.model_validate(body), now)
             case "imagejobs":
                 self._put_imagejob(ImageJob.model_validate(body), now)
             case "jobs":
@@ -293,6 +324,47 @@ class State:
                 return self._put_lease(Lease.of(body), now)
 
         return True
+
+    def _put_describer(self, describer: Describer) -> None:
+        name = describer.metadata.name
+        before = self.describers.pool(name)
+        self.describers.put(describer)
+        self.statistics.add_describer(name)
+
+        after = self.describers.pool(name)
+        if before and after and before.template_hash != after.template_hash:
+            self.batches.pace(name).pause = None  # the change may have fixed the problem
+
+    def _put_shard(self, shard: Shard, now: datetime) -> None:
+        before = self.batches.shards.get(shard.metadata.name)
+        self._release_worker(before, now)
+        before = self.batches.put_shard(shard, now)
+
+        attempts = before.status.attempts if before else 0
+        if shard.status.phase == "processing" and shard.status.attempts > attempts:
+            self.workers.record(shard.status.worker or "").assigned_total += shard.range.size
+        if shard.finished and not (before and before.finished):
+            self._record_shard_end(shard, now)
+
+    def _drop_shard(self, name: str, now: datetime) -> None:
+        self._release_worker(self.batches.drop_shard(name), now)
+
+    def _release_worker(self, shard: Shard | None, now: datetime) -> None:
+        """Record that a shard that was in processing is no longer in its worker's hands."""
+        worker = self.workers.find(shard.status.worker) if shard else None
+        if worker and shard and shard.status.phase == "processing":
+            worker.released_at = now
+
+    def _record_shard_end(self, shard: Shard, now: datetime) -> None:
+        record = self.describers.record(shard.spec.describer)
+        record.rate_limit = self.rate_limit(shard.spec.describer)
+        record_rate_limit(record.rate_limit, shard, now)
+        record_health(record, shard)
+        record_pace(self.batches.pace(shard.spec.describer), shard, now)
+
+        worker = self.workers.find(shard.status.worker)
+        if worker and worker.pod:
+            record_worker(worker, shard, now)
 
     def _put_job(self, job: DescriberJob, now: datetime) -> None:
         if job.name not in self.workers.jobs:
@@ -383,11 +455,15 @@ class State:
         if before or not job.finished:
             rate_limit.record_outcome(job, now)
 
+        is_success = before is not None and job.status.phase == "done"
+        if is_success and not (job.status.result and job.status.result.fallback):
+            self.batches.end_pause(job.spec.describer)
+
         health = provider_health(job) if before and job.finished and job.status.worker else None
         if health:
             record.provider_health = health
 
 
-def key_of(job: ImageJob) -> ObjectKey:
+def key_of(job: AnyJob) -> ObjectKey:
     """Return the key of an ImageJob."""
     return ObjectKey("imagejobs", job.metadata.name)

@@ -5,7 +5,13 @@ from datetime import datetime
 from typing import Self
 
 from vision_node_contract.json_types import Json
-from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
+from vision_node_contract.names import (
+    ABILITIES_ANNOTATION,
+    DESCRIBER_LABEL,
+    PROGRESS_ANNOTATION,
+    REQUESTS_ANNOTATION,
+    WARNING_ANNOTATION,
+)
 
 from .problems import Problem, pod_problem
 from .termination import Termination
@@ -20,6 +26,13 @@ name of a retired Job may be reused while its pod is still terminating."""
 MAX_REQUESTS_DIGITS = 2
 """Maximum number of digits in the requests-per-image annotation. Workers write the annotation, so
 it is untrusted, and a huge number would stop the pool."""
+
+MAX_ABILITIES = 16
+"""Maximum number of abilities that are read from a Lease. There is one at present."""
+
+MAX_ANNOTATION_CHARACTERS = 256
+"""Maximum length that is read of the annotations with abilities and progress, which are untrusted.
+Both are much shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +104,18 @@ class Lease:
     """Name of the describer; empty if requests_per_image is None."""
     requests_per_image: int | None
     """None if the annotation is missing or invalid."""
+    abilities: frozenset[str] = frozenset()
+    """What the worker can do beyond describing single images."""
+    progress: str = ""
+    """A text that changes whenever an image of the worker's shard ends. It begins with the shard's
+    UID and a slash; it is empty without a shard."""
 
     @classmethod
     def of(cls, body: Json) -> Self:
         """Read a coordination.k8s.io/v1 Lease."""
         meta = body["metadata"]
         annotations = meta.get("annotations", {})
+        abilities = annotations.get(ABILITIES_ANNOTATION, "")[:MAX_ANNOTATION_CHARACTERS]
         requests = annotations.get(REQUESTS_ANNOTATION, "")
         is_valid = requests.isdecimal() and len(requests) <= MAX_REQUESTS_DIGITS
 
@@ -106,4 +125,6 @@ class Lease:
             warning=annotations.get(WARNING_ANNOTATION, ""),
             describer=meta["labels"][DESCRIBER_LABEL] if is_valid else "",
             requests_per_image=max(1, int(requests)) if is_valid else None,
+            abilities=frozenset(abilities.split(",")[:MAX_ABILITIES]) - {""},
+            progress=annotations.get(PROGRESS_ANNOTATION, "")[:MAX_ANNOTATION_CHARACTERS],
         )

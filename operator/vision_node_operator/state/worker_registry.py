@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from vision_node_contract.leases import LEASE_SECONDS
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import STORAGE_REASONS, ReadyReason
+from vision_node_contract.names import SHARDS_ABILITY
 
 from .problems import Problem
 from .worker_objects import DescriberJob, Lease, Pod
@@ -46,6 +47,12 @@ class WorkerRecord:
     """None while the worker does not serve."""
     warning: str = ""
     """The describer's warning; empty if there is none."""
+    can_take_shards: bool = False
+    """Whether the worker's release knows shards."""
+    progress: str = ""
+    """The progress of the worker's shard, as last stated in its Lease."""
+    progress_at: datetime | None = None
+    """When the progress last changed, by the operator's clock."""
     cordoned: bool = False
     """Whether the worker gets no more ImageJobs, because all of them would probably fail."""
     storage_errors: dict[tuple[str, int], datetime] = field(default_factory=dict)
@@ -53,7 +60,7 @@ class WorkerRecord:
     ImageJob and the number of the attempt."""
     last_success: datetime | None = None
     assigned_total: int = 0
-    """Number of ImageJobs that were assigned to the worker since it was launched."""
+    """Number of images that were assigned to the worker since it was launched."""
     served_since: datetime | None = None
     """When the worker started to serve. The time is kept after the worker stops serving."""
     released_at: datetime | None = None
@@ -70,6 +77,11 @@ class WorkerRecord:
     def is_silent(self, now: datetime) -> bool:
         """Return whether the worker has a Lease but has not renewed it in time."""
         return self.lease is not None and now - self.lease.last >= LEASE_DURATION
+
+    def has_progressed(self, shard_uid: str, since: datetime) -> bool:
+        """Return whether an image of the shard has ended since then."""
+        is_of_shard = self.progress.startswith(f"{shard_uid}/")
+        return is_of_shard and self.progress_at is not None and self.progress_at > since
 
     def record_outcome(self, job: ImageJob, now: datetime) -> None:
         """Record the outcome of an attempt by this worker."""
@@ -160,7 +172,11 @@ class WorkerRegistry:
 
         self._unlink(record.pod)
         if record.lease:
-            self.records[name] = WorkerRecord(lease=record.lease, warning=record.warning)
+            self.records[name] = WorkerRecord(
+                lease=record.lease,
+                warning=record.warning,
+                can_take_shards=record.can_take_shards,
+            )
 
     def put_lease(self, lease: Lease, now: datetime) -> bool:
         """Record that a worker serves; return False if this is only a timely renewal.
@@ -174,6 +190,12 @@ class WorkerRegistry:
 
         if lease.warning and lease.warning != record.warning:
             record.warning, is_change = lease.warning, True
+
+        can_take_shards = SHARDS_ABILITY in lease.abilities
+        is_change |= can_take_shards != record.can_take_shards
+        record.can_take_shards = can_take_shards
+        if lease.progress != record.progress:
+            record.progress, record.progress_at = lease.progress, now
 
         first = before.first if before else now
         record.lease = LeaseTimes(first, now if before else min(now, lease.renewed))

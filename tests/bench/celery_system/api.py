@@ -7,7 +7,7 @@ from fastapi import FastAPI, File, Form, HTTPException, Response
 
 from bench.celery_system.jobs import UNFINISHED, Jobs
 from bench.celery_system.settings import Settings
-from bench.celery_system.tasks import TASK
+from bench.celery_system.task_names import TASK
 from bench.celery_system.tasks import app as celery
 
 app = FastAPI()

@@ -9,6 +9,7 @@ BUSY_SECONDS = 10.0
 """Maximum seconds to wait while another of the three processes writes to the database."""
 
 UNFINISHED = "status IN ('queued', 'processing')"
+FINISHED = "status IN ('done', 'failed')"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -65,6 +66,21 @@ class Jobs:
         row = ("failed" if error else "done", time.time(), result, error, job)
         self._db.execute(
             "UPDATE jobs SET status = ?, completed = ?, result = ?, error = ? WHERE id = ?", row
+        )
+
+    def add_finished(
+        self, job: str, describer: str, *, result: str | None, error: str | None
+    ) -> None:
+        """Store a job that has no image here, with its result or error, in one transaction.
+
+        A task that is repeated, because its worker died, replaces the row.
+        """
+        now = time.time()
+        row = (job, "failed" if error else "done", describer, now, now, result, error)
+        self._db.execute(
+            "INSERT OR REPLACE INTO jobs (id, status, describer, created, completed, attempts,"
+            " result, error) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
+            row,
         )
 
     def status(self, job: str) -> dict[str, object] | None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_node_contract.clients.bucket_settings import BucketSettings
+
 from bench.arena import Arena
 from bench.celery_system.containers import Containers
 from bench.celery_system.jobs import Jobs
@@ -25,19 +27,22 @@ Command = Sequence[str]
 
 @dataclass(frozen=True)
 class Running:
-    """The running system: API address, process ids by component, jobs and Python version."""
+    """The running system: its addresses, process ids by component, jobs and Python version."""
 
     url: str
+    broker: str
+    folder: Path
+    """Folder for data, which the containers see at the same path."""
     processes: dict[str, int]
     jobs: Jobs
     python: str
 
 
 @contextlib.contextmanager
-def running(folder: Path, arena: Arena) -> Iterator[Running]:
+def running(folder: Path, arena: Arena, bucket: BucketSettings) -> Iterator[Running]:
     """Run the system on the systems' cores while the block runs. Its data is in `folder`."""
     redis_port, api_port = free_port(), free_port()
-    settings = Settings(folder, f"redis://{HOST}:{redis_port}/0")
+    settings = Settings(folder, f"redis://{HOST}:{redis_port}/0", bucket)
     containers, url = Containers.of(arena, settings), f"http://{HOST}:{api_port}"
     redis = ["taskset", "--cpu-list", arena.cores.system_list, *_redis(redis_port, folder)]
 
@@ -50,7 +55,8 @@ def running(folder: Path, arena: Arena) -> Iterator[Running]:
 
         _wait_for_port(api_port, lambda: containers.log("api"))
         urllib.request.urlopen(f"{url}/unfinished", timeout=5).close()  # noqa: S310
-        yield Running(url, processes, Jobs(folder), containers.python("workers"))
+        python = containers.python("workers")
+        yield Running(url, settings.broker, folder, processes, Jobs(folder), python)
 
 
 def _redis(port: int, folder: Path) -> Command:

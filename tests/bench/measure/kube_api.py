@@ -50,6 +50,16 @@ class KubeApi:
         """Change an object with a merge patch."""
         await self._request("PATCH", path, body=patch)
 
+    async def delete(self, path: str) -> None:
+        """Delete an object if it exists, and all objects that it owns."""
+        query = {"propagationPolicy": "Background"}
+        await self._request("DELETE", path, query=query, accepted=frozenset({404}))
+
+    async def find(self, path: str) -> Json | None:
+        """Return an object, or None if it does not exist."""
+        found: Json = json.loads(await self._request("GET", path, accepted=frozenset({404})))
+        return None if found.get("kind") == "Status" else found
+
     async def delete_all(self, path: str, **query: str) -> None:
         """Delete all selected objects in a collection, and all objects that they own."""
         await self._request("DELETE", path, query={**query, "propagationPolicy": "Background"})
@@ -61,6 +71,7 @@ class KubeApi:
         *,
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
+        accepted: frozenset[int] = frozenset(),
     ) -> bytes:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         data = None if body is None else json.dumps(body)
@@ -70,7 +81,7 @@ class KubeApi:
 
         async with call as answer:
             content = await answer.read()
-            if not answer.ok:
+            if not answer.ok and answer.status not in accepted:
                 raise BenchError(
                     f"{method} {path}: {answer.status} {content[:500].decode(errors='replace')}"
                 )

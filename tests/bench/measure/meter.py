@@ -1,10 +1,12 @@
-"""Measure the CPU time of every component and count ImageJob writes."""
+"""Measure the CPU time of every component, and count writes of ImageJobs and ImageBatches."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.arena import Arena
 from bench.celery_system.run import Running as CeleryRunning
@@ -31,6 +33,14 @@ class Cost:
     """Average number of the systems' cores that other programs used."""
     writes: float = 0.0
     conflicts: float = 0.0
+    batch_writes: float = 0.0
+    """Writes and deletions of ImageJobs and ImageBatches."""
+
+    def for_sample(self) -> dict[str, Any]:
+        """Return the values that a Sample has, too."""
+        found = dataclasses.asdict(self)
+        del found["seconds"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class _Reading:
     local: dict[str, float]
     busy: float
     writes: metrics.Writes
+    batch_writes: float
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class Meter:
         cost.others_cores = self._others(before, after, cost)
         writes = after.writes.since(before.writes)
         cost.writes, cost.conflicts = writes.accepted, writes.conflicts
+        cost.batch_writes = after.batch_writes - before.batch_writes
 
     async def idle(self, seconds: float) -> dict[str, float]:
         """Return the average number of cores that each component uses during `seconds`."""
@@ -89,11 +101,13 @@ class Meter:
         return snapshot[node.NODE].cpu_seconds
 
     async def _read(self) -> _Reading:
-        writes = metrics.imagejob_writes(await self.kube.text("/metrics"))
+        text = await self.kube.text("/metrics")
+        writes, batch_writes = metrics.imagejob_writes(text), metrics.batch_writes(text)
         components = node.components(await self.kube.items("/api/v1/pods"))
         cluster = await asyncio.to_thread(node.ask, self.arena.kind)
         busy = processes.busy_seconds(self.arena.cores.system)
-        return _Reading(time.perf_counter(), cluster, components, self._local(), busy, writes)
+        moment, local = time.perf_counter(), self._local()
+        return _Reading(moment, cluster, components, local, busy, writes, batch_writes)
 
     def _local(self) -> dict[str, float]:
         found = {DRIVER: time.process_time()}

@@ -8,6 +8,7 @@ _LINE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<valu
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 WRITING_VERBS = frozenset({"POST", "PATCH", "PUT", "APPLY"})
+DELETING_VERBS = frozenset({"DELETE", "DELETECOLLECTION"})
 CONFLICT = "409"
 
 
@@ -56,6 +57,21 @@ def imagejob_writes(text: str) -> Writes:
             refused += value
 
     return Writes(accepted, conflicts, refused)
+
+
+def batch_writes(text: str) -> float:
+    """Return the number of accepted requests that changed ImageJobs or ImageBatches.
+
+    Deletions are included, because each shard of a batch is deleted once it has been counted.
+    """
+    verbs, resources = WRITING_VERBS | DELETING_VERBS, {"imagejobs", "imagebatches"}
+    return sum(
+        value
+        for labels, value in series(text, "apiserver_request_total")
+        if labels.get("resource") in resources
+        and labels.get("verb") in verbs
+        and labels.get("code", "").startswith("2")
+    )
 
 
 def database_bytes(text: str) -> float:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from bench import stats
-from bench.plan import EIGHT, METADATA, NOTHING
+from bench.plan import BATCH, BESIDE_BATCH, EIGHT, METADATA, NOTHING
 from bench.report.tables import Row, number, table
 from bench.report.targets import MEGABYTE
 from bench.results import CELERY, CELERY_PREFIX, DRIVER, SYSTEMS, VISION_NODE, Backlog, Run, Sample
@@ -27,6 +27,21 @@ def per_image(run: Run) -> str:
         for describer in (METADATA, NOTHING)
     ]
 
+    return "\n\n".join(
+        [
+            "## What an image costs",
+            "CPU-milliseconds per image with 8 clients, minus the use while the system is idle.",
+            by_component(run, columns),
+            _writes(run),
+        ]
+    )
+
+
+def by_component(run: Run, columns: Iterable[tuple[str, Sequence[Sample]]]) -> str:
+    """Return a table of the CPU time of each component per image.
+
+    Each column has a title and samples. Columns without samples are omitted.
+    """
     columns = [(title, samples) for title, samples in columns if samples]
 
     costs = [[above_idle(run, sample) for sample in samples] for _, samples in columns]
@@ -37,14 +52,7 @@ def per_image(run: Run) -> str:
         *(number(stats.spread(sum(cost.values()) for cost in column)) for column in costs),
     )
 
-    return "\n\n".join(
-        [
-            "## What an image costs",
-            "CPU-milliseconds per image with 8 clients, minus the use while the system is idle.",
-            table(("", *(title for title, _ in columns)), [*rows, total]),
-            _writes(run),
-        ]
-    )
+    return table(("", *(title for title, _ in columns)), [*rows, total])
 
 
 def above_idle(run: Run, sample: Sample) -> Cost:
@@ -76,7 +84,11 @@ def _by_weight(columns: Iterable[Sequence[Cost]]) -> list[str]:
 
 
 def _writes(run: Run) -> str:
-    samples = [sample for sample in run.samples if sample.system == VISION_NODE]
+    samples = [
+        sample
+        for sample in run.samples
+        if sample.system == VISION_NODE and sample.load not in {BATCH, BESIDE_BATCH}
+    ]
     images = sum(sample.images for sample in samples)
     conflicts = sum(sample.conflicts for sample in samples)
     size = number(stats.spread(run.imagejob_bytes))

@@ -34,6 +34,15 @@ LOADS = (
     f"A burst is submitted over {BURST_CONNECTIONS} connections. Then a client polls one list "
     f"every {1000 * LIST_SECONDS:.0f} ms until it is empty: the list of unfinished ImageJobs from "
     "the Kubernetes API server, or the count of unfinished jobs from the Celery system's API.",
+    "Batches describe the same photographs as all other loads, each stored many times: as objects "
+    "in MinIO, and as files on the Celery system's disk. vision-node's clock runs from the "
+    "creation of the ImageBatch, so it includes listing the objects, until a client that polls "
+    f"the ImageBatch every {1000 * LIST_SECONDS:.0f} ms sees that it is complete. Celery's clock "
+    "runs from the first task, which the load driver puts into Redis, until a client that counts "
+    f"the rows in SQLite every {1000 * LIST_SECONDS:.0f} ms has seen all results. Each of these "
+    "tasks makes only one commit, that of its result, and those that read from MinIO use MinIO's "
+    "own client for Python. Writes per image of a batch are those of ImageJobs and ImageBatches, "
+    "deletions included.",
 )
 
 

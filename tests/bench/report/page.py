@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from bench import stats
 from bench.plan import BURST, CAPACITY_SHARE, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
-from bench.report import costs, method, targets
+from bench.report import batch_targets, batches, costs, method, targets
 from bench.report.tables import Row, number, table
 from bench.report.targets import Target
-from bench.results import SYSTEMS, Backlog, Run, Sample
+from bench.results import SYSTEMS, Backlog, LargeBatch, Run, Sample
 
 MARKS = {"beyond": "✓ and beyond", "reached": "✓", "missed": "✗", "not measured": "–"}
 TITLES = {
@@ -19,36 +19,38 @@ HEAD = (
     "# Benchmark\n\n"
     "This page compares vision-node with the classic design (FastAPI, SQLite, Redis and Celery) "
     "and with one Kubernetes Job per image. All systems were measured in turn on the same cores. "
-    "Use `make bench` and `make bench-backlog` to repeat the measurements. Values are medians of "
-    "the rounds, with minimum and maximum in brackets.\n\n"
+    "Use `make bench`, `make bench-backlog` and `make bench-batch` to repeat the measurements. "
+    "Values are medians of the rounds, with minimum and maximum in brackets.\n\n"
     "![Latency and throughput](benchmark.svg)"
 )
 
 Value = Callable[[Sample], float]
 
 
-def markdown(run: Run | None, backlog: Backlog | None) -> str:
+def markdown(run: Run | None, backlog: Backlog | None, large: Sequence[LargeBatch] = ()) -> str:
     """Return the page with all sections for which results are available."""
     parts = [HEAD]
     if run and (warning := method.warning(run)):
         parts.append(warning)
 
-    parts.append(_targets(targets.judge(run, backlog)))
+    parts.append(_targets([*targets.judge(run, backlog), *batch_targets.judge(run, large)]))
     if run:
         parts += [
             _speed(run, METADATA),
             _speed(run, NOTHING),
             costs.per_image(run),
+            batches.photographs(run),
             costs.idle(run),
         ]
 
     if backlog:
         parts.append(costs.backlog(backlog))
 
+    parts += [batches.large(found) for found in large]
     if run:
         parts.append(method.describe(run))
 
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _targets(judged: Sequence[Target]) -> str:

@@ -100,7 +100,7 @@ def _single_system(run: Run | None) -> list[Target]:
         Target("ImageJob writes per image", "at most", 3, 3, "", writes),
         *(
             Target(f"idle {name}", "at most", 1, 1, "% of a core", _single(idle.get(name), 100))
-            for name in ("operator", "api")
+            for name in ("operator", "api", "archiver")
         ),
     ]
 

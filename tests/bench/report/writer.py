@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import chart, page
-from bench.results import Run, backlog_of
+from bench.results import Run, backlog_of, large_batches
 
 
 def write(repository: Path, *, to_docs: bool) -> Path:
@@ -21,7 +21,7 @@ def write(repository: Path, *, to_docs: bool) -> Path:
         chart.draw(run, folder / "benchmark.svg")
 
     file = folder / "benchmark.md"
-    file.write_text(page.markdown(run, backlog))
+    file.write_text(page.markdown(run, backlog, large_batches(build)))
     return file
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from bench.errors import BenchError
+from bench.variables import whole_number
 
 MIN_TTL_SECONDS = 60
 """Smallest ttlSeconds that `POST /submit` accepts."""
@@ -35,15 +35,8 @@ class SoakPlan:
         )
 
         return cls(
-            images=_number(env, "IMAGES", default.images, least=1),
-            ttl_seconds=_number(env, "TTL", default.ttl_seconds, least=MIN_TTL_SECONDS),
+            images=whole_number(env, "IMAGES", default.images, least=1),
+            ttl_seconds=whole_number(env, "TTL", default.ttl_seconds, least=MIN_TTL_SECONDS),
             sample_seconds=default.sample_seconds,
             quick=quick,
         )
-
-
-def _number(env: Mapping[str, str], name: str, default: int, *, least: int) -> int:
-    text = env.get(name) or str(default)
-    if not text.isdecimal() or int(text) < least:
-        raise BenchError(f"{name}={text}: set a whole number of at least {least}")
-    return int(text)

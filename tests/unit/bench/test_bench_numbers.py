@@ -65,6 +65,18 @@ def test_imagejob_writes_exclude_deletions_and_other_resources() -> None:
     assert metrics.imagejob_writes(METRICS) == metrics.Writes(accepted=29, conflicts=2, refused=1)
 
 
+def test_writes_of_batches_include_deletions_and_imagebatches() -> None:
+    batches = 'resource="imagebatches"'
+    more = [
+        f'apiserver_request_total{{code="201",{batches},verb="POST"}} 1',
+        f'apiserver_request_total{{code="200",{batches},subresource="status",verb="PATCH"}} 3',
+        f'apiserver_request_total{{code="409",{batches},subresource="status",verb="PATCH"}} 5',
+        f'apiserver_request_total{{code="200",{batches},verb="WATCH"}} 50',
+        'apiserver_request_total{code="200",resource="imagejobs",verb="DELETECOLLECTION"} 100',
+    ]
+    assert metrics.batch_writes("\n".join([METRICS, *more])) == 29 + 7 + 1 + 3 + 100
+
+
 def test_writes_between_two_readings_are_counted() -> None:
     before, after = metrics.Writes(10, 1, 0), metrics.Writes(40, 3, 0)
     assert after.since(before) == metrics.Writes(30, 2, 0)
@@ -210,3 +222,22 @@ def test_completion_times_exclude_unfinished_imagejobs() -> None:
         {"status": {"phase": "queued"}},
     ]
     assert completion_times(jobs) == [1.5]
+
+
+CURVE = [(0.0, 0), (10.0, 0), (12.0, 20), (20.0, 100), (70.0, 600), (150.0, 1000), (151.0, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds"), [(20, 12), (60, 16), (100, 20), (350, 45), (1000, 150)]
+)
+def test_moment_of_a_count_is_interpolated(count: float, seconds: float) -> None:
+    assert stats.moment(CURVE, count) == seconds
+
+
+def test_tenths_of_a_curve_begin_with_the_first_images() -> None:
+    found = stats.tenths(CURVE)
+    assert [(first, last) for first, last, _ in found] == [
+        (20, 100),
+        *((100 * number, 100 * (number + 1)) for number in range(1, 10)),
+    ]
+    assert [rate for _, _, rate in found] == pytest.approx([10] * 6 + [5] * 4)

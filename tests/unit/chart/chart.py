@@ -92,7 +92,7 @@ VALUES: dict[str, Values] = {
                     }
                 }
             }
-            for component in ("api", "operator", "workers")
+            for component in ("api", "operator", "archiver", "workers")
         },
     },
     "openshift": {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
@@ -102,7 +102,7 @@ VALUES: dict[str, Values] = {
         },
         **{
             name: {"resources": {"limits": {"cpu": "1"}}}
-            for name in ("api", "operator", "minio", "test")
+            for name in ("api", "operator", "archiver", "minio", "test")
         },
     },
     "bundled-store-with-my-own-keys-and-claim": {
@@ -124,7 +124,7 @@ VALUES: dict[str, Values] = {
             "podLabels": {"example.com/team": "vision", "app.kubernetes.io/component": "mine"},
             "serviceAccount": {"annotations": {"example.com/role": component}},
         }
-        for component in ("api", "operator", "minio", "workers")
+        for component in ("api", "operator", "archiver", "minio", "workers")
     },
     "second-release": {"crds": {"install": False}, "admissionPolicies": {"enabled": False}},
     "crds-not-kept": {"crds": {"keep": False}},
@@ -159,7 +159,7 @@ VALUES: dict[str, Values] = {
                 },
             }
         }
-        for component in ("api", "operator", "minio")
+        for component in ("api", "operator", "archiver", "minio")
     },
     "describers": {
         "describers": {
@@ -195,7 +195,7 @@ VALUES: dict[str, Values] = {
 
 POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
-S3_CLIENTS = ("vision-node-api", "vision-node-operator", "worker-metadata")
+S3_CLIENTS = ("vision-node-api", "vision-node-operator", "vision-node-archiver", "worker-metadata")
 """Names of the pods that use the S3 service."""
 
 every_value_set = pytest.mark.parametrize("name", VALUES)

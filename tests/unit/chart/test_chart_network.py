@@ -46,7 +46,7 @@ def test_all_components_use_the_ca_bundle_and_the_proxy() -> None:
 
 def test_network_policies_allow_the_configured_api_server_and_dns_ports() -> None:
     policies = of_kind(rendered("private-network"), "NetworkPolicy")
-    for component in ("api", "operator", "release-setup"):
+    for component in ("api", "operator", "archiver", "release-setup"):
         assert {"ports": [{"port": 443}, {"port": 16443}]} in policies[f"vision-node-{component}"][
             "spec"
         ]["egress"]
@@ -66,7 +66,7 @@ def test_network_policies_allow_the_configured_api_server_and_dns_ports() -> Non
 )
 def test_network_policies_allow_the_proxy_port(url: str, port: int) -> None:
     objects = template({"networkPolicies": {"enabled": True}, "proxy": {"url": url}})
-    for component in ("api", "operator"):
+    for component in ("api", "operator", "archiver"):
         policy = of_kind(objects, "NetworkPolicy")[f"vision-node-{component}"]
         assert {"ports": [{"port": port}]} in policy["spec"]["egress"]
 
@@ -130,6 +130,14 @@ def test_notes_show_the_url_with_the_root_path() -> None:
         "install", "vision-node", CHART, "--dry-run=client", values=VALUES["below-a-path"]
     )
     assert "curl -F file=@photo.jpg https://example.com/apps/vision/submit" in completed.stdout
+
+
+def test_network_policy_lets_every_client_reach_the_bundled_minio() -> None:
+    policy = of_kind(rendered("network-policies"), "NetworkPolicy")["vision-node-minio"]
+    ((peer,),) = [rule["from"] for rule in policy["spec"]["ingress"]]
+    (expression,) = peer["podSelector"]["matchExpressions"]
+    clients = {"api", "operator", "archiver", "worker", "storage-setup"}
+    assert set(expression["values"]) == clients
 
 
 def test_network_policies_select_every_pod() -> None:

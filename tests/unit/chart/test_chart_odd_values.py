@@ -135,6 +135,7 @@ def test_changed_storage_secret_revision_replaces_all_pods_that_read_the_secret(
     assert {
         "vision-node-api",
         "vision-node-operator",
+        "vision-node-archiver",
         "vision-node-minio",
         "worker-metadata",
     } < first.keys()

@@ -71,7 +71,7 @@ def test_only_pods_that_use_the_kubernetes_api_get_a_token() -> None:
         owner for owner, manifest in pods(objects) if "serviceAccountToken" in json.dumps(manifest)
     }
     assert holders == {
-        *("vision-node-api", "vision-node-operator"),
+        *("vision-node-api", "vision-node-operator", "vision-node-archiver"),
         *("worker-local", "worker-metadata", "worker-ocr"),
         "vision-node-release-setup",
     }

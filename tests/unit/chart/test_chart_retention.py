@@ -1,4 +1,4 @@
-"""Tests that the API and the operator receive the limits on finished jobs."""
+"""Tests that the API and the operator receive the limits on finished jobs and on the inbox."""
 
 from datetime import timedelta
 from typing import Any
@@ -48,3 +48,26 @@ def test_api_and_operator_read_the_same_limits(
 )
 def test_invalid_limits_are_rejected(section: str, name: str, number: Any) -> None:
     assert f"/{section}/{name}" in error_message({section: {name: number}})
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ({}, timedelta(days=7)),
+        ({"retention": {"inboxSeconds": 0}}, None),
+        ({"retention": {"inboxSeconds": 315360000}}, timedelta(days=3650)),
+    ],
+)
+def test_api_and_operator_read_the_same_retention_of_the_inbox(
+    values: dict[str, Any], kept: timedelta | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_env(values, "vision-node-api", monkeypatch)
+    assert ApiSettings.from_env().inbox_kept == kept
+
+    use_env(values, "vision-node-operator", monkeypatch)
+    assert OperatorSettings.from_env().inbox_kept == kept
+
+
+@pytest.mark.parametrize("seconds", [-1, 1.5, "7d", 315360001])
+def test_invalid_inbox_seconds_are_rejected(seconds: Any) -> None:
+    assert "/retention/inboxSeconds" in error_message({"retention": {"inboxSeconds": seconds}})

@@ -74,6 +74,14 @@ def storage_setup(values: Any) -> Object:
     return job
 
 
+def test_storage_setup_starts_without_the_keys_of_the_archiver() -> None:
+    """A Secret that was made for an older chart lacks them. Other users need new rights anyway."""
+    (container,) = containers(storage_setup({})["spec"]["template"])
+    keys = [it["valueFrom"].get("secretKeyRef") for it in container["env"] if "valueFrom" in it]
+    optional = {key["key"] for key in keys if key and key.get("optional")}
+    assert optional == {"archiver-access-key", "archiver-secret-key"}
+
+
 def test_changed_storage_setup_gets_a_new_job_name() -> None:
     """A Job's pod template is immutable, so without a new name, `kubectl apply` would fail."""
     jobs = [storage_setup({}), storage_setup({"images": {"operator": "mine:2"}})]
@@ -114,6 +122,7 @@ def test_each_component_gets_only_its_own_storage_keys(name: str) -> None:
     users = {
         "vision-node-api": "api",
         "vision-node-operator": "operator",
+        "vision-node-archiver": "archiver",
         "worker-metadata": "describer",
     }
 
@@ -134,7 +143,7 @@ def test_external_s3_service_replaces_minio_entirely() -> None:
         [o for o in objects if o["kind"] not in {"NetworkPolicy", *POLICIES}]
     )
 
-    for owner in ("vision-node-api", "vision-node-operator", "worker-metadata"):
+    for owner in S3_CLIENTS:
         env = {e["name"]: e for e in containers(pod(objects, owner))[0]["env"]}
         assert env["S3_ENDPOINT"]["value"] == "s3.example.com:9443"
         assert (env["S3_SECURE"]["value"], env["S3_REGION"]["value"]) == ("true", "eu-central-1")
@@ -144,7 +153,7 @@ def test_external_s3_service_replaces_minio_entirely() -> None:
 def test_keyless_storage_uses_service_accounts_instead_of_keys() -> None:
     objects = rendered("keyless-s3")
     accounts = of_kind(objects, "ServiceAccount")
-    for name, account in zip(S3_CLIENTS, ("api", "operator", "worker"), strict=True):
+    for name, account in zip(S3_CLIENTS, ("api", "operator", "archiver", "worker"), strict=True):
         annotations = accounts[f"vision-node-{account}"]["metadata"]["annotations"]
         assert annotations["eks.amazonaws.com/role-arn"].startswith(
             "arn:aws:iam::111122223333:role/"

@@ -192,6 +192,12 @@ def test_error_message_names_the_misspelled_key(path: str) -> None:
             "describers.metadata.minWorkers is greater than",
         ),
         ({"storage": {"endpoint": "s3.example.com"}}, "set storage.existingSecret to a Secret"),
+        ({"storage": {"endpoint": "s3.example.com"}}, "archiver-"),
+        ({"limits": {"batchImages": 0}}, "/limits/batchImages"),
+        (
+            {"archiver": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
+            "archiver.extraEnv names a variable twice",
+        ),
         ({"storage": {"keyless": True}}, "set storage.endpoint, too"),
         (
             {

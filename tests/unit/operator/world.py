@@ -137,14 +137,14 @@ class World:
         if renewed is not None:
             self.lease(slot, renewed)
 
-    def lease(self, slot: int, renewed: float) -> None:
+    def lease(self, slot: int, renewed: float, annotations: Any = None) -> None:
         """Report that a worker has renewed its Lease, `renewed` seconds after NOW."""
         labels = {DESCRIBER_LABEL: "metadata"}
         self.observe(
             "leases",
             f"w{slot}",
             renewed,
-            metadata={"labels": labels},
+            metadata={"labels": labels, "annotations": annotations or {}},
             spec={"renewTime": at(renewed)},
         )
 

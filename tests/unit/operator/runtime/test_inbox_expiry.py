@@ -1,5 +1,6 @@
 """Tests of the expiry of images in the inbox, with a fake S3 server."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 from fakes.ownership import FakeOwnership
 from fakes.s3 import S3
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
-from vision_node_contract.clients.kube import UnavailableError
+from vision_node_contract.clients.kube import KubeError, NotFoundError, UnavailableError
 from vision_node_contract.clients.ownership import NotOursError
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_operator.decisions import failed_deletions
 from vision_node_operator.decisions.failed_deletions import FailedDeletions
@@ -35,12 +37,20 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.batches: list[dict[str, Any]] = []
+        self.refuses_batches: KubeError | None = None
         self.lists = 0
         self.unavailable = False
         self.meanwhile: Callable[[], None] = lambda: None
         """Function to call after each list. Tests use it to change something during a sweep."""
 
     async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        if path == "/imagebatches":
+            if self.refuses_batches:
+                raise self.refuses_batches
+            yield self.batches, "9"
+            return
+
         assert path == self.path
         self.lists += 1
         if self.unavailable:
@@ -67,15 +77,23 @@ def ownership() -> FakeOwnership:
 
 
 @pytest.fixture
+def watched_batches() -> list[ImageBatch]:
+    """The ImageBatches that the operator's watch has reported; initially empty."""
+    return []
+
+
+@pytest.fixture
 def expiry(
     behind: tuple[S3, Bucket],
     cluster: FakeCluster,
     ownership: FakeOwnership,
     watched: dict[str, ImageJob],
+    watched_batches: list[ImageBatch],
 ) -> InboxExpiry:
     fake: Any = cluster
     owner: Any = ownership
-    return InboxExpiry(behind[1], fake, fake, owner, Retention(KEPT, LONG_AGO), watched)
+    retention = Retention(KEPT, LONG_AGO)
+    return InboxExpiry(behind[1], fake, fake, owner, retention, watched, lambda: watched_batches)
 
 
 async def test_old_objects_are_deleted_and_new_ones_are_kept(s3: S3, expiry: InboxExpiry) -> None:
@@ -423,3 +441,90 @@ async def test_job_protects_an_image_that_it_names_without_the_id(
     else:
         watched["j"] = ImageJob.model_validate(body)
     assert (await expiry.sweep(NOW)).deleted == 0
+
+
+INBOX = "inbox/aaaabbbbcccc/"
+
+SOME_KEYS = [f"{INBOX}{name}" for name in ("a/1", "a/2", "ab", "b/1")]
+
+
+def imagebatch(phase: str | None = "processing", **spec: Any) -> dict[str, Any]:
+    status = {"status": {"phase": phase}} if phase else {}
+    return {"metadata": {"name": "b", "uid": "u", "resourceVersion": "5"}, "spec": spec, **status}
+
+
+@pytest.mark.parametrize("source", ["list", "watch"])
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (imagebatch("queued", prefix="inbox/a/"), ["a/1", "a/2"]),
+        (imagebatch("processing", prefix=f"{INBOX}a/"), ["a/1", "a/2"]),
+        (imagebatch("processing", prefix="inbox/a"), ["a/1", "a/2", "ab"]),
+        (imagebatch("processing", prefix="inbox/"), ["a/1", "a/2", "ab", "b/1"]),
+        (imagebatch(None, prefix="inbox/b/"), ["b/1"]),
+        (imagebatch("done", prefix="inbox/"), []),
+        (imagebatch("failed", prefix="inbox/"), []),
+        (imagebatch("queued", manifest="inbox/list.jsonl"), ["a/1", "a/2", "ab", "b/1"]),
+        (imagebatch("done", manifest="inbox/list.jsonl"), []),
+    ],
+)
+async def test_unfinished_batch_keeps_its_images(
+    s3: S3,
+    cluster: FakeCluster,
+    expiry: InboxExpiry,
+    watched_batches: list[ImageBatch],
+    source: str,
+    body: dict[str, Any],
+    left: list[str],
+) -> None:
+    for key in SOME_KEYS:
+        s3.put(key, modified=OLD)
+    if source == "list":
+        cluster.batches.append(body)
+    else:
+        watched_batches.append(ImageBatch.model_validate(body))
+
+    await expiry.sweep(NOW)
+
+    assert [key.removeprefix(INBOX) for key in s3.objects] == left
+
+
+@pytest.mark.parametrize("spec", [{"prefix": ["inbox/a/"]}, {}, {"upload": {}}])
+async def test_batch_with_an_unknown_source_keeps_everything(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, spec: dict[str, Any]
+) -> None:
+    for key in SOME_KEYS:
+        s3.put(key, modified=OLD)
+    cluster.batches = [imagebatch("odd", **spec), imagebatch("processing", prefix="inbox/a/")]
+    await expiry.sweep(NOW)
+    assert list(s3.objects) == SOME_KEYS
+
+
+async def test_several_batches_keep_the_images_of_each(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, watched_batches: list[ImageBatch]
+) -> None:
+    for key in SOME_KEYS:
+        s3.put(key, modified=OLD)
+    cluster.batches = [imagebatch(prefix="inbox/a/")]
+    watched_batches.append(ImageBatch.model_validate(imagebatch(prefix="inbox/b/")))
+    await expiry.sweep(NOW)
+    assert [key.removeprefix(INBOX) for key in s3.objects] == ["a/1", "a/2", "b/1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (NotFoundError(404, "NotFound", "no such resource"), 0),
+        (KubeError(403, "Forbidden", "no right"), 0),
+        (UnavailableError(503, "ServiceUnavailable", "later"), 4),
+    ],
+)
+async def test_missing_crd_or_right_of_an_older_chart_does_not_stop_the_sweep(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, error: KubeError, left: int
+) -> None:
+    for key in SOME_KEYS:
+        s3.put(key, modified=OLD)
+    cluster.refuses_batches = error
+    with contextlib.suppress(UnavailableError):
+        await expiry.sweep(NOW)
+    assert len(s3.objects) == left

@@ -81,7 +81,8 @@ def renewed_lease(version: int, annotations: dict[str, str] | None = None) -> di
     }
 
 
-LISTS: tuple[Kind, ...] = get_args(Kind)
+LISTS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "imagebatches")
+"""Kinds that an operator without ImageBatches lists."""
 
 
 class FakeServer:

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 KEYS = {
     f"{user}-{kind}"
-    for user in ("root", "api", "operator", "describer")
+    for user in ("root", "api", "operator", "archiver", "describer")
     for kind in ("access-key", "secret-key")
 }
 PATH = "/api/v1/namespaces/ns/secrets"

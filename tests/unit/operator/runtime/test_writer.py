@@ -34,7 +34,8 @@ class FakeServer:
 
 def launch(server: FakeServer) -> Any:
     kube: Any = server
-    return Writer(kube, SETTINGS, {}).perform(Launch(NAME, POOL), NOW)
+    bucket: Any = None  # only ImageBatches need it
+    return Writer(kube, SETTINGS, {}, bucket).perform(Launch(NAME, POOL), NOW)
 
 
 async def test_job_created_before_a_crash_is_adopted() -> None:

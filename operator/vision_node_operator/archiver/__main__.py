@@ -1,0 +1,20 @@
+"""`python -m vision_node_operator.archiver`: run the archiver."""
+
+import logging
+
+import uvloop
+
+from .service import run
+from .settings import Settings
+
+
+def main() -> None:
+    """Run the archiver until SIGTERM."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    uvloop.run(run(Settings.from_env()))
+
+
+if __name__ == "__main__":
+    main()

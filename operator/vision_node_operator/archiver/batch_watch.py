@@ -1,0 +1,72 @@
+"""Follow the ImageBatches of the namespace."""
+
+import asyncio
+import logging
+
+from vision_node_contract.batch_objects import BatchFolder
+from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.clients.kube import Kube, KubeError, WatchEvent, backoff
+from vision_node_contract.models.imagebatch import ImageBatch
+
+from .batches import BatchClient, read_batch
+from .folder_cleaner import FolderCleaner
+from .freeze_queue import FreezeQueue
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = (1.0, 30.0)
+"""First and longest wait in seconds if the API server refuses the watch. At an upgrade, the CRD or
+the rights may be missing for a moment."""
+
+
+class BatchWatch:
+    """Passes what happens to ImageBatches to the queue and to the cleaner.
+
+    Deletions that happened while nobody watched are left to the sweep.
+    """
+
+    def __init__(
+        self, kube: Kube, batches: BatchClient, cleaner: FolderCleaner, folders: BucketFolders
+    ) -> None:
+        self._kube = kube
+        self._batches = batches
+        self._cleaner = cleaner
+        self._folders = folders
+
+    async def run(self, queue: FreezeQueue) -> None:
+        """Watch until cancelled."""
+        failures = 0
+        while True:
+            try:
+                async for event in self._kube.follow(self._batches.path):
+                    failures = 0
+                    self._observe(event, queue)
+            except KubeError as error:
+                pause = backoff(failures, *RETRY_SECONDS)
+                log.warning("can't watch ImageBatches, trying again in %.1f s: %s", pause, error)
+                await asyncio.sleep(pause)
+                failures += 1
+
+    async def relist(self, queue: FreezeQueue) -> None:
+        """Offer all queued ImageBatches to the queue.
+
+        Raises:
+            KubeError: The API server is unavailable or refused the request.
+        """
+        async for bodies in self._batches.list_bodies():
+            self._observe(WatchEvent("PAGE", bodies), queue)
+
+    def _observe(self, event: WatchEvent, queue: FreezeQueue) -> None:
+        for body in event.objects:
+            if event.type == "DELETED":
+                queue.remove(body["metadata"]["uid"])
+            elif batch := read_batch(body):
+                self._observe_batch(event, batch, queue)
+
+    def _observe_batch(self, event: WatchEvent, batch: ImageBatch, queue: FreezeQueue) -> None:
+        if batch.status.phase == "queued":
+            queue.offer(batch)
+
+        # The checkpoints of those that were finished before the list are left to the sweep.
+        if event.type == "MODIFIED" and batch.finished and batch.status.manifest:
+            self._cleaner.clean(BatchFolder(self._folders, batch.metadata.uid).checkpoints)

@@ -1,0 +1,87 @@
+"""Read and change ImageBatches, and report what happens to them in Events."""
+
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from vision_node_contract.json_types import Json
+from vision_node_contract.models.batch_transitions import StatusPatch
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.names import BATCH_PLURAL, path_of
+
+from ..runtime import events
+from .freeze_errors import BatchGoneError
+
+log = logging.getLogger(__name__)
+
+
+class BatchClient:
+    """The ImageBatches of one namespace."""
+
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self.path = path_of(BATCH_PLURAL, namespace)
+        self._events_path = f"/api/v1/namespaces/{namespace}/events"
+        self._kube = kube
+
+    async def get(self, name: str, uid: str) -> ImageBatch:
+        """Return the ImageBatch as it is now.
+
+        Raises:
+            BatchGoneError: It was deleted, even if another one has its name.
+            KubeError: The API server is unavailable or refused the request.
+        """
+        try:
+            body = await self._kube.request("GET", f"{self.path}/{name}")
+        except NotFoundError as error:
+            raise BatchGoneError(name) from error
+
+        if body["metadata"]["uid"] != uid:
+            raise BatchGoneError(name)
+
+        return ImageBatch.model_validate(body)
+
+    async def patch_status(self, batch: ImageBatch, patch: StatusPatch) -> None:
+        """Change the status, unless the ImageBatch has changed since it was read.
+
+        Raises:
+            ConflictError: It has changed, so nothing was written.
+            BatchGoneError: It was deleted.
+            KubeError: The API server is unavailable or refused the request.
+        """
+        metadata = {"resourceVersion": batch.metadata.resource_version, "uid": batch.metadata.uid}
+        path = f"{self.path}/{batch.metadata.name}/status"
+        try:
+            await self._kube.request("PATCH", path, body={"metadata": metadata, "status": patch})
+        except NotFoundError as error:
+            raise BatchGoneError(batch.metadata.name) from error
+
+    async def emit(self, batch: ImageBatch, reason: str, message: str) -> None:
+        """Create an Event. A failure is only logged, because the status says the same."""
+        event = events.of_manifest(batch, reason, message, datetime.now(UTC))
+        try:
+            await self._kube.request("POST", self._events_path, body=event)
+        except AlreadyExistsError:
+            return  # an earlier process was stopped right after it
+        except KubeError as error:
+            log.warning("no Event %s for ImageBatch %s: %s", reason, batch.metadata.name, error)
+
+    async def list_bodies(self) -> AsyncIterator[list[Json]]:
+        """Yield all ImageBatches as JSON, page by page.
+
+        Raises:
+            KubeError: The API server is unavailable or refused the request.
+        """
+        async for bodies, _ in self._kube.list_pages(self.path, consistent=False):
+            yield bodies
+
+
+def read_batch(body: Json) -> ImageBatch | None:
+    """Return an ImageBatch; None if this release can't read it, which is logged."""
+    try:
+        return ImageBatch.model_validate(body)
+    except ValidationError as error:
+        name = body.get("metadata", {}).get("name")
+        log.warning("ImageBatch %s is left alone, because it is invalid: %s", name, error)
+        return None

@@ -1,0 +1,27 @@
+"""Why an ImageBatch can't be frozen."""
+
+
+class SourceRefusedError(Exception):
+    """The source of an ImageBatch has no usable list of images, so the batch fails.
+
+    Args:
+        reason: Machine-readable reason, for the condition Failed.
+        message: What is wrong, and what to do.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class BatchGoneError(Exception):
+    """The ImageBatch was deleted, or another one has its name."""
+
+
+class TryLostError(Exception):
+    """The folder of this try has objects of another try, so the next try needs another folder."""
+
+
+class SourceChangedError(Exception):
+    """The list of images was replaced while it was being read."""

@@ -1,0 +1,177 @@
+"""Freeze queued ImageBatches in the order in which they came, two at a time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from vision_node_contract.batch_objects import BatchFolder
+from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.clients.bucket import StoreUnavailableError
+from vision_node_contract.clients.kube import KubeError, backoff
+from vision_node_contract.models.imagebatch import ImageBatch
+
+from ..runtime.freshness import Heartbeat
+from .folder_cleaner import FolderCleaner
+from .freeze_errors import BatchGoneError, TryLostError
+from .freezer import Freezer
+
+log = logging.getLogger(__name__)
+
+MAX_RUNNING = 2
+"""Number of ImageBatches that are frozen at the same time: while one of them has a million images,
+the other place lets small ones pass. Each takes up to 30 MB."""
+
+MAX_WAITING = 1000
+"""Maximum number of ImageBatches to remember. If more are queued, they are listed again as soon as
+these are frozen."""
+
+RETRY_SECONDS = (0.5, 30.0)
+"""First and longest wait in seconds before another attempt, if the bucket or the API server does
+not answer. The wait doubles with each failure, with full jitter."""
+
+BEAT_SECONDS = 5.0
+"""Maximum time between two rounds. Each round is a heartbeat for the liveness probe."""
+
+
+@dataclass
+class Entry:
+    """An ImageBatch to freeze."""
+
+    name: str
+    uid: str
+    cancel: bool
+    """Whether its user has cancelled it."""
+    failures: int = 0
+    due: float = 0.0
+    """Monotonic time in seconds before which it is not tried again."""
+
+
+class FreezeQueue:
+    """Decides which ImageBatch to freeze next.
+
+    Args:
+        freezer: Freezes one ImageBatch.
+        cleaner: Deletes the folders of deleted ImageBatches.
+        folders: The release's folders.
+        relist: Offers all queued ImageBatches again. It is called if there were too many.
+        heartbeat: Progress for the liveness probe.
+    """
+
+    def __init__(
+        self,
+        freezer: Freezer,
+        cleaner: FolderCleaner,
+        folders: BucketFolders,
+        relist: Callable[[], Awaitable[None]],
+        heartbeat: Heartbeat,
+    ) -> None:
+        self._freezer = freezer
+        self._cleaner = cleaner
+        self._folders = folders
+        self._relist = relist
+        self._heartbeat = heartbeat
+        self._waiting: dict[str, Entry] = {}
+        self._running: dict[str, tuple[Entry, asyncio.Task[None]]] = {}
+        self._overflowed = False
+        self._changed = asyncio.Event()
+
+    def offer(self, batch: ImageBatch) -> None:
+        """Add a queued ImageBatch. If it is in work and was cancelled, it is stopped first."""
+        entry = Entry(batch.metadata.name, batch.metadata.uid, batch.spec.cancel)
+        if entry.uid in self._running:
+            running, task = self._running[entry.uid]
+            if not entry.cancel or running.cancel:
+                return
+            running.cancel = True
+            task.cancel()
+
+        known = self._waiting.get(entry.uid)
+        if known and (known.cancel or not entry.cancel):
+            return
+        if not known and len(self._waiting) >= MAX_WAITING:
+            self._overflowed = True
+            return
+
+        self._waiting[entry.uid] = entry
+        self._changed.set()
+
+    def remove(self, uid: str) -> None:
+        """Stop freezing a deleted ImageBatch, and delete its folder."""
+        self._waiting.pop(uid, None)
+        if uid in self._running:
+            self._running[uid][1].cancel()
+
+        self._cleaner.clean(BatchFolder(self._folders, uid).prefix)
+
+    async def run(self) -> None:
+        """Freeze ImageBatches until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._heartbeat.beat()
+                self._changed.clear()
+                self._start(tasks)
+                if self._overflowed and not self._waiting:
+                    await self._list_again()
+
+                await self._wait()
+
+    def _start(self, tasks: asyncio.TaskGroup) -> None:
+        now = time.monotonic()
+        due = [it for it in self._waiting.values() if it.due <= now and it.uid not in self._running]
+        for entry in due[: MAX_RUNNING - len(self._running)]:
+            del self._waiting[entry.uid]
+            task = tasks.create_task(self._freeze(entry), name=f"freeze {entry.name}")
+            self._running[entry.uid] = entry, task
+            task.add_done_callback(partial(self._ended, entry.uid))
+
+    def _ended(self, uid: str, _: asyncio.Task[None]) -> None:
+        del self._running[uid]
+        self._changed.set()
+
+    async def _list_again(self) -> None:
+        self._overflowed = False
+        try:
+            await self._relist()
+        except KubeError as error:
+            self._overflowed = True
+            log.warning("listing the ImageBatches again failed: %s", error)
+
+    async def _wait(self) -> None:
+        """Wait until something has changed, or until the next entry is due."""
+        now = time.monotonic()
+        pauses = [it.due - now for it in self._waiting.values() if it.due > now]
+        try:
+            async with asyncio.timeout(min([BEAT_SECONDS, *pauses])):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _freeze(self, entry: Entry) -> None:
+        try:
+            await self._freezer.freeze(entry.name, entry.uid)
+        except BatchGoneError:
+            self._cleaner.clean(BatchFolder(self._folders, entry.uid).prefix)
+        except StoreUnavailableError as error:
+            self._retry(entry, error)
+            await self._report(entry, error)
+        except (KubeError, TryLostError) as error:
+            self._retry(entry, error)
+
+    def _retry(self, entry: Entry, error: Exception) -> None:
+        pause = backoff(entry.failures, *RETRY_SECONDS)
+        log.warning("ImageBatch %s: %s; trying again in %.1f s", entry.name, error, pause)
+        again = Entry(
+            entry.name, entry.uid, entry.cancel, entry.failures + 1, time.monotonic() + pause
+        )
+        self._waiting.setdefault(entry.uid, again)
+
+    async def _report(self, entry: Entry, error: StoreUnavailableError) -> None:
+        try:
+            await self._freezer.report_waiting(entry.name, entry.uid, error)
+        except BatchGoneError:
+            self._cleaner.clean(BatchFolder(self._folders, entry.uid).prefix)
+        except KubeError as problem:
+            log.warning("ImageBatch %s does not say that it waits: %s", entry.name, problem)

@@ -1,0 +1,232 @@
+"""Freeze the manifest of one ImageBatch: copy the list of its images, and write its status."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from vision_node_contract.batch_objects import BatchFolder
+from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
+from vision_node_contract.clients.kube import ConflictError, KubeError, UnavailableError, backoff
+from vision_node_contract.models import batch_transitions
+from vision_node_contract.models.batch_transitions import StatusPatch
+from vision_node_contract.models.imagebatch import FrozenManifest, ImageBatch
+from vision_node_contract.models.reasons import BatchReason
+
+from .batches import BatchClient
+from .chunk_writer import ChunkWriter
+from .folder_cleaner import FolderCleaner
+from .freeze_errors import SourceChangedError, SourceRefusedError
+from .sources import Source, source_of
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = 3
+"""Number of times to read a list of images that is replaced while it is being read."""
+
+COMMIT_PAUSES = (0.05, 30.0)
+"""First and longest wait in seconds before the status is written again. The manifest is kept
+meanwhile, because it may have taken a minute to freeze."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has become of an ImageBatch: a frozen manifest, or the reason why there is none."""
+
+    reason: str
+    message: str
+    manifest: FrozenManifest | None = None
+    other_tries: tuple[str, ...] = ()
+    """Folders of earlier tries, with objects that nobody needs."""
+
+    def is_in(self, batch: ImageBatch) -> bool:
+        """Return whether the ImageBatch's status has this outcome."""
+        status = batch.status
+        if self.manifest:
+            return status.manifest == self.manifest
+
+        return status.phase == "failed" and status.manifest is None
+
+    def patch(self, batch: ImageBatch, now: datetime) -> StatusPatch:
+        """Return the change to the status."""
+        if self.manifest:
+            return batch_transitions.freeze(batch, self.manifest, now)
+
+        return batch_transitions.fail(batch, self.reason, self.message, now)
+
+
+class Freezer:
+    """Freezes ImageBatches."""
+
+    def __init__(
+        self, bucket: Bucket, batches: BatchClient, cleaner: FolderCleaner, max_images: int
+    ) -> None:
+        self._bucket = bucket
+        self._batches = batches
+        self._cleaner = cleaner
+        self._max_images = max_images
+
+    async def freeze(self, name: str, uid: str) -> None:
+        """Freeze the manifest of a queued ImageBatch, or let the batch fail.
+
+        Raises:
+            BatchGoneError: The ImageBatch was deleted. Its folder may have objects.
+            StoreUnavailableError, KubeError, TryLostError: Another attempt may succeed.
+        """
+        batch = await self._batches.get(name, uid)
+        if batch.status.phase != "queued":
+            return
+
+        outcome = await self._outcome(batch)
+        await self._commit(batch, outcome)
+
+    async def report_waiting(self, name: str, uid: str, error: StoreUnavailableError) -> None:
+        """Say in the status that the ImageBatch waits for the bucket, unless it says so already.
+
+        Raises:
+            BatchGoneError, KubeError: Nothing was written.
+        """
+        batch = await self._batches.get(name, uid)
+        waiting = batch.status.condition("Waiting")
+        if batch.status.phase != "queued" or (waiting and waiting.reason == error.reason):
+            return
+
+        message = f"the images can't be listed: {error}"
+        patch = batch_transitions.wait(batch, error.reason, message, datetime.now(UTC))
+        await self._batches.patch_status(batch, patch)
+
+    async def _outcome(self, batch: ImageBatch) -> Outcome:
+        if batch.spec.cancel:
+            return _cancelled()
+
+        try:
+            manifest, other_tries = await self._freeze_source(batch)
+        except SourceRefusedError as error:
+            return Outcome(error.reason, error.message)
+
+        message = f"{manifest.images} images are listed in {manifest.folder}"
+        if manifest.skipped:
+            message += f"; {manifest.skipped} hidden files and folders were skipped"
+        return Outcome(BatchReason.MANIFEST_FROZEN, message, manifest, other_tries)
+
+    async def _freeze_source(self, batch: ImageBatch) -> tuple[FrozenManifest, tuple[str, ...]]:
+        """Copy the list of images, and start over if it is replaced meanwhile.
+
+        Return the copy, and the folders of earlier tries.
+        """
+        for _ in range(MAX_TRIES):
+            source = source_of(self._bucket, batch.spec, self._max_images)
+            folder, earlier = await self._new_folder(batch)
+            try:
+                return await self._copy(source, folder), earlier
+            except SourceChangedError as error:
+                log.info("freezing ImageBatch %s again: %s", batch.metadata.name, error)
+
+        raise SourceRefusedError(
+            BatchReason.MANIFEST_CHANGED,
+            f"{source.place} was replaced {MAX_TRIES} times while it was being read: store it "
+            "under a name that nothing else writes to, and create another batch",
+        )
+
+    async def _new_folder(self, batch: ImageBatch) -> tuple[str, tuple[str, ...]]:
+        """Return the folder for the next try, and those of earlier tries.
+
+        Earlier ones may be of a process that was killed, or that is still running.
+        """
+        folder = BatchFolder(self._bucket.folders, batch.metadata.uid)
+        tries: list[int] = []
+        async for names in self._bucket.list_folders(folder.prefix):
+            tries += [int(it[1:]) for it in names if it[:1] == "m" and it[1:].isdecimal()]
+
+        new = max(tries, default=0) + 1
+        return folder.manifest(new), tuple(map(folder.manifest, sorted(tries)))
+
+    async def _copy(self, source: Source, folder: str) -> FrozenManifest:
+        async with ChunkWriter(self._bucket, folder) as writer:
+            return await self._copy_lines(source, writer)
+
+    async def _copy_lines(self, source: Source, writer: ChunkWriter) -> FrozenManifest:
+        async for lines in source.pages():
+            if writer.images + len(lines) > self._max_images:
+                raise SourceRefusedError(
+                    BatchReason.MANIFEST_TOO_LARGE,
+                    f"{source.place} has more than {self._max_images} images: divide it into "
+                    "several batches, or raise limits.batchImages in the chart's values",
+                )
+
+            for line in lines:
+                await writer.add(line)
+
+        if not writer.images:
+            skipped = f", besides {source.skipped} hidden files or folders" * bool(source.skipped)
+            raise SourceRefusedError(
+                BatchReason.NO_IMAGES,
+                f"{source.place} in the bucket has no images{skipped}: store some there, and "
+                "create another batch",
+            )
+
+        return await writer.finish(source.skipped)
+
+    async def _commit(self, batch: ImageBatch, outcome: Outcome) -> None:
+        """Write the outcome to the status, and clean up what is no longer needed.
+
+        Folders of other tries are deleted only now. Earlier, another archiver might still have
+        written the folder of such a try to the status.
+
+        Raises:
+            BatchGoneError: The ImageBatch was deleted.
+        """
+        batch, written = await self._write(batch, outcome)
+        if not written.is_in(batch):
+            log.info("ImageBatch %s was frozen or ended by others", batch.metadata.name)
+            self._clean(outcome.manifest.folder if outcome.manifest else None)
+            return
+
+        log.info("ImageBatch %s: %s: %s", batch.metadata.name, written.reason, written.message)
+        if written.manifest:
+            self._clean(*outcome.other_tries)
+        else:
+            self._clean(BatchFolder(self._bucket.folders, batch.metadata.uid).prefix)
+
+        await self._batches.emit(batch, written.reason, written.message)
+
+    async def _write(self, batch: ImageBatch, outcome: Outcome) -> tuple[ImageBatch, Outcome]:
+        """Write the status, however often that takes, until the ImageBatch is no longer queued.
+
+        Return the ImageBatch as it is then, and the outcome, which is another one if the ImageBatch
+        was cancelled.
+        """
+        failures = 0
+        while batch.status.phase == "queued":
+            if batch.spec.cancel and outcome.manifest:
+                outcome = _cancelled()
+
+            patch = outcome.patch(batch, datetime.now(UTC))
+            try:
+                await self._batches.patch_status(batch, patch)
+            except KubeError as error:
+                batch = await self._read_again(batch, error, failures)
+                failures += 1
+            else:
+                batch = batch_transitions.after(batch, patch)
+
+        return batch, outcome
+
+    async def _read_again(self, batch: ImageBatch, error: KubeError, failures: int) -> ImageBatch:
+        """Return the ImageBatch as it is after a pause, or as it was if it can't be read."""
+        if not isinstance(error, ConflictError):
+            log.warning("writing the status of ImageBatch %s: %s", batch.metadata.name, error)
+
+        await asyncio.sleep(backoff(failures, *COMMIT_PAUSES))
+        try:
+            return await self._batches.get(batch.metadata.name, batch.metadata.uid)
+        except UnavailableError:
+            return batch  # the next write fails or says that the object has changed
+
+    def _clean(self, *folders: str | None) -> None:
+        for folder in filter(None, folders):
+            self._cleaner.clean(folder)
+
+
+def _cancelled() -> Outcome:
+    return Outcome(BatchReason.CANCELLED, "cancelled before its images were listed")

@@ -1,0 +1,158 @@
+"""Read one line of a list of images, which anyone who can write to the inbox may have written."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from vision_node_contract.batch_objects import MAX_CUSTOM_ID_CHARACTERS, LineError, ManifestLine
+from vision_node_contract.bucket_keys import INBOX_PREFIX, BucketFolders
+from vision_node_contract.models.description import Options
+from vision_node_contract.models.reasons import Reason
+
+MAX_KEY_BYTES = 1024
+"""Maximum length of an object's key in bytes (Amazon S3 User Guide, "Naming Amazon S3 objects")."""
+
+MAX_MESSAGE_CHARACTERS = 512
+"""Maximum length of the message of an error, as of a failed image in the CRD."""
+
+_ETAG = re.compile(r'"?([!#-~]{1,128})"?')
+"""Pattern of an ETag with or without its quotes. It goes into a header, so it may not contain
+anything else."""
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+"""Pattern of texts without control characters, which break logs, headers and databases."""
+
+_CustomId = Annotated[
+    str, Field(min_length=1, max_length=MAX_CUSTOM_ID_CHARACTERS, pattern=_PRINTABLE)
+]
+
+
+class _LineOptions(Options):
+    """Options with the limits of the CRD, and of no other types than in the CRD."""
+
+    model_config = ConfigDict(strict=True)
+
+    prompt: str | None = Field(default=None, max_length=4000)
+    language: str | None = Field(
+        default=None, max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+    )
+    detail: Literal["low", "high", "auto"] | None = None
+    max_length: int | None = Field(default=None, alias="maxLength", ge=1, le=20_000)
+
+
+class _Line(BaseModel):
+    """A line as users write it. Unknown fields are ignored, as in Kubernetes."""
+
+    model_config = ConfigDict(strict=True)
+
+    key: str = Field(pattern=_PRINTABLE)
+    custom_id: _CustomId | None = Field(default=None, alias="customId")
+    etag: str | None = None
+    options: _LineOptions | None = None
+
+
+class _CustomIdOnly(BaseModel):
+    """The only part of an invalid line that may be usable."""
+
+    model_config = ConfigDict(strict=True)
+
+    custom_id: _CustomId = Field(alias="customId")
+
+
+class InvalidLineError(ValueError):
+    """A line names no image. Its text says why."""
+
+
+def read_line(text: bytes, number: int, index: int, folders: BucketFolders) -> ManifestLine:
+    """Return the image that a line names or, if the line is invalid, a line with an error.
+
+    Args:
+        text: The line without its end.
+        number: The line's number in the list, beginning with 1, for people.
+        index: The image's index in the ImageBatch.
+        folders: The release's folders. A key may lack the release's id.
+    """
+    try:
+        found = _Line.model_validate_json(text)
+        key = _complete_key(found.key, folders)
+        etag = _quoted(found.etag) if found.etag is not None else None
+        custom_id = found.custom_id or _default_custom_id(key, folders)
+    except ValidationError as error:
+        return _invalid(text, number, index, _explain(error))
+    except InvalidLineError as error:
+        return _invalid(text, number, index, str(error))
+
+    options = found.options if found.options and found.options.model_fields_set else None
+    return ManifestLine(index=index, custom_id=custom_id, key=key, etag=etag, options=options)
+
+
+def too_long_line(number: int, index: int, max_bytes: int) -> ManifestLine:
+    """Return the line with an error for a line that is too long to be read."""
+    return _invalid(b"", number, index, f"it has more than {max_bytes} bytes")
+
+
+def duplicate_of(line: ManifestLine, number: int) -> ManifestLine:
+    """Return the line with an error for a line whose customId an earlier line has."""
+    return _with_error(
+        line.index,
+        line.custom_id,
+        Reason.DUPLICATE_CUSTOM_ID,
+        f"line {number}: an earlier line has the same customId; give each image its own",
+    )
+
+
+def _complete_key(key: str, folders: BucketFolders) -> str:
+    name = key.removeprefix(folders.inbox).removeprefix(INBOX_PREFIX)
+    if not key.startswith(INBOX_PREFIX) or not name:
+        raise InvalidLineError(f"key must name an object below {INBOX_PREFIX}")
+
+    complete = folders.inbox_key(key)
+    if len(complete.encode()) > MAX_KEY_BYTES:
+        raise InvalidLineError(f"key has more than {MAX_KEY_BYTES} bytes")
+    if key.endswith("/") or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise InvalidLineError("key must name an object, without '.', '..' or '//'")
+
+    return complete
+
+
+def _quoted(etag: str) -> str:
+    found = _ETAG.fullmatch(etag)
+    if not found:
+        raise InvalidLineError('etag is not an ETag of the bucket, such as "d41d8cd98f00b204"')
+
+    return f'"{found[1]}"'
+
+
+def _default_custom_id(key: str, folders: BucketFolders) -> str:
+    name = key.removeprefix(folders.inbox)
+    if len(name) > MAX_CUSTOM_ID_CHARACTERS:
+        raise InvalidLineError(
+            f"key has more than {MAX_CUSTOM_ID_CHARACTERS} characters, so customId must be set"
+        )
+
+    return name
+
+
+def _invalid(text: bytes, number: int, index: int, why: str) -> ManifestLine:
+    message = f"line {number} of the list of images is invalid: {why}"
+    return _with_error(index, _custom_id(text, number), Reason.MANIFEST_LINE_INVALID, message)
+
+
+def _custom_id(text: bytes, number: int) -> str:
+    """Return the customId of an invalid line, or a name for the line if it has no valid one."""
+    try:
+        return _CustomIdOnly.model_validate_json(text).custom_id
+    except ValidationError:
+        return f"line-{number}"
+
+
+def _with_error(index: int, custom_id: str, reason: Reason, message: str) -> ManifestLine:
+    error = LineError(reason=reason, message=message[:MAX_MESSAGE_CHARACTERS])
+    return ManifestLine(index=index, custom_id=custom_id, error=error)
+
+
+def _explain(error: ValidationError) -> str:
+    """Return what is wrong, without the untrusted values."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]

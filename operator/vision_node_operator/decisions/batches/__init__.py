@@ -1,0 +1,1 @@
+"""Decisions about ImageBatches and their shards."""

@@ -1,0 +1,64 @@
+"""Decide which shards to delete: those that were counted, and those that are not needed."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import chain
+
+from vision_node_contract.models.shard import Shard
+
+from ...state.object_versions import ObjectKey
+from ...state.state import State, key_of
+from ..actions import DeleteShard, ExpireBatch
+from ..pool_view import PoolView
+from .batch_view import BatchView
+from .counting import surplus
+from .sizes import largest_size
+
+
+def delete_shards(batch: BatchView, view: PoolView | None) -> Iterator[DeleteShard]:
+    """Yield the deletions of an ImageBatch's shards; `view` is None without a Describer.
+
+    A finished shard is deleted only after it has been counted.
+    """
+    if not batch.state.knows_all_shards:
+        return
+
+    settled = (shard for shard in batch.finished if batch.is_settled(shard))
+    unwanted = (
+        batch.queued if not batch.goes_on else chain(batch.redundant(), _unsuited(batch, view))
+    )
+    seen: set[str] = set()
+    for shard in chain(settled, surplus(batch), unwanted):
+        name = shard.metadata.name
+        if name not in seen and batch.state.is_free(key_of(shard), batch.now):
+            seen.add(name)
+            yield DeleteShard(name, shard.metadata.uid)
+
+
+def delete_stray(state: State, now: datetime) -> Iterator[DeleteShard]:
+    """Yield the deletions of shards whose ImageBatch has ended or does not exist."""
+    if not state.knows_all_shards:
+        return
+
+    for shard in state.batches.stray():
+        if state.is_free(key_of(shard), now):
+            yield DeleteShard(shard.metadata.name, shard.metadata.uid)
+
+
+def _unsuited(batch: BatchView, view: PoolView | None) -> Iterator[Shard]:
+    """Yield queued shards that were asked to end early, or that have become too large.
+
+    A shard becomes too large if the provider refuses requests after its creation.
+    """
+    largest = largest_size(view) if view else None
+    for shard in batch.queued:
+        is_large = largest is not None and shard.range.size > largest
+        if shard.spec.cancel or (is_large and not shard.spec.images.alone):
+            yield shard
+
+
+def expire_batches(state: State, now: datetime) -> Iterator[ExpireBatch]:
+    """Yield the deletions of finished ImageBatches whose time to live has expired."""
+    for record in state.batches.expired(now):
+        if state.is_free(ObjectKey("imagebatches", record.name), now):
+            yield ExpireBatch(record.name, int(record.batch.metadata.resource_version))

@@ -1,0 +1,41 @@
+"""Decide how many workers the ImageBatches of a Describer need."""
+
+from collections.abc import Sequence
+from math import ceil
+
+from ..pool_view import PoolView
+from .batch_view import BatchView
+from .probing import may_probe
+from .sizes import MIN_IMAGES
+
+DRAIN_SECONDS = 2.0
+"""Time within which the pool should be able to describe all images that are left, as for single
+images."""
+
+
+def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
+    """Return how many workers the ImageBatches of the pool need."""
+    active = [batch for batch in batches if batch.goes_on and batch.left > 0]
+    if not active:
+        return 0
+    if view.state.batches.pace(view.pool.describer).pause:
+        return int(may_probe(view) or any(worker.has_shard for worker in view.workers))
+
+    wanted = sum(_wanted(view, batch) for batch in active)
+    interval, limit = view.describer.interval, view.rate_limit
+    seconds = view.state.batches.pace(view.pool.describer).seconds_per_image
+    useful = limit.useful_concurrency(interval, seconds) / view.pool.spec.images_at_once
+    return max(1, ceil(min(useful, wanted)))
+
+
+def _wanted(view: PoolView, batch: BatchView) -> int:
+    """Return how many workers one ImageBatch can keep busy."""
+    parallelism = batch.batch.spec.parallelism or view.pool.spec.max_workers
+    if view.pool.spec.isolation == "dedicated":
+        # Workers that have their only image don't count toward the pool any more.
+        return min(parallelism, max(0, batch.left - batch.images_in_work))
+
+    seconds = view.state.batches.pace(view.pool.describer).seconds_per_image
+    to_drain = ceil(batch.left * seconds / DRAIN_SECONDS)
+    shards = max(ceil(batch.left / MIN_IMAGES), len(batch.queued) + len(batch.in_work))
+    return max(1, min(to_drain, shards, parallelism))

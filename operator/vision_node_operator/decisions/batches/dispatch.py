@@ -1,0 +1,163 @@
+"""Assign queued shards to workers. A worker has at most one shard, beside its single images."""
+
+from collections.abc import Iterator, Sequence
+
+from vision_node_contract.models.shard import Shard
+
+from ...state.state import key_of
+from ..actions import Assign
+from ..pool_view import PoolView, Worker
+from .batch_view import BatchView
+from .probing import may_probe
+from .sizes import largest_size
+from .turns import Turns
+
+
+def reserve(view: PoolView, batches: Sequence[BatchView]) -> str | None:
+    """Return the worker (pod name) that gets no new work, so that it can take an `alone` shard.
+
+    Return None if no such shard is waiting or one is being tried. As for single images that may
+    have ended a worker, only one is tried at a time while there is other work.
+    """
+    if not any(alone for batch in batches for alone in _assignable(view, batch, alone=True)):
+        return None
+    if any(worker.has_alone_shard for worker in view.workers) or not _may_start(view):
+        return None
+
+    able = [worker for worker in view.serving if _is_able(view, worker)]
+    chosen = min(able, key=lambda it: (it.in_flight + it.has_shard, it.job.name), default=None)
+    return chosen.pod.name if chosen and chosen.pod else None
+
+
+def assign_shards(
+    view: PoolView, batches: Sequence[BatchView], reserved: str | None
+) -> tuple[list[Assign], PoolView]:
+    """Return the assignments of shards, and the resulting view."""
+    given: dict[str, Shard] = {}
+    if _may_start(view):
+        given = {worker: shard for shard, worker in _choices(view, batches, reserved)}
+
+    timeout = view.state.shard_timeout
+    return [Assign(it, name, timeout(it)) for name, it in given.items()], view.with_shards(given)
+
+
+def _choices(
+    view: PoolView, batches: Sequence[BatchView], reserved: str | None
+) -> Iterator[tuple[Shard, str]]:
+    """Yield shards and their workers within the rate limit, in the order of their turns."""
+    able = [it for it in view.serving if _is_able(view, it) and not it.has_shard]
+    empty = [_name(it) for it in able if not it.in_flight]
+    allowed = _allowed_images(view)
+    turns, waiting = Turns(batches), _Queue(view, batches)
+
+    if reserved in empty and (found := waiting.next(turns, allowed, alone=True)):
+        empty.remove(reserved)
+        allowed -= _concurrency(view, found[1])
+        yield found[1], reserved
+
+    least_busy = sorted(able, key=lambda it: (it.in_flight, it.job.name))
+    free = [_name(it) for it in least_busy if _name(it) not in view.exclusive | {reserved}]
+    for name in free:
+        found = waiting.next(turns, allowed, alone=False)
+        if found is None and name in empty:
+            found = waiting.next(turns, allowed, alone=True)
+        if found is None:
+            continue
+
+        turns.take(found[0], found[1].range.size)
+        allowed -= _concurrency(view, found[1])
+        yield found[1], name
+
+
+class _Queue:
+    """The shards that may be assigned, by ImageBatch."""
+
+    def __init__(self, view: PoolView, batches: Sequence[BatchView]) -> None:
+        self._view = view
+        self._waiting = {
+            alone: [(batch, [*_assignable(view, batch, alone=alone)]) for batch in batches]
+            for alone in (False, True)
+        }
+        self._started = {batch.record.uid: len(batch.in_work) for batch in batches}
+        # Under a rate limit, or during a pause, one shard at a time is assigned.
+        is_probe = view.state.batches.pace(view.pool.describer).pause is not None
+        self._left = 1 if is_probe or view.describer.interval else None
+
+    def next(self, turns: Turns, allowed: float, *, alone: bool) -> tuple[BatchView, Shard] | None:
+        """Return the next shard that needs no more than the allowed images, and its ImageBatch."""
+        ready = [
+            (batch, shards)
+            for batch, shards in self._waiting[alone]
+            if shards and self._has_room(batch) and _concurrency(self._view, shards[0]) <= allowed
+        ]
+        if not ready or self._left == 0:
+            return None
+
+        batch, shards = min(ready, key=lambda it: turns.rank(it[0]))
+        self._started[batch.record.uid] += 1
+        self._left = None if self._left is None else self._left - 1
+        return batch, shards.pop(0)
+
+    def _has_room(self, batch: BatchView) -> bool:
+        limit = batch.batch.spec.parallelism
+        return limit is None or self._started[batch.record.uid] < limit
+
+
+def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Shard]:
+    """Yield the queued shards of an ImageBatch that may be assigned, oldest first."""
+    if not batch.goes_on or not batch.queued:
+        return
+
+    redundant = {shard.metadata.name for shard in batch.redundant()}
+    largest = largest_size(view)
+    for shard in batch.queued:
+        due = shard.status.next_attempt_time
+        is_due = (due is None or due <= view.now) and not shard.spec.cancel
+        is_wanted = shard.metadata.name not in redundant and shard.spec.images.alone == alone
+        fits = alone or shard.range.size <= largest
+        if is_due and is_wanted and fits and view.state.is_free(key_of(shard), view.now):
+            yield shard
+
+
+def _may_start(view: PoolView) -> bool:
+    """Return whether shards may be assigned now."""
+    if not view.state.knows_all_shards:
+        return False
+
+    pause = view.state.batches.pace(view.pool.describer).pause
+    return pause is None or may_probe(view)
+
+
+def _allowed_images(view: PoolView) -> float:
+    """Return how many more images may be in processing under the rate limit."""
+    # As for single images, workers that are considered hung don't count.
+    working = [worker for worker in view.workers if not (worker.cordoned or worker.silent)]
+    at_once = view.pool.spec.images_at_once
+    processing = sum(it.in_flight + min(it.shard_images, at_once) for it in working)
+
+    allowance = view.rate_limit.allowance(view.describer.interval, processing, view.now)
+    if allowance is None or (allowance > 0 and view.describer.interval):
+        # A shard takes as many slots as it has images, and its worker keeps to the interval.
+        return max(0.0, view.rate_limit.concurrency_limit - processing)
+
+    return allowance
+
+
+def _concurrency(view: PoolView, shard: Shard) -> int:
+    """Return how many images of a shard are in processing at the same time."""
+    return min(shard.range.size, view.pool.spec.images_at_once)
+
+
+def _is_able(view: PoolView, worker: Worker) -> bool:
+    """Return whether the worker may get a shard at all."""
+    if worker.pod is None or not worker.can_take_shards or not view.is_up_to_date(worker):
+        return False
+
+    capacity = view.capacity(worker)
+    # In a dedicated pool, a worker describes one image, so that it must have none yet.
+    is_dedicated = view.pool.spec.isolation == "dedicated"
+    return capacity is not None and not (is_dedicated and capacity == 0)
+
+
+def _name(worker: Worker) -> str:
+    return worker.pod.name if worker.pod else ""

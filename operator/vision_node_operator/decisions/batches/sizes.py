@@ -1,0 +1,62 @@
+"""Choose the number of images of new shards."""
+
+from datetime import timedelta
+from math import inf
+
+from ..pool_view import PoolView
+from .batch_view import BatchView
+
+TARGET_SECONDS = 2.5
+"""Time that a worker should spend on one shard. Each shard costs a few writes to the API server,
+and until its end, its results can't be read, and are lost with its worker."""
+
+FIRST_IMAGES = 8
+"""Number of images of a shard until the time per image is known. It is small enough for a provider
+that takes seconds, and the first results are readable soon."""
+
+MIN_IMAGES = 8
+"""Minimum number of images of a shard at the end of a batch, where shards become smaller so that
+all workers end at about the same time."""
+
+MAX_IMAGES = 500
+"""Maximum number of images of a shard. The results of 500 images fit into a worker's memory."""
+
+GROWTH = 4
+"""Maximum factor by which a shard is larger than those measured before. Few images may happen to be
+faster than the others."""
+
+LONGEST_RATE_LIMITED = timedelta(seconds=10)
+"""Maximum time that a shard takes under the Describer's rate limit. Single images wait for as
+long."""
+
+
+def shard_size(view: PoolView, batch: BatchView, workers: int) -> int:
+    """Return how many images the next shard of the ImageBatch should have."""
+    spec = view.pool.spec
+    if spec.isolation == "dedicated":
+        return 1
+
+    pace = view.state.batches.pace(view.pool.describer)
+    size = float(FIRST_IMAGES)
+    if pace.measured_images:
+        growth = max(FIRST_IMAGES, pace.measured_images * GROWTH)
+        size = min(TARGET_SECONDS / pace.seconds_per_image, growth)
+
+    size = min(size, max(MIN_IMAGES, batch.left / (2 * max(1, workers))), largest_size(view))
+    return max(1, int(size))
+
+
+def largest_size(view: PoolView) -> float:
+    """Return the maximum number of images of a shard.
+
+    After a refusal by the provider, shards are at most as large as the number of images that may be
+    in processing.
+    """
+    interval, per_worker = view.describer.interval, view.pool.spec.images_per_worker
+    limits = [
+        MAX_IMAGES,
+        LONGEST_RATE_LIMITED / interval if interval else inf,
+        view.rate_limit.concurrency_limit,
+        per_worker or inf,
+    ]
+    return max(1, min(limits))

@@ -1,0 +1,40 @@
+"""Let owners, and the ImageBatches of each owner, take turns."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from ...state.object_versions import LONG_AGO
+from .batch_view import BatchView
+
+Rank = tuple[int, int, int, datetime, str]
+"""The place of an ImageBatch among others. The lowest comes first."""
+
+
+class Turns:
+    """The order of ImageBatches: by priority, then by images in work of the owner and the batch.
+
+    Among equals, the oldest ImageBatch comes first.
+    """
+
+    def __init__(self, batches: Iterable[BatchView]) -> None:
+        self._by_owner: Counter[str] = Counter()
+        self._by_batch: Counter[str] = Counter()
+        for batch in batches:
+            self.take(batch, batch.images_in_work)
+
+    def take(self, batch: BatchView, images: int) -> None:
+        """Record that some of the ImageBatch's images are given to a worker."""
+        self._by_owner[batch.record.owner or ""] += images
+        self._by_batch[batch.record.uid] += images
+
+    def rank(self, batch: BatchView) -> Rank:
+        """Return the ImageBatch's place among others."""
+        record = batch.record
+        return (
+            -record.batch.spec.priority,
+            self._by_owner[record.owner or ""],
+            self._by_batch[record.uid],
+            record.batch.metadata.creation_timestamp or LONG_AGO,
+            record.name,
+        )

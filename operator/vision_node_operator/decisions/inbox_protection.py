@@ -1,0 +1,46 @@
+"""Which images in the inbox unfinished ImageBatches need."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.models.imagejob import TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class InboxProtection:
+    """The part of the inbox that is kept."""
+
+    prefixes: tuple[str, ...] = ()
+    """Complete prefixes of the keys of images that ImageBatches need."""
+    is_complete: bool = False
+    """Whether everything is kept: an ImageBatch has a list of images, whose keys are unknown
+    here."""
+
+    @classmethod
+    def by(cls, batches: Iterable[ImageBatch], folders: BucketFolders) -> Self:
+        """Return the part that these ImageBatches need. Finished ones need none."""
+        specs = [batch.spec for batch in batches if not batch.finished]
+        prefixes = {folders.inbox_key(it.prefix) for it in specs if it.prefix is not None}
+        return cls(tuple(sorted(prefixes)), any(it.prefix is None for it in specs))
+
+    @classmethod
+    def by_body(cls, body: dict[str, Any], folders: BucketFolders) -> Self:
+        """Return the part that an ImageBatch needs, given as JSON, even if it is invalid."""
+        match body:
+            case {"status": {"phase": str(phase)}} if phase in TERMINAL:
+                return cls()
+            case {"spec": {"prefix": str(prefix)}}:
+                return cls((folders.inbox_key(prefix),))
+            case _:
+                return cls(is_complete=True)
+
+    def covers(self, key: str) -> bool:
+        """Return whether an image in the inbox is kept."""
+        return self.is_complete or key.startswith(self.prefixes)
+
+    def __or__(self, other: Self) -> Self:
+        prefixes = {*self.prefixes, *other.prefixes}
+        return type(self)(tuple(sorted(prefixes)), self.is_complete or other.is_complete)

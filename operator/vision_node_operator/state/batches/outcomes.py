@@ -1,0 +1,77 @@
+"""Record the consequences of a shard's status for its worker, its Describer and its provider."""
+
+from datetime import datetime
+
+from vision_node_contract.models.imagejob import Stop
+from vision_node_contract.models.reasons import STORAGE_REASONS, ReadyReason, Reason
+from vision_node_contract.models.shard import Shard
+
+from ..describer_record import DescriberRecord
+from ..problems import Problem
+from ..provider_health import ProviderHealth
+from ..rate_limit import RateLimit
+from ..worker_registry import WorkerRecord
+from .pace import Pace
+from .pause import pause_after
+
+
+def record_pace(pace: Pace, shard: Shard, now: datetime) -> None:
+    """Record what a finished shard shows about the Describer: its speed, and a problem or none."""
+    pace.measure(shard, now)
+
+    if stopped := problem_of(shard):
+        pace.pause = pause_after(pace.pause, stopped.reason, stopped.message, now)
+    elif shard.status.images and shard.status.images.done:
+        pace.pause = None
+
+
+def problem_of(shard: Shard) -> Stop | None:
+    """Return the problem that stopped a shard, and that would stop any other shard as well."""
+    stopped = shard.status.images.stopped if shard.status.images else None
+    if stopped is None or stopped.reason == Reason.RATE_LIMITED:
+        return None
+
+    try:
+        reason = Reason(stopped.reason)
+    except ValueError:  # a newer worker's reason
+        return None
+
+    is_problem = reason.is_describers_problem or reason is Reason.PROVIDER_UNAVAILABLE
+    return stopped if is_problem else None
+
+
+def record_rate_limit(rate_limit: RateLimit, shard: Shard, now: datetime) -> None:
+    """Record whether the provider has refused a finished shard's images."""
+    outcome = shard.status.images
+    stopped = outcome.stopped if outcome else None
+    if stopped and (stopped.reason == Reason.RATE_LIMITED or stopped.retry_after_seconds):
+        rate_limit.block(stopped.retry_after_seconds or 0, now)
+    elif outcome and outcome.done:
+        rate_limit.record_success(outcome.done)
+
+
+def record_health(record: DescriberRecord, shard: Shard) -> None:
+    """Record what a finished shard shows about the provider, for the Describer's condition."""
+    if stopped := problem_of(shard):
+        if reason := ReadyReason.by_provider(stopped.reason):
+            record.provider_health = ProviderHealth(Problem(reason, stopped.message))
+        return
+
+    # A fallback may have described the images, so success shows nothing about the provider then.
+    has_fallback = record.pool is not None and record.pool.spec.fallback is not None
+    if shard.status.images and shard.status.images.done and not has_fallback:
+        record.provider_health = ProviderHealth(None)
+
+
+def record_worker(worker: WorkerRecord, shard: Shard, now: datetime) -> None:
+    """Record whether a worker's access to the bucket works."""
+    outcome = shard.status.images
+    if outcome is None:
+        return
+
+    stopped = outcome.stopped
+    if stopped and stopped.reason in STORAGE_REASONS:
+        worker.storage_errors.setdefault((shard.metadata.name, shard.status.attempts), now)
+    elif outcome.done:
+        worker.last_success = now
+        worker.storage_errors.clear()

@@ -1,0 +1,45 @@
+"""Measure how long the images of shards take, which determines the size of shards."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vision_node_contract.models.shard import Shard
+
+from ..load import FIRST_GUESS_SECONDS
+from .pause import Pause
+
+NEWEST_WEIGHT = 0.4
+"""Weight of the newest shard in the moving average. A shard is already the mean of many images, and
+the first shards are too small for their time to be typical."""
+
+MIN_SECONDS = 1e-5
+"""Minimum time per image, so that nothing is divided by 0. No worker is as fast."""
+
+
+@dataclass
+class Pace:
+    """How fast one Describer's workers describe shards, and why they should not at present."""
+
+    seconds_per_image: float = FIRST_GUESS_SECONDS
+    """Moving average of the time that a worker spends on an image of a shard."""
+    measured_images: int = 0
+    """Number of images of the largest of the shards that were measured; 0 if there were none."""
+    pause: Pause | None = None
+
+    def measure(self, shard: Shard, now: datetime) -> None:
+        """Record how long a finished shard took.
+
+        Later attempts are not measured, because the start time is that of the first one. Shards
+        that are tried alone are not typical.
+        """
+        status, images = shard.status, len(shard.ended)
+        if not images or status.attempts != 1 or shard.spec.images.alone:
+            return
+        if not status.start_time or not status.completion_time:
+            return
+
+        took = (min(status.completion_time, now) - status.start_time).total_seconds()
+        weight = NEWEST_WEIGHT if self.measured_images else 1.0
+        self.seconds_per_image += weight * (max(0.0, took) / images - self.seconds_per_image)
+        self.seconds_per_image = max(MIN_SECONDS, self.seconds_per_image)
+        self.measured_images = max(self.measured_images, images)

@@ -1,0 +1,42 @@
+"""Pause a Describer's ImageBatches while its provider or the bucket has a problem."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+FIRST_PROBE = timedelta(seconds=30)
+"""How long to wait before one shard is tried after a problem. A person may need a minute to fix it,
+and each try costs little."""
+
+LONGEST_WAIT = timedelta(minutes=5)
+"""Longest wait between two tries. A person who has fixed a problem should not have to wait for
+longer."""
+
+MAX_DOUBLINGS = 8
+"""Maximum number of doublings, so that the wait does not overflow. LONGEST_WAIT is reached
+earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause of all ImageBatches of one Describer."""
+
+    reason: str
+    message: str
+    probe_at: datetime
+    """When one shard may be tried."""
+    failures: int = 1
+    """Number of consecutive tries that have failed."""
+
+
+def pause_after(before: Pause | None, reason: str, message: str, now: datetime) -> Pause:
+    """Return the pause after a problem.
+
+    Shards that were in processing at the same time may all have the same problem, so it counts once
+    per try.
+    """
+    if before and now < before.probe_at:
+        return Pause(reason, message, before.probe_at, before.failures)
+
+    failures = before.failures + 1 if before else 1
+    wait = min(LONGEST_WAIT, FIRST_PROBE * 2 ** min(failures - 1, MAX_DOUBLINGS))
+    return Pause(reason, message, now + wait, failures)

@@ -1,0 +1,178 @@
+"""The registry of ImageBatches and shards. Shards are never in the queue of ImageJobs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.models.shard import Shard, ShardSpec, shard_name
+from vision_node_contract.ranges import RangeSet
+
+from ..schedule import Schedule
+from .pace import Pace
+from .record import BatchRecord
+
+V = TypeVar("V")
+
+
+@dataclass
+class BatchRegistry:
+    """All ImageBatches and all shards of the namespace."""
+
+    batches: dict[str, BatchRecord] = field(default_factory=dict)
+    """Records by the ImageBatch's name."""
+    shards: dict[str, Shard] = field(default_factory=dict)
+    """Shards by name, including those whose ImageBatch is not known."""
+    creating: dict[str, ShardSpec] = field(default_factory=dict)
+    """Shards whose creation is in flight, by name."""
+    paces: dict[str, Pace] = field(default_factory=dict)
+    """The pace of each Describer that shards name."""
+
+    _uids: dict[str, str] = field(default_factory=dict)
+    """Names of ImageBatches by UID."""
+    _shards_of: dict[str, dict[str, Shard]] = field(default_factory=dict)
+    """Shards by the UID of their ImageBatch, and by name."""
+    _by_worker: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Names of the shards in processing by worker (pod name)."""
+    _active: dict[str, None] = field(default_factory=dict)
+    """Names of ImageBatches in processing."""
+    _cancelled_at: dict[str, datetime] = field(default_factory=dict)
+    """When shards in processing were first seen with a request to end early."""
+    _expiry: Schedule = field(default_factory=Schedule)
+    """When finished ImageBatches expire."""
+
+    def pace(self, describer: str) -> Pace:
+        """Return a Describer's pace; create it if there is none."""
+        return self.paces.setdefault(describer, Pace())
+
+    def end_pause(self, describer: str) -> None:
+        """Let a Describer's ImageBatches go on, because the Describer works again."""
+        if pace := self.paces.get(describer):
+            pace.pause = None
+
+    def active(self) -> Iterator[BatchRecord]:
+        """Yield the ImageBatches whose images are being described."""
+        return (self.batches[name] for name in self._active)
+
+    def batch_of(self, shard: Shard) -> BatchRecord | None:
+        """Return the shard's ImageBatch; None if it is not known."""
+        name = self._uids.get(shard.spec.images.batch_uid)
+        return self.batches[name] if name else None
+
+    def shards_of(self, uid: str) -> list[Shard]:
+        """Return the existing shards of the ImageBatch with this UID."""
+        return list(self._shards_of.get(uid, {}).values())
+
+    def stray(self) -> Iterator[Shard]:
+        """Yield the shards whose ImageBatch has ended or is not known."""
+        for uid, shards in self._shards_of.items():
+            if self._uids.get(uid) not in self._active:
+                yield from shards.values()
+
+    def creating_for(self, uid: str) -> list[ShardSpec]:
+        """Return the shards of an ImageBatch whose creation is in flight."""
+        return [it for it in self.creating.values() if it.images.batch_uid == uid]
+
+    def covered(self, uid: str) -> RangeSet:
+        """Return the indexes of images for which a shard exists or is being created."""
+        existing = (shard.range for shard in self.shards_of(uid))
+        return RangeSet([*existing, *(it.images.range for it in self.creating_for(uid))])
+
+    def assigned_to(self, worker: str) -> list[Shard]:
+        """Return the shards that are assigned to a worker (pod name)."""
+        return [self.shards[name] for name in self._by_worker.get(worker, ())]
+
+    def workers(self) -> list[str]:
+        """Return the workers (pod names) that have shards."""
+        return list(self._by_worker)
+
+    def cancelled_at(self, name: str) -> datetime | None:
+        """Return when a shard in processing was first seen with a request to end early."""
+        return self._cancelled_at.get(name)
+
+    def expired(self, now: datetime) -> Iterator[BatchRecord]:
+        """Yield finished ImageBatches whose time to live has expired, ordered by expiry."""
+        return (self.batches[name] for name in self._expiry.due(now))
+
+    def begin_creation(self, spec: ShardSpec) -> None:
+        """Record that a shard is being created. Until that ends, its images count as covered."""
+        images = spec.images
+        self.creating[shard_name(images.batch, images.batch_uid, images.first)] = spec
+
+    def end_creation(self, name: str) -> None:
+        """Record that the creation of a shard has ended, whether or not it was successful."""
+        self.creating.pop(name, None)
+
+    def record_advance(self, name: str, now: datetime) -> None:
+        """Record that an ImageBatch's status is being written."""
+        if record := self.batches.get(name):
+            record.last_advance = now
+
+    def put_batch(self, batch: ImageBatch, ttl: timedelta, now: datetime) -> None:
+        """Record the current state of an ImageBatch; `ttl` is the default for finished ones."""
+        name, uid = batch.metadata.name, batch.metadata.uid
+        before = self.batches.get(name)
+        if before is None or before.uid != uid:
+            self.drop_batch(name)
+            before = self.batches[name] = BatchRecord(batch)
+            self._uids[uid] = name
+
+        before.put(batch, now)
+        self._active.pop(name, None)
+        self._expiry.remove(name)
+        if before.is_active:
+            self._active[name] = None
+        if batch.finished and not batch.metadata.deletion_timestamp:
+            ended = min(batch.status.completion_time or now, now)
+            self._expiry.add(name, ended + batch.spec.ttl(ttl))
+
+    def drop_batch(self, name: str) -> None:
+        """Forget an ImageBatch. Its shards become stray."""
+        record = self.batches.pop(name, None)
+        if record is None:
+            return
+
+        del self._uids[record.uid]
+        self._active.pop(name, None)
+        self._expiry.remove(name)
+
+    def put_shard(self, shard: Shard, now: datetime) -> Shard | None:
+        """Record the current state of a shard; return its state before, if it was known."""
+        name, before = shard.metadata.name, self.shards.get(shard.metadata.name)
+        cancelled_at = self._cancelled_at.get(name, now)
+        self.drop_shard(name)
+
+        self.shards[name] = shard
+        self._shards_of.setdefault(shard.spec.images.batch_uid, {})[name] = shard
+        if shard.status.phase == "processing":
+            self._by_worker.setdefault(shard.status.worker or "", {})[name] = None
+            if shard.spec.cancel:
+                self._cancelled_at[name] = cancelled_at
+
+        is_same = before is not None and before.metadata.uid == shard.metadata.uid
+        return before if is_same else None
+
+    def drop_shard(self, name: str) -> Shard | None:
+        """Forget a shard; return its last known state, if it was known."""
+        shard = self.shards.pop(name, None)
+        if shard is None:
+            return None
+
+        self._cancelled_at.pop(name, None)
+        _discard(self._shards_of, shard.spec.images.batch_uid, name)
+        if shard.status.phase == "processing":
+            _discard(self._by_worker, shard.status.worker or "", name)
+
+        return shard
+
+    def postpone(self, name: str, until: datetime) -> None:
+        """Leave a finished ImageBatch alone until `until`, because it could not be deleted."""
+        self._expiry.postpone(name, until)
+
+
+def _discard(index: dict[str, dict[str, V]], key: str, name: str) -> None:
+    names = index[key]
+    del names[name]
+    if not names:
+        del index[key]

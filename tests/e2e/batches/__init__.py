@@ -1,0 +1,1 @@
+"""Tests of ImageBatches with kubectl and the API, on the real system."""

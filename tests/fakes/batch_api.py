@@ -1,0 +1,183 @@
+"""A fake Kubernetes API server that stores the ImageBatches of one namespace, and their Events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from vision_node_contract.clients.kube import Kube
+from vision_node_contract.clients.kube_auth import Access
+from vision_node_contract.json_types import Json
+from vision_node_contract.models.imagebatch import ImageBatch
+
+from .s3 import RELEASE_ID
+
+NAMESPACE = "ns"
+
+IDENTITY = "release-identity"
+
+
+async def do_nothing(_: str) -> None:
+    """Do nothing."""
+
+
+class BatchApi:
+    """The stored ImageBatches, by name, and the faults that the server simulates."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, Json] = {}
+        self.events: list[Json] = []
+        self.patches: list[Json] = []
+        """Bodies of all PATCH requests that were carried out."""
+        self.version = 100
+        self.refusals: list[int] = []
+        """HTTP statuses with which the next PATCH requests are refused."""
+        self.loses_answers = 0
+        """Number of PATCH requests to carry out, and answer with 504."""
+        self.before_patch: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the name before a PATCH request is handled."""
+        self.before_get: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the name before a GET request for an ImageBatch is handled."""
+        self._watchers: set[asyncio.Queue[Json | None]] = set()
+
+    def create(self, name: str, uid: str = "", **spec: Any) -> Json:
+        """Store a queued ImageBatch; its uid is `u-<name>` by default."""
+        meta = {"name": name, "namespace": NAMESPACE, "uid": uid or f"u-{name}", "generation": 1}
+        body = {"metadata": meta, "spec": spec, "status": {"phase": "queued"}}
+        return self._store("ADDED", body)
+
+    def change(self, name: str, *, status: Json | None = None, **spec: Any) -> Json:
+        """Change fields of the spec, and of the status."""
+        body = json.loads(json.dumps(self.bodies[name]))
+        body["spec"].update(spec)
+        body["status"].update(status or {})
+        return self._store("MODIFIED", body)
+
+    def delete(self, name: str) -> None:
+        """Delete an ImageBatch."""
+        body = self.bodies.pop(name)
+        self._tell({"type": "DELETED", "object": body})
+
+    def batch(self, name: str) -> ImageBatch:
+        """Return an ImageBatch as it is now."""
+        return ImageBatch.model_validate(self.bodies[name])
+
+    def condition(self, name: str, kind: str) -> tuple[str, str, str]:
+        """Return the status, the reason and the message of a condition; empty if it has none."""
+        found = self.batch(name).status.condition(kind)
+        return (found.status, found.reason, found.message) if found else ("", "", "")
+
+    def end_watches(self) -> None:
+        """End all watches, so that the server can stop."""
+        for watcher in self._watchers:
+            watcher.put_nowait(None)
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the paths of the namespace to `app`."""
+        root = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagebatches"
+        app.router.add_get(root, self._list)
+        app.router.add_get(f"{root}/{{name}}", self._get)
+        app.router.add_patch(f"{root}/{{name}}/status", self._patch)
+        app.router.add_post(f"/api/v1/namespaces/{NAMESPACE}/events", self._create_event)
+        app.router.add_get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{{name}}", self._configmap)
+
+    def _store(self, kind: str, body: Json) -> Json:
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.bodies[body["metadata"]["name"]] = body
+        self._tell({"type": kind, "object": body})
+        return body
+
+    def _tell(self, event: Json) -> None:
+        for watcher in self._watchers:
+            watcher.put_nowait(event)
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await self._watch(request)
+
+        metadata = {"resourceVersion": str(self.version)}
+        return web.json_response({"metadata": metadata, "items": list(self.bodies.values())})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        watcher: asyncio.Queue[Json | None] = asyncio.Queue()
+        for body in self.bodies.values():  # those that are newer than the client's list
+            if int(body["metadata"]["resourceVersion"]) > int(request.query["resourceVersion"]):
+                watcher.put_nowait({"type": "ADDED", "object": body})
+        self._watchers.add(watcher)
+
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while event := await watcher.get():
+            await response.write(json.dumps(event).encode() + b"\n")
+
+        return response
+
+    async def _get(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        await self.before_get(name)
+        body = self.bodies.get(name)
+        return web.json_response(body) if body else _refusal(404)
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        name, patch = request.match_info["name"], await request.json()
+        await self.before_patch(name)
+        if self.refusals:
+            return _refusal(self.refusals.pop(0))
+
+        body = self.bodies.get(name)
+        if body is None:
+            return _refusal(404)
+        if any(body["metadata"][it] != patch["metadata"][it] for it in ("resourceVersion", "uid")):
+            return _refusal(409)
+
+        self.patches.append(patch)
+        status = {**body["status"], **patch["status"]}
+        stored = self._store("MODIFIED", {**body, "status": status})
+        if self.loses_answers:
+            self.loses_answers -= 1
+            return _refusal(504)
+
+        return web.json_response(stored)
+
+    async def _create_event(self, request: web.Request) -> web.Response:
+        event = await request.json()
+        if event["metadata"]["name"] in {it["metadata"]["name"] for it in self.events}:
+            return _refusal(409)
+
+        self.events.append(event)
+        return web.json_response(event, status=201)
+
+    async def _configmap(self, request: web.Request) -> web.Response:
+        meta = {"name": request.match_info["name"], "uid": "release-uid"}
+        return web.json_response({"metadata": meta, "data": {"id": RELEASE_ID}})
+
+
+_REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 503: "ServiceUnavailable"}
+
+
+def _refusal(status: int) -> web.Response:
+    reason = _REASONS.get(status, "Timeout")
+    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason}
+    return web.json_response(body, status=status)
+
+
+@asynccontextmanager
+async def serving_batches() -> AsyncIterator[tuple[BatchApi, Kube]]:
+    """Serve an empty namespace on a loopback socket; yield it and a client for it."""
+    api, app = BatchApi(), web.Application()
+    api.add_routes(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        async with aiohttp.ClientSession() as session:
+            yield api, Kube(Access(session, f"http://{host}:{port}"))
+    finally:
+        api.end_watches()
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""ImageBatches in the fault tests: thousands of images beside the single ones."""

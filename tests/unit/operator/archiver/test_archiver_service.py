@@ -1,0 +1,203 @@
+"""Tests of a running archiver: its watch, its queue, and what it deletes."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import pytest
+from archiver_helpers import BATCHES, INBOX, Frozen, until
+from fakes.batch_api import BatchApi
+from fakes.s3 import S3
+from vision_node_operator.archiver import freeze_queue
+
+
+class Start(Protocol):
+    def __call__(self, max_images: int = ...) -> AbstractAsyncContextManager[None]: ...
+
+
+def phase(api: BatchApi, name: str) -> str:
+    return api.batch(name).status.phase
+
+
+async def test_batches_from_before_the_start_and_new_ones_are_frozen(
+    s3: S3, api: BatchApi, archiver: Start, frozen: Frozen
+) -> None:
+    s3.put(f"{INBOX}a")
+    api.create("old", prefix="inbox/")
+    api.create("done", prefix="inbox/")
+    api.change("done", status={"phase": "done"})
+    async with archiver():
+        await until(lambda: phase(api, "old") == "processing")
+        api.create("new", prefix="inbox/")
+        await until(lambda: phase(api, "new") == "processing")
+
+    assert len(frozen("old")) == len(frozen("new")) == 1
+    assert phase(api, "done") == "done"
+
+
+async def test_invalid_batch_does_not_stop_the_others(
+    s3: S3, api: BatchApi, archiver: Start
+) -> None:
+    s3.put(f"{INBOX}a")
+    api.create("odd", prefix=["inbox/"])
+    async with archiver():
+        api.create("good", prefix="inbox/")
+        await until(lambda: phase(api, "good") == "processing")
+
+
+async def test_two_batches_are_frozen_at_a_time_in_the_order_of_their_creation(
+    s3: S3, api: BatchApi, archiver: Start
+) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    running, most, order = set[str](), 0, list[str]()
+    go_on = asyncio.Event()
+
+    async def wait(prefix: str) -> None:
+        nonlocal most
+        name = prefix.removeprefix(INBOX).strip("/")
+        if name in names:
+            order.append(name)
+            running.add(name)
+            most = max(most, len(running))
+            await go_on.wait()
+            running.discard(name)
+
+    s3.before_list = wait
+    for name in names:
+        s3.put(f"{INBOX}{name}/1")
+        api.create(name, prefix=f"inbox/{name}/")
+
+    async with archiver():
+        await until(lambda: len(running) == 2)
+        go_on.set()
+        await until(lambda: all(phase(api, name) == "processing" for name in names))
+
+    assert (most, set(order[:2]), set(order)) == (2, {"a", "b"}, set(names))
+
+
+async def test_batches_pass_one_that_takes_long(s3: S3, api: BatchApi, archiver: Start) -> None:
+    async def block(prefix: str) -> None:
+        if prefix == f"{INBOX}large/":
+            await asyncio.Event().wait()
+
+    s3.before_list = block
+    s3.put(f"{INBOX}small/1")
+    api.create("large", prefix="inbox/large/")
+    async with archiver():
+        for number in range(5):
+            api.create(f"small-{number}", prefix="inbox/small/")
+        await until(lambda: all(phase(api, f"small-{it}") == "processing" for it in range(5)))
+        assert phase(api, "large") == "queued"
+
+
+async def test_batches_pass_one_that_waits_for_another_attempt(
+    s3: S3, api: BatchApi, archiver: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place that waits would be taken from the others."""
+    monkeypatch.setattr(freeze_queue, "MAX_RUNNING", 1)
+    monkeypatch.setattr(freeze_queue, "backoff", lambda *_: 3600.0)
+    api.create("first", prefix="inbox/")
+    s3.fails = (503, "SlowDown")
+    async with archiver():
+        await until(lambda: api.condition("first", "Waiting")[0] == "True")
+        s3.fails = None
+        s3.put(f"{INBOX}a")
+        api.create("second", prefix="inbox/")
+        await until(lambda: phase(api, "second") == "processing")
+        assert phase(api, "first") == "queued"
+
+
+async def test_batch_is_frozen_when_the_bucket_answers_again(
+    s3: S3, api: BatchApi, archiver: Start, frozen: Frozen
+) -> None:
+    s3.put(f"{INBOX}a")
+    s3.fails = (403, "AccessDenied")
+    api.create("b", prefix="inbox/")
+    async with archiver():
+        await until(lambda: api.condition("b", "Waiting")[1] == "StorageDenied")
+        await until(lambda: len(s3.requests) > 20)
+        assert len(api.patches) == 1
+        s3.fails = None
+        await until(lambda: phase(api, "b") == "processing")
+
+    assert len(frozen("b")) == 1
+
+
+async def test_more_batches_than_the_queue_remembers_are_listed_again(
+    s3: S3, api: BatchApi, archiver: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freeze_queue, "MAX_WAITING", 3)
+    s3.put(f"{INBOX}a")
+    names = [f"b{number}" for number in range(12)]
+    for name in names:
+        api.create(name, prefix="inbox/")
+    async with archiver():
+        await until(lambda: all(phase(api, name) == "processing" for name in names))
+
+
+async def test_cancelled_batch_is_stopped_while_it_is_being_frozen(
+    s3: S3, api: BatchApi, archiver: Start
+) -> None:
+    s3.put(f"{INBOX}a")
+    started = asyncio.Event()
+
+    async def block(key: str) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    s3.before_put = block
+    api.create("b", prefix="inbox/")
+    async with archiver():
+        await started.wait()
+        api.change("b", cancel=True)
+        await until(lambda: phase(api, "b") == "failed")
+
+    assert api.condition("b", "Failed")[1] == "Cancelled"
+
+
+@pytest.mark.parametrize("at", ["list", "put"])
+async def test_deleted_batch_is_stopped_and_its_folder_is_deleted(
+    s3: S3, api: BatchApi, archiver: Start, at: str
+) -> None:
+    for number in range(2500):
+        s3.put(f"{INBOX}{number}")
+    started = asyncio.Event()
+
+    async def block(name: str) -> None:
+        if name in {f"{BATCHES}u-b/m1/000001000", INBOX}:
+            started.set()
+            await asyncio.Event().wait()
+
+    if at == "list":
+        s3.before_list = block
+    else:
+        s3.before_put = block
+    s3.put(f"{BATCHES}u-b/results/1")
+    s3.put(f"{BATCHES}u-c/results/1")
+    api.create("b", prefix="inbox/")
+    async with archiver():
+        await started.wait()
+        api.delete("b")
+        await until(lambda: not any(key.startswith(f"{BATCHES}u-b/") for key in s3.objects))
+
+    assert f"{BATCHES}u-c/results/1" in s3.objects
+    assert sum(key.startswith(INBOX) for key in s3.objects) == 2500
+    assert not api.patches
+
+
+async def test_checkpoints_of_a_finished_batch_are_deleted(
+    s3: S3, api: BatchApi, archiver: Start, frozen: Frozen
+) -> None:
+    s3.put(f"{INBOX}a")
+    api.create("b", prefix="inbox/")
+    kept = [f"{BATCHES}u-b/results/1", f"{BATCHES}u-b/index/0", f"{BATCHES}u-bb/checkpoints/1"]
+    for key in [*kept, f"{BATCHES}u-b/checkpoints/000000001"]:
+        s3.put(key)
+    async with archiver():
+        await until(lambda: phase(api, "b") == "processing")
+        assert f"{BATCHES}u-b/checkpoints/000000001" in s3.objects
+        api.change("b", status={"phase": "done"})
+        await until(lambda: f"{BATCHES}u-b/checkpoints/000000001" not in s3.objects)
+
+    assert set(kept) <= s3.objects.keys()
+    assert len(frozen("b")) == 1
