@@ -115,7 +115,11 @@ class S3:
             "ETag": found.etag,
             "Last-Modified": format_datetime(found.modified, usegmt=True),
         }
-        data = found.data[request.http_range]
+        asked = request.http_range
+        if "Range" in request.headers and (asked.start or 0) >= len(found.data):
+            return error_response(request, 416, "InvalidRange")
+
+        data = found.data[asked]
         headers |= {"Content-Type": found.media_type, "Content-Length": str(len(data))}
         if found.sha256:
             headers["x-amz-meta-sha256"] = found.sha256
