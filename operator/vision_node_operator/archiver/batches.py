@@ -40,7 +40,11 @@ class BatchClient:
         if body["metadata"]["uid"] != uid:
             raise BatchGoneError(name)
 
-        return ImageBatch.model_validate(body)
+        batch = read_batch(body)
+        if batch is None:
+            raise KubeError(0, "Invalid", f"ImageBatch {name} can't be read by this release")
+
+        return batch
 
     async def patch_status(self, batch: ImageBatch, patch: StatusPatch) -> None:
         """Change the status, unless the ImageBatch has changed since it was read.

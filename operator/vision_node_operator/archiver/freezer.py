@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from vision_node_contract.batch_objects import BatchFolder
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
-from vision_node_contract.clients.kube import ConflictError, KubeError, UnavailableError, backoff
+from vision_node_contract.clients.kube import ConflictError, KubeError, backoff
 from vision_node_contract.models import batch_transitions
 from vision_node_contract.models.batch_transitions import StatusPatch
 from vision_node_contract.models.imagebatch import FrozenManifest, ImageBatch
@@ -220,7 +220,7 @@ class Freezer:
         await asyncio.sleep(backoff(failures, *COMMIT_PAUSES))
         try:
             return await self._batches.get(batch.metadata.name, batch.metadata.uid)
-        except UnavailableError:
+        except KubeError:
             return batch  # the next write fails or says that the object has changed
 
     def _clean(self, *folders: str | None) -> None:
