@@ -12,7 +12,7 @@ from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.names import BATCH_PLURAL, path_of
 
 from ..runtime import events
-from .freeze_errors import BatchGoneError
+from .manifests.freeze_errors import BatchGoneError
 
 log = logging.getLogger(__name__)
 

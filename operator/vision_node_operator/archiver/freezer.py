@@ -14,10 +14,10 @@ from vision_node_contract.models.imagebatch import FrozenManifest, ImageBatch
 from vision_node_contract.models.reasons import BatchReason
 
 from .batches import BatchClient
-from .chunk_writer import ChunkWriter
 from .folder_cleaner import FolderCleaner
-from .freeze_errors import SourceChangedError, SourceRefusedError
-from .sources import Source, source_of
+from .manifests.chunk_writer import ChunkWriter
+from .manifests.freeze_errors import SourceChangedError, SourceRefusedError
+from .manifests.sources import Source, source_of
 
 log = logging.getLogger(__name__)
 

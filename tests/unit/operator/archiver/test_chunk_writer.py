@@ -5,9 +5,9 @@ from archiver_helpers import BATCHES, INBOX
 from fakes.s3 import S3
 from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.clients.bucket import Bucket
-from vision_node_operator.archiver.chunk_writer import MAX_WRITES, ChunkWriter
-from vision_node_operator.archiver.freeze_errors import SourceChangedError, TryLostError
-from vision_node_operator.archiver.manifest_source import ManifestSource
+from vision_node_operator.archiver.manifests.chunk_writer import MAX_WRITES, ChunkWriter
+from vision_node_operator.archiver.manifests.freeze_errors import SourceChangedError, TryLostError
+from vision_node_operator.archiver.manifests.manifest_source import ManifestSource
 
 FOLDER = f"{BATCHES}u/m1/"
 FIRST = f"{FOLDER}000000000"

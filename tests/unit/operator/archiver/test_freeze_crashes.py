@@ -9,8 +9,8 @@ from fakes.batch_api import BatchApi
 from fakes.s3 import S3
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError
-from vision_node_operator.archiver.freeze_errors import BatchGoneError, TryLostError
 from vision_node_operator.archiver.freezer import Freezer
+from vision_node_operator.archiver.manifests.freeze_errors import BatchGoneError, TryLostError
 
 FreezerOf = Callable[..., Freezer]
 
