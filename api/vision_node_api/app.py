@@ -10,7 +10,6 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
-from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.listening import listen
 from vision_node_contract.metrics import server as metrics_server
@@ -20,16 +19,21 @@ from .middleware.expect_continue import ExpectContinueMiddleware
 from .middleware.internal_errors import InternalErrorMiddleware
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
+from .routes import batches as batch_routes
 from .routes import inbox, jobs, limits, probes
+from .services.batches.batches import Batches
 from .services.health import DependencyChecks, Health
 from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
 from .services.ownership import OwnershipCheck
 from .settings import Settings
+from .watch.batch_follower import BatchFollower
 from .watch.describer_cache import DescriberCache
 from .watch.follower import WatchFollower
+from .watch.imagebatch_cache import ImageBatchCache
 from .watch.imagejob_cache import ImageJobCache
+from .watch.single_imagejobs import SINGLE, SingleImageJobs
 from .web.http_settings import HttpSettings
 from .web.problems import Problem, on_problem
 
@@ -40,22 +44,26 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Bucket.open(bucket_settings) as bucket, Kube.connect("api") as kube:
-            imagejobs = ImageJobClient(kube, settings.namespace)
+            imagejobs = SingleImageJobs(kube, settings.namespace)
             cache = ImageJobCache(imagejobs)
             describers = DescriberCache(kube, settings.namespace)
             jobs = Jobs(imagejobs, cache, describers, bucket, settings)
 
             checks = DependencyChecks(jobs.storage, bucket.check, imagejobs.check)
             watches = (
-                WatchFollower(kube, imagejobs.path, cache.observe),
+                WatchFollower(kube, imagejobs.path, cache.observe, SINGLE),
                 WatchFollower(kube, describers.path, describers.observe),
             )
             ownership = OwnershipCheck(bucket, kube, settings)
-            health = Health(checks, watches, ownership)
-            attach_services(app, jobs, health, kube.last_activity)
+            imagebatches = ImageBatchCache(kube, settings.namespace)
+            follower = BatchFollower(kube, imagebatches.path, imagebatches.observe)
+            batches = Batches(imagebatches, follower, bucket, jobs.storage, settings)
+
+            health = Health(checks, watches, ownership, follower)
+            attach_services(app, jobs, batches, health, kube.last_activity)
 
             with ExitStack() as running:
-                for task in (checks, *watches, ownership):
+                for task in (checks, *watches, ownership, follower):
                     running.enter_context(task.running())
                 async with serving_metrics(app.state.metrics):
                     yield
@@ -89,6 +97,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
+    app.include_router(batch_routes.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
     app.include_router(probes.router)
@@ -102,18 +111,20 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
 
 def attach_services(
-    app: FastAPI, jobs: Jobs, health: Health, last_activity: Mapping[str, float]
+    app: FastAPI, jobs: Jobs, batches: Batches, health: Health, last_activity: Mapping[str, float]
 ) -> None:
     """Give the application the services that its routes use.
 
     Args:
         app: The application that `build_app` returned.
         jobs: The service for ImageJobs.
+        batches: The service for ImageBatches.
         health: Health of the replica, for probes and Prometheus.
         last_activity: Monotonic time, in seconds, of each watch's last event, by path.
     """
     app.state.jobs = jobs
-    app.state.inbox = Inbox(jobs, health.ownership)
+    app.state.batches = batches
+    app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health
 
     metrics: Metrics = app.state.metrics

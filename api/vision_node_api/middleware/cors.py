@@ -13,7 +13,7 @@ METHODS = ("GET", "HEAD", "POST", "DELETE")
 REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match")
 """Headers that scripts may send, in addition to those that CORS always allows."""
 
-EXPOSED_HEADERS = ("Allow", "ETag", "Location", "Retry-After")
+EXPOSED_HEADERS = ("Allow", "ETag", "Location", "Retry-After", "Vision-Node-After")
 """Headers that scripts may read, in addition to those that CORS always allows."""
 
 MAX_AGE_SECONDS = 600

@@ -6,6 +6,8 @@ RFC 9110 defines the two methods in sections 9.3.2 and 9.3.7.
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..web.json_lines import IS_HEAD
+
 ORDER = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 """Order of the methods in the Allow header."""
 
@@ -27,7 +29,8 @@ class HeadAndOptionsMiddleware:
         elif scope["method"] == "HEAD":
             # The scope is copied, because uvicorn omits the body only if the method in its own
             # scope is still HEAD.
-            await self._app({**scope, "method": "GET"}, receive, _WithoutBody(send).send)
+            without_body = {**scope, "method": "GET", IS_HEAD: True}
+            await self._app(without_body, receive, _WithoutBody(send).send)
         elif scope["method"] == "OPTIONS":
             await self._app(scope, receive, _OptionsResponse(send).send)
         else:

@@ -165,7 +165,7 @@ def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
         started_at=status.start_time,
         completed_at=status.completion_time,
         expires_at=_expires_at(job, jobs.settings.job_kept),
-        duration_seconds=_seconds(status.duration),
+        duration_seconds=seconds_of(status.duration),
         error=status.error,
         waiting=WaitingReason(reason=problem.reason, message=problem.message) if problem else None,
     )
@@ -200,7 +200,7 @@ def _expires_at(job: ImageJob, default_ttl: timedelta) -> datetime | None:
     return job.completed(datetime.now(UTC)) + job.spec.ttl(default_ttl)
 
 
-def _seconds(duration: str | None) -> float | None:
+def seconds_of(duration: str | None) -> float | None:
     """Return the number of seconds in a duration such as `0.042s`, or None if it is invalid.
 
     The field is untrusted, so it may have any form.

@@ -99,6 +99,8 @@ class Health:
     checks: DependencyChecks
     watches: tuple[WatchFollower, ...] = field(default_factory=tuple)
     ownership: OwnershipCheck | None = None
+    batches: WatchFollower | None = None
+    """The watch of the ImageBatches, without which everything else works."""
 
     @property
     def is_ready(self) -> bool:
@@ -128,6 +130,6 @@ class Health:
         Raises:
             RuntimeError: a background task has ended.
         """
-        for task in (self.checks, *self.watches, self.ownership):
+        for task in (self.checks, *self.watches, self.ownership, self.batches):
             if task:
                 task.raise_if_ended()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
 from vision_node_contract.clients.bucket import (
@@ -23,6 +24,7 @@ from vision_node_contract.models.imagejob import ImageRef
 from vision_node_contract.models.reasons import Reason
 
 from ..uploads.form import Upload
+from ..watch.imagebatch_cache import ImageBatchCache
 from ..web.problems import Problem
 from .inbox_cursor import invalid_cursor, read_cursor, write_cursor
 from .inbox_name import is_inbox_name, require_inbox_name, require_inbox_prefix
@@ -38,7 +40,7 @@ STORE_ATTEMPTS = 3
 """Maximum number of attempts to store an image while other requests keep changing the object."""
 
 MAX_LISTED_JOBS = 10
-"""Maximum number of ImageJobs that an error message lists."""
+"""Maximum number of ImageJobs, and of ImageBatches, that an error message lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,12 @@ class Inbox:
 
     An image that is in use can't be replaced or deleted. However, this check relies on the watch,
     so it may miss an ImageJob that has just been created. Such an ImageJob fails with ImageNotFound
-    if its image was deleted, or describes the new image if its image was replaced.
+    if its image was deleted, or describes the new image if its image was replaced. It also misses
+    the images that the list of an ImageBatch names.
     """
 
     jobs: Jobs
+    batches: ImageBatchCache
     ownership: OwnershipCheck | None = None
     older: OlderInbox = field(init=False)
 
@@ -221,7 +225,7 @@ class Inbox:
 
     async def _require_not_hidden(self, key: str, *, replace: bool) -> None:
         """Refuse an image that would take the place of an older release's image that is in use."""
-        if not self._users_of(key):
+        if not self._users_of(key) and not self._batches_of(key):
             return
 
         older = await self.older.find(key.removeprefix(self._folder))
@@ -259,18 +263,33 @@ class Inbox:
         users_of = self.jobs.cache.users_of
         return sorted({*users_of(complete), *users_of(short)})
 
+    def _batches_of(self, key: str) -> Sequence[str]:
+        """Return the unfinished ImageBatches whose folder has the image, or whose list it is."""
+        return self.batches.users_of(key, self.jobs.bucket.folders)
+
     def _require_unused(self, key: str, alternative: str) -> None:
-        names = self._users_of(key)
-        if not names:
+        jobs, batches = self._users_of(key), self._batches_of(key)
+        users = [
+            f"unfinished {kind}: {_listed(names)}"
+            for kind, names in (("ImageJobs", jobs), ("ImageBatches", batches))
+            if names
+        ]
+        if not users:
             return
 
-        listed = names[:MAX_LISTED_JOBS]
-        more = " and others" if len(names) > MAX_LISTED_JOBS else ""
         detail = (
-            f"{key} is in use by unfinished ImageJobs: {', '.join(listed)}{more}. "
+            f"{key} is in use by {' and '.join(users)}. "
             f"Wait until they finish, cancel them, or {alternative}."
         )
-        raise Problem(409, "ObjectInUse", detail, imagejobs=listed)
+        extensions: dict[str, Any] = {"imagejobs": jobs[:MAX_LISTED_JOBS]}
+        if batches:
+            extensions["imagebatches"] = batches[:MAX_LISTED_JOBS]
+        raise Problem(409, "ObjectInUse", detail, **extensions)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = " and others" if len(names) > MAX_LISTED_JOBS else ""
+    return ", ".join(names[:MAX_LISTED_JOBS]) + more
 
 
 def _stored(image: ImageRef) -> StoredObject:

@@ -80,7 +80,8 @@ class StateCollector(Collector):
             "may be out of date."
         )
         now, last = time.monotonic(), self._last_activity
-        watches = {watch.resource: watch.path for watch in self._health.watches}
+        followed = (*self._health.watches, self._health.batches)
+        watches = {watch.resource: watch.path for watch in followed if watch}
         ages = {name: now - last[path] for name, path in watches.items() if path in last}
 
         return watch_ages(ages, text)

@@ -21,6 +21,10 @@ LINGER_SECONDS = 30.0
 """Number of seconds for which the rest of a body is read and discarded after the response. If the
 connection were closed immediately, the client might not see the response."""
 
+ABORT = "vision_node.abort"
+"""Key in the scope under which a function is stored that drops the connection at once, with
+everything that the client has not received."""
+
 _UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -77,6 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._reading_head = False
         self._reading_body = True
         self._clear_deadline()
+        self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

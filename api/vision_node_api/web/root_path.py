@@ -13,6 +13,7 @@ MAX_CHARACTERS = 255
 
 OWN_PATHS = frozenset(
     {
+        "batches",
         "describers",
         "docs",
         "healthz",

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.types import ASGIApp
-from unit.api.api_fakes import Cluster, FakeBucket, jobs_of
+from unit.api.api_fakes import Cluster, FakeBucket, batches_of, jobs_of
 from unit.api.api_health import health_of
 from unit.api.api_server import serving
 from vision_node_api.app import attach_services, build_app
@@ -116,7 +116,7 @@ def application(settings: HttpSettings, cluster: Cluster) -> ASGIApp:
     """Return the API with a bucket and a cluster that exist only in memory."""
     jobs = jobs_of(cluster, FakeBucket())
     app = build_app()
-    attach_services(app, jobs, health_of(jobs), {})
+    attach_services(app, jobs, batches_of(cluster, jobs), health_of(jobs), {})
     return add_middleware(app, settings, app.state.metrics)
 
 

@@ -7,9 +7,12 @@ from typing import Any, cast
 
 import pillow_heif
 from PIL import Image
+from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.settings import Settings
+from vision_node_api.watch.batch_follower import BatchFollower
 from vision_node_api.watch.describer_cache import DescriberCache
+from vision_node_api.watch.imagebatch_cache import ImageBatchCache
 from vision_node_api.watch.imagejob_cache import ImageJobCache
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
@@ -86,6 +89,10 @@ class Cluster:
 
     def __init__(self) -> None:
         self.jobs: dict[str, ImageJob] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        """ImageBatches by name, as JSON."""
+        self.batch_reads = 0
+        """Number of requests for ImageBatches."""
         self.create_fails: Exception | None = None
         self.lose_response = False
         self.get_fails: Exception | None = None
@@ -104,13 +111,24 @@ class Cluster:
         return job
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
-        """Respond like an API server with one Describer, `newest`, which no watch has reported."""
+        """Respond like an API server with one Describer, `newest`, which no watch has reported.
+
+        It also has the ImageBatches in `batches`.
+        """
         if self.get_fails:
             raise self.get_fails
+        if "/imagebatches/" in path:
+            return self._batch(path.rpartition("/")[2])
         name = path.removeprefix("/apis/vision-node.dev/v1alpha1/namespaces/ns/describers/")
         if (method, name) != ("GET", "newest"):
             raise NotFoundError(404, "NotFound", name)
         return {"metadata": {"name": name}}
+
+    def _batch(self, name: str) -> dict[str, Any]:
+        self.batch_reads += 1
+        if name not in self.batches:
+            raise NotFoundError(404, "NotFound", name)
+        return self.batches[name]
 
     async def get(self, name: str) -> ImageJob:
         if self.get_fails:
@@ -127,3 +145,13 @@ def jobs_of(cluster: Cluster, bucket: FakeBucket) -> Jobs:
     describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))
 
     return Jobs(imagejobs, ImageJobCache(imagejobs), describers, cast("Bucket", bucket), SETTINGS)
+
+
+def batches_of(cluster: Cluster, jobs: Jobs) -> Batches:
+    """Return a Batches service that uses the fakes, and whose watch has listed all ImageBatches."""
+    kube = cast("Kube", cluster)
+    cache = ImageBatchCache(kube, "ns")
+    follower = BatchFollower(kube, cache.path, cache.observe)
+    follower.listed = True
+
+    return Batches(cache, follower, jobs.bucket, jobs.storage, SETTINGS)

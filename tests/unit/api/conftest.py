@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from api_fakes import Cluster, FakeBucket, jobs_of
+from api_fakes import Cluster, FakeBucket, batches_of, jobs_of
 from api_health import health_of
 from api_server import serving
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 from vision_node_api.app import attach_services, build_app
 from vision_node_api.middleware.stack import add_middleware
+from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
 
@@ -31,9 +32,14 @@ def jobs(bucket: FakeBucket, cluster: Cluster) -> Jobs:
 
 
 @pytest.fixture
-def app(jobs: Jobs) -> FastAPI:
+def batches(cluster: Cluster, jobs: Jobs) -> Batches:
+    return batches_of(cluster, jobs)
+
+
+@pytest.fixture
+def app(jobs: Jobs, batches: Batches) -> FastAPI:
     app = build_app()
-    attach_services(app, jobs, health_of(jobs), {})
+    attach_services(app, jobs, batches, health_of(jobs), {})
     return app
 
 

@@ -29,6 +29,9 @@ STATUSES: dict[str, int] = {
     "/result/job-done": 200,
     "/result/job-watched": 409,
     "/result/job-unknown": 404,
+    "/batches/holiday": 200,
+    "/batches/unknown": 404,
+    "/batches/unknown/results": 404,
     "/describers": 200,
     "/inbox": 200,
     "/inbox/photo.png": 200,
@@ -64,6 +67,7 @@ def jobs(jobs: Jobs, bucket: FakeBucket, cluster: Cluster) -> Jobs:
     jobs.cache.observe(WatchEvent("ADDED", [done]))
     for known in (watched, body("job-unwatched"), done):
         cluster.jobs[known["metadata"]["name"]] = ImageJob.model_validate(known)
+    cluster.batches["holiday"] = body("holiday") | {"spec": {"prefix": "inbox/holiday/"}}
     return jobs
 
 

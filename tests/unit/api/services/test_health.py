@@ -188,7 +188,7 @@ class Pages:
     def __init__(self) -> None:
         self.proceed = asyncio.Event()
 
-    async def follow(self, path: str) -> AsyncIterator[WatchEvent]:
+    async def follow(self, path: str, selectors: object) -> AsyncIterator[WatchEvent]:
         yield WatchEvent("PAGE", [{}])
         await self.proceed.wait()
         yield WatchEvent("SYNCED")

@@ -13,6 +13,7 @@ from metrics_lint import lint
 from prometheus_client.parser import text_string_to_metric_families
 from vision_node_api.app import attach_services, build_app, serving_metrics
 from vision_node_api.middleware.stack import add_middleware
+from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.services.metrics import Metrics
 from vision_node_api.web.http_settings import HttpSettings
@@ -124,11 +125,11 @@ async def test_routes_are_the_same_under_a_root_path(app: FastAPI, jobs: Jobs) -
     assert requests(samples, "GET", "/status/{job_id}", "404") == 1
 
 
-async def test_storage_errors_are_counted_by_reason_and_code(jobs: Jobs) -> None:
+async def test_storage_errors_are_counted_by_reason_and_code(jobs: Jobs, batches: Batches) -> None:
     storage, kubernetes = Dependency(), Dependency()
     health = health_of(jobs, storage, kubernetes)
     app = build_app()
-    attach_services(app, jobs, health, {})
+    attach_services(app, jobs, batches, health, {})
 
     await health.checks.check_once()
     samples = scrape(app)
@@ -146,10 +147,10 @@ async def test_storage_errors_are_counted_by_reason_and_code(jobs: Jobs) -> None
     assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
 
 
-async def test_metrics_cover_jobs_watches_and_upload_memory(jobs: Jobs) -> None:
+async def test_metrics_cover_jobs_watches_and_upload_memory(jobs: Jobs, batches: Batches) -> None:
     app = build_app()
     last_activity = {PATHS[0]: time.monotonic() - 100}
-    attach_services(app, jobs, health_of(jobs), last_activity)
+    attach_services(app, jobs, batches, health_of(jobs), last_activity)
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
 
     with jobs.uploads.admit() as slot:

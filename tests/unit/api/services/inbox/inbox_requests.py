@@ -29,3 +29,8 @@ def imagejob(name: str, key: str, phase: str = "queued") -> dict[str, Any]:
         "spec": {"image": {"key": key}},
         "status": status,
     }
+
+
+def imagebatch(name: str, prefix: str, phase: str = "processing") -> dict[str, Any]:
+    metadata = {"name": name, "uid": name}
+    return {"metadata": metadata, "spec": {"prefix": prefix}, "status": {"phase": phase}}

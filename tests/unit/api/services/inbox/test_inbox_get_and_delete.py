@@ -7,7 +7,8 @@ import httpx
 import pytest
 from fakes.s3 import S3
 from fastapi import FastAPI
-from inbox_requests import PNG, imagejob, outcome, put
+from inbox_requests import PNG, imagebatch, imagejob, outcome, put
+from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.inbox import Inbox
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.services.storage_health import DependencyState
@@ -112,6 +113,49 @@ class TestDelete:
         assert "and others" in response["detail"]
 
 
+class TestImagesOfBatches:
+    """ImageBatches name a folder, or an object that lists images."""
+
+    @pytest.mark.parametrize("prefix", ["inbox/holiday/", "inbox/aaaabbbbcccc/holiday/"])
+    async def test_image_of_an_unfinished_batch_can_not_be_deleted_or_replaced(
+        self, web: httpx.AsyncClient, s3: S3, batches: Batches, prefix: str
+    ) -> None:
+        s3.put("inbox/aaaabbbbcccc/holiday/a.png")
+        batches.cache.observe(WatchEvent("ADDED", [imagebatch("it", prefix)]))
+        for refused in (
+            await web.delete("/inbox/holiday/a.png"),
+            await put(web, "holiday/a.png", PNG, "?replace=true"),
+        ):
+            assert outcome(refused) == (409, "ObjectInUse")
+            assert refused.json()["imagebatches"] == ["it"]
+            assert "unfinished ImageBatches: it." in refused.json()["detail"]
+
+        assert (await web.delete("/inbox/holiday/a.png?force=true")).status_code == 204
+
+    async def test_image_can_be_deleted_once_its_batch_is_finished(
+        self, web: httpx.AsyncClient, s3: S3, batches: Batches
+    ) -> None:
+        s3.put("inbox/aaaabbbbcccc/holiday/a.png")
+        batches.cache.observe(WatchEvent("ADDED", [imagebatch("it", "inbox/holiday/")]))
+        batches.cache.observe(WatchEvent("MODIFIED", [imagebatch("it", "inbox/holiday/", "done")]))
+        assert (await web.delete("/inbox/holiday/a.png")).status_code == 204
+
+    async def test_problem_names_jobs_and_batches(
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, batches: Batches
+    ) -> None:
+        s3.put("inbox/aaaabbbbcccc/a")
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("job", "inbox/a")]))
+        batches.cache.observe(WatchEvent("ADDED", [imagebatch("it", "inbox/")]))
+        detail = (await web.delete("/inbox/a")).json()["detail"]
+        assert "unfinished ImageJobs: job and unfinished ImageBatches: it." in detail
+
+    async def test_new_image_can_be_added_to_the_folder(
+        self, web: httpx.AsyncClient, batches: Batches
+    ) -> None:
+        batches.cache.observe(WatchEvent("ADDED", [imagebatch("it", "inbox/holiday/")]))
+        assert (await put(web, "holiday/new.png", PNG)).status_code == 201
+
+
 class TestObjectsOfOlderReleases:
     """Older releases stored inbox/<name>, without the release's id."""
 
@@ -193,7 +237,9 @@ async def test_inbox_of_another_release_can_not_be_changed(
 ) -> None:
     s3.put("inbox/aaaabbbbcccc/a")
     state = DependencyState("StorageNotOurs", "not ours")
-    app.state.inbox = Inbox(app.state.jobs, ownership=SimpleNamespace(state=state))  # type: ignore[arg-type]
+    app.state.inbox = Inbox(
+        app.state.jobs, app.state.batches.cache, ownership=SimpleNamespace(state=state)
+    )  # type: ignore[arg-type]
     assert outcome(await put(web, "a", PNG, "?replace=true")) == (503, "StorageNotOurs")
     assert outcome(await web.delete("/inbox/a")) == (503, "StorageNotOurs")
     assert (await web.get("/inbox/a")).status_code == 200

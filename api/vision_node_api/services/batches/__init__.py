@@ -1,0 +1,1 @@
+"""Read ImageBatches and their results."""

@@ -1,0 +1,114 @@
+"""Read ImageBatches by name."""
+
+import logging
+from dataclasses import dataclass, field
+
+from vision_node_contract.clients.bucket import Bucket
+from vision_node_contract.clients.kube import KubeError, NotFoundError
+from vision_node_contract.models.imagebatch import ImageBatch
+
+from ...settings import Settings
+from ...watch.batch_follower import BatchFollower
+from ...watch.imagebatch_cache import ImageBatchCache
+from ...web.problems import Problem
+from ..dependency_problems import kubernetes_unavailable
+from ..job_name import is_job_name
+from ..storage_health import StorageHealth
+from .result_stream import ResultQuery, ResultStream
+from .results_reader import ResultsReader
+from .stream_limit import StreamLimits
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = "60"
+"""Retry-After, in seconds, while the cluster has no ImageBatches or the API may not read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Reads ImageBatches and their results."""
+
+    cache: ImageBatchCache
+    follower: BatchFollower
+    bucket: Bucket
+    storage: StorageHealth
+    settings: Settings
+    limits: StreamLimits = field(default_factory=StreamLimits)
+
+    async def get(self, name: str) -> ImageBatch:
+        """Return the ImageBatch with this name, from the cache if possible.
+
+        Raises:
+            Problem: 400 InvalidName; 404 BatchNotFound; 502 BatchUnreadable; 503
+                BatchesUnavailable, KubernetesUnavailable.
+        """
+        return await self._get(name, is_fresh=False)
+
+    async def results(self, name: str, query: ResultQuery) -> ResultStream:
+        """Return the results of an ImageBatch, which are read when the stream is.
+
+        Raises:
+            Problem: as for `get`; 422 InvalidAfter.
+        """
+        batch = await self.get(name)
+        if query.after > batch.index:  # another replica may know more parts
+            batch = await self._get(name, is_fresh=True)
+
+        if query.after > batch.index:
+            detail = (
+                f"The batch has {batch.index} parts with results so far, but `after` is "
+                f"{query.after}. If the batch was created again, start with after=0."
+            )
+            raise Problem(422, "InvalidAfter", detail)
+
+        limits = self.limits
+        reader = ResultsReader(batch, self.bucket, self.storage, self._find, limits.chunk_reads)
+        return ResultStream(
+            reader, self.cache, limits.followers if query.follow else limits.readers, query
+        )
+
+    async def _find(self, batch: ImageBatch, *, is_fresh: bool) -> ImageBatch | None:
+        """Return the ImageBatch in its current state; None if it has been deleted."""
+        try:
+            current = await self._get(batch.metadata.name, is_fresh=is_fresh)
+        except Problem as problem:
+            if problem.status == 404:
+                return None
+            raise
+
+        return current if current.metadata.uid == batch.metadata.uid else None
+
+    async def _get(self, name: str, *, is_fresh: bool) -> ImageBatch:
+        if not is_job_name(name):
+            detail = (
+                "This is not the name of an ImageBatch: names consist of lowercase letters, "
+                "digits, '-' and '.'."
+            )
+            raise Problem(400, "InvalidName", detail)
+
+        if self.follower.refusal:
+            headers = {"Retry-After": RETRY_AFTER_SECONDS}
+            raise Problem(503, "BatchesUnavailable", self.follower.refusal, headers=headers)
+
+        try:
+            return await (self.cache.read(name) if is_fresh else self.cache.get(name))
+        except NotFoundError as error:
+            raise self._not_found() from error
+        except KubeError as error:
+            log.warning("reading ImageBatch %s failed: %s", name, error)
+            raise kubernetes_unavailable() from error
+        except ValueError as error:
+            log.warning("ImageBatch %s can't be read: %s", name, error)
+            detail = "This version of the API can't read the ImageBatch. Upgrade the API."
+            raise Problem(502, "BatchUnreadable", detail) from error
+
+    def _not_found(self) -> Problem:
+        """Return the problem for a name that the API server does not know.
+
+        Before the first list, it may not know ImageBatches at all.
+        """
+        if not self.follower.listed:
+            return kubernetes_unavailable()
+
+        detail = "No batch has this name. Finished batches are deleted after some time."
+        return Problem(404, "BatchNotFound", detail)

@@ -1,0 +1,108 @@
+"""Stream the results of an ImageBatch, and go on while it runs if the client wants that."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from ...watch.imagebatch_cache import ImageBatchCache
+from ...web.json_lines import json_line
+from ...web.problems import Problem
+from .results_reader import ResultsReader, batch_deleted
+from .stream_limit import StreamLimit
+
+KEEP_ALIVE_SECONDS = 15.0
+"""Number of seconds without results after which an empty line is sent. Many proxies cut connections
+on which nothing is sent for 30 to 60 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultQuery:
+    """Which results a client wants."""
+
+    after: int = 0
+    """Number of parts to leave out, because the client has them."""
+    follow: bool = False
+    """Whether to go on until the ImageBatch is finished."""
+    marks: bool = False
+    """Whether to send a line after each part that says where to resume."""
+
+
+class ResultStream:
+    """The results of one ImageBatch for one client."""
+
+    def __init__(
+        self, reader: ResultsReader, cache: ImageBatchCache, limit: StreamLimit, query: ResultQuery
+    ) -> None:
+        self.known_parts = reader.batch.index
+        """Number of parts at the start."""
+        self._reader = reader
+        self._cache = cache
+        self._limit = limit
+        self._query = query
+        self._sent = query.after
+        """Number of parts that have been sent, or that the client had before."""
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the results in pieces. An empty piece says that there is nothing to wait for.
+
+        Raises:
+            Problem: 404 BatchNotFound; 429 TooManyStreams; 502 ResultChanged; 503 while storage or
+                Kubernetes is unavailable. Its member `after` says where to resume.
+        """
+        name = self._reader.batch.metadata.name
+        with self._limit.streaming(), self._cache.changes_of(name) as changed:
+            # The batch may have changed since it was read.
+            changed.set()
+
+            try:
+                async with aclosing(self._pieces(changed)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            except Problem as problem:
+                problem.extensions["after"] = self._sent
+                raise
+
+    async def _pieces(self, changed: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        while True:
+            while self._sent < self._reader.batch.index:
+                async for piece in self._reader.part(self._sent):
+                    yield piece
+                self._sent += 1
+                if self._query.marks:
+                    yield json_line({"after": self._sent})
+
+            if not self._query.follow or self._reader.batch.finished:
+                return
+
+            yield b""
+            if not await _is_set(changed):
+                yield b"\n"
+            changed.clear()
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Find out what has been counted since.
+
+        Raises:
+            Problem: 404 BatchNotFound.
+        """
+        try:
+            current = await self._reader.find(self._reader.batch, is_fresh=False)
+        except Problem:
+            # The API server is unavailable, which has been logged. The next change or the next
+            # empty line leads to another attempt.
+            return
+
+        if current is None:
+            raise batch_deleted()
+        self._reader.batch = current
+
+
+async def _is_set(event: asyncio.Event) -> bool:
+    """Return whether the event is set within KEEP_ALIVE_SECONDS."""
+    try:
+        async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+            return await event.wait()
+    except TimeoutError:
+        return False

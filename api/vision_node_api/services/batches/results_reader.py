@@ -1,0 +1,276 @@
+"""Read the results of an ImageBatch from the bucket, one part at a time.
+
+A part is what the operator counted at once: an index object, which names the objects with the
+results of some shards. Any worker can write to any of these objects, so they are compared with the
+SHA-256 in the index before they are sent.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Protocol
+
+from vision_node_contract.batch_objects import (
+    CHUNK_LINES,
+    BatchFolder,
+    IndexEntry,
+    LineError,
+    ManifestLine,
+    ResultLine,
+    chunk_key,
+)
+from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, ObjectNotFoundError
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.models.reasons import Reason
+from vision_node_contract.ranges import Range, RangeSet
+
+from ...web.json_lines import json_line
+from ...web.problems import Problem
+from ..dependency_problems import storage_problems
+from ..storage_health import StorageHealth
+
+log = logging.getLogger(__name__)
+
+MEMORY_BYTES = 1 << 20
+"""Number of bytes of a client's results to keep in memory. Larger objects are read twice, in pieces
+of this size: once to compare their SHA-256, and once to send them."""
+
+MAX_INDEX_BYTES = 8 << 20
+"""Maximum size of an index object. The operator lists up to 64 shards in one, which take about
+20 kB, or 5 MB if each has ten failures with the longest messages."""
+
+MAX_CHUNK_BYTES = 16 << 20
+"""Maximum size of a part of the manifest: 1,000 lines, each with the longest prompt."""
+
+GONE = "ResultGone"
+CHANGED = "ResultChanged"
+
+
+class FindBatch(Protocol):
+    """Returns an ImageBatch in its current state; None if it has been deleted."""
+
+    async def __call__(self, batch: ImageBatch, *, is_fresh: bool) -> ImageBatch | None:
+        """Ask the API server if `is_fresh` is true; otherwise, the cache may answer."""
+        ...
+
+
+class BadResultError(Exception):
+    """Stored results can't be sent."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.error = LineError(reason=reason, message=message)
+
+
+class ResultsReader:
+    """Reads the results of one ImageBatch.
+
+    Args:
+        batch: The ImageBatch, which may be replaced by a newer state of the same one.
+        bucket: The bucket.
+        storage: Records the health of the bucket.
+        find: Function that finds out whether the ImageBatch still exists.
+        chunk_reads: Limits how many parts of manifests are in memory.
+    """
+
+    def __init__(
+        self,
+        batch: ImageBatch,
+        bucket: Bucket,
+        storage: StorageHealth,
+        find: FindBatch,
+        chunk_reads: asyncio.Semaphore,
+    ) -> None:
+        self.batch = batch
+        self.find = find
+        self._bucket = bucket
+        self._storage = storage
+        self._chunk_reads = chunk_reads
+        self._folder = BatchFolder(bucket.folders, batch.metadata.uid)
+
+    async def part(self, number: int) -> AsyncGenerator[bytes, None]:
+        """Yield the lines of the part with this number, in pieces of up to MEMORY_BYTES.
+
+        An image whose result can't be sent gets a line with an error.
+
+        Raises:
+            Problem: 404 BatchNotFound if the ImageBatch was deleted; 503 with one of
+                STORAGE_REASONS.
+        """
+        try:
+            index = await self._get(self._folder.index(number), MAX_INDEX_BYTES)
+        except ObjectNotFoundError:
+            await self._require_batch()
+            yield self._lost_part(number)
+            return
+
+        for line in index.splitlines():
+            try:
+                entry = IndexEntry.model_validate_json(line)
+                ended = entry.ended
+            except ValueError as error:
+                log.warning("index object %s: %s", self._folder.index(number), error)
+                yield self._lost_part(number)
+                continue
+
+            async for piece in self._lines_of(entry, ended):
+                yield piece
+
+    async def _lines_of(self, entry: IndexEntry, ended: RangeSet) -> AsyncIterator[bytes]:
+        if entry.key is None:
+            error = entry.error or LineError(
+                reason=Reason.WORKER_LOST, message=f"Shard {entry.shard} ended without results."
+            )
+            async for piece in self._error_lines(ended, error):
+                yield piece
+            return
+
+        try:
+            async for piece in self._stored(entry, entry.key):
+                yield piece
+        except BadResultError as bad:
+            log.warning("results %s of shard %s: %s", entry.key, entry.shard, bad)
+            async for piece in self._error_lines(ended, bad.error):
+                yield piece
+
+    async def _stored(self, entry: IndexEntry, key: str) -> AsyncIterator[bytes]:
+        """Yield an object with results if it is as the worker stored it.
+
+        Raises:
+            BadResultError: the object is missing or differs, and nothing has been sent.
+            Problem: it changed while it was being sent, or the bucket is unavailable.
+        """
+        size = entry.size_bytes
+        if not key.startswith(f"{self._folder.prefix}results/"):
+            raise BadResultError(GONE, "The shard's status names an object of another batch.")
+        if size is None or entry.sha256 is None:
+            raise _changed(entry)
+
+        try:
+            if size <= MEMORY_BYTES:
+                yield await self._whole(entry, key, size)
+                return
+
+            etag = await self._verify(entry, key, size)
+        except ObjectNotFoundError as error:
+            message = "The results of the shard with this image were deleted from storage."
+            raise BadResultError(GONE, message) from error
+        except ObjectChangedError as error:
+            raise _changed(entry) from error
+
+        async for piece in self._send_again(key, size, etag):
+            yield piece
+
+    async def _whole(self, entry: IndexEntry, key: str, size: int) -> bytes:
+        data = await self._get(key, size)
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise _changed(entry)
+
+        return data if data.endswith(b"\n") else data + b"\n"
+
+    async def _verify(self, entry: IndexEntry, key: str, size: int) -> str:
+        """Return the ETag of a large object whose size and SHA-256 are right."""
+        with storage_problems(self._storage):
+            found = await self._bucket.stat(key)
+        if found.size_bytes != size:
+            raise _changed(entry)
+
+        digest = hashlib.sha256()
+        for start in range(0, size, MEMORY_BYTES):
+            digest.update(await self._range(key, start, found.etag))
+        if digest.hexdigest() != entry.sha256:
+            raise _changed(entry)
+
+        return found.etag
+
+    async def _send_again(self, key: str, size: int, etag: str) -> AsyncIterator[bytes]:
+        """Yield a large object that has been verified."""
+        last = b""
+        try:
+            for start in range(0, size, MEMORY_BYTES):
+                piece = await self._range(key, start, etag)
+                last = piece[-1:]
+                yield piece
+        except (ObjectChangedError, ObjectNotFoundError) as error:
+            await self._require_batch()
+            detail = "Results were overwritten or deleted while they were being sent."
+            raise Problem(502, CHANGED, detail) from error
+
+        if last != b"\n":
+            yield b"\n"
+
+    async def _error_lines(self, ended: RangeSet, error: LineError) -> AsyncIterator[bytes]:
+        """Yield a line with the error for each image.
+
+        The images' keys are in the manifest. If it is missing, yield one line for all of them.
+        """
+        for chunk in _chunks(ended, self.batch.total):
+            try:
+                yield await self._error_lines_of_chunk(chunk, error)
+            except (ObjectNotFoundError, ValueError) as cause:
+                await self._require_batch()
+                log.warning("manifest of batch %s: %s", self.batch.metadata.name, cause)
+                yield json_line({"ranges": str(chunk), "error": error.to_json()})
+
+    async def _error_lines_of_chunk(self, chunk: Range, error: LineError) -> bytes:
+        manifest = self.batch.status.manifest
+        folder = manifest.folder if manifest else ""
+        if not folder.startswith(self._folder.prefix):
+            raise ValueError("the status names no manifest of this batch")
+
+        async with self._chunk_reads:
+            data = await self._get(chunk_key(folder, chunk.first), MAX_CHUNK_BYTES)
+            first = chunk.first % CHUNK_LINES
+            lines = data.split(b"\n", first + chunk.size)[first : first + chunk.size]
+            return b"".join(_error_line(line, error) for line in lines)
+
+    async def _require_batch(self) -> None:
+        """Raise an error if objects are missing because the ImageBatch was deleted.
+
+        Raises:
+            Problem: 404 BatchNotFound; 503 KubernetesUnavailable.
+        """
+        if await self.find(self.batch, is_fresh=True) is None:
+            raise batch_deleted()
+
+    def _lost_part(self, number: int) -> bytes:
+        message = f"Part {number} of the results was deleted from storage, or can't be read."
+        return json_line({"part": number, "error": {"reason": GONE, "message": message}})
+
+    async def _get(self, key: str, max_bytes: int) -> bytes:
+        with storage_problems(self._storage):
+            return await self._bucket.get(key, max_bytes)
+
+    async def _range(self, key: str, start: int, etag: str) -> bytes:
+        with storage_problems(self._storage):
+            return await self._bucket.get_part(key, start, MEMORY_BYTES, etag)
+
+
+def batch_deleted() -> Problem:
+    """Return the problem for an ImageBatch that was deleted while its results were being sent."""
+    return Problem(404, "BatchNotFound", "The batch was deleted while its results were being sent.")
+
+
+def _changed(entry: IndexEntry) -> BadResultError:
+    message = (
+        f"The results of shard {entry.shard} in storage were overwritten: their SHA-256 differs "
+        "from the one that the worker reported."
+    )
+    return BadResultError(CHANGED, message)
+
+
+def _chunks(ended: RangeSet, total: int) -> Iterator[Range]:
+    """Yield the indexes in ranges of which each is in one part of the manifest."""
+    for found in ended.ranges:
+        first, end = found.first, min(found.last + 1, total)
+        while first < end:
+            next_first = min(end, (first // CHUNK_LINES + 1) * CHUNK_LINES)
+            yield Range(first, next_first - 1)
+            first = next_first
+
+
+def _error_line(line: bytes, error: LineError) -> bytes:
+    image = ManifestLine.model_validate_json(line)
+    outcome = ResultLine(index=image.index, custom_id=image.custom_id, key=image.key, error=error)
+    return json_line(outcome.to_json())

@@ -1,0 +1,152 @@
+"""Cache of the ImageBatches, which a watch keeps up to date.
+
+An ImageBatch that is not cached is read from the API server, because the watch may lag.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.clients.kube import Kube, WatchEvent
+from vision_node_contract.json_types import Json
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.models.imagejob import TERMINAL
+from vision_node_contract.names import BATCH_PLURAL, path_of
+
+from .imagejob_cache import ENTRY_BYTES, imagejob_text
+
+CACHE_BYTES = 8 << 20
+"""Maximum memory for cached ImageBatches. It is enough for a thousand of usual size (3 kB). Those
+that changed least recently are dropped first, and are then read from the API server."""
+
+MAX_LOOKUPS = 4
+"""Maximum number of simultaneous requests for ImageBatches that are not cached. Any client can ask
+for any name, and such a request must not delay submissions."""
+
+_UNUSED = frozenset({"counted", "suspects"})
+"""Fields of the status that the API does not use. They may have 12 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The images of an ImageBatch, or the object that lists them."""
+
+    key: str
+    is_prefix: bool
+
+    def has(self, key: str, folders: BucketFolders) -> bool:
+        """Return whether the object with this complete key belongs to the source."""
+        complete = folders.inbox_key(self.key)
+        return key.startswith(complete) if self.is_prefix else key == complete
+
+
+class ImageBatchCache:
+    """Caches ImageBatches as JSON text, which takes less memory than parsed JSON."""
+
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self.path = path_of(BATCH_PLURAL, namespace)
+        self._kube = kube
+        self._texts: dict[str, bytes] = {}
+        """ImageBatches by name, from the least to the most recently changed."""
+        self._bytes = 0
+        self._sources: dict[str, _Source] = {}
+        """The source of each unfinished ImageBatch, by the ImageBatch's name."""
+        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        """Events to set when an ImageBatch changes, by its name."""
+
+    async def get(self, name: str) -> ImageBatch:
+        """Return an ImageBatch from the cache or, if it is not cached, from the API server.
+
+        Raises:
+            NotFoundError: the ImageBatch does not exist.
+            UnavailableError: the ImageBatch is not cached, and the API server is unavailable.
+            ValueError: the object is not an ImageBatch of this version.
+        """
+        text = self._texts.get(name)
+        return ImageBatch.model_validate_json(text) if text else await self.read(name)
+
+    async def read(self, name: str) -> ImageBatch:
+        """Return an ImageBatch from the API server.
+
+        Raises:
+            NotFoundError: the ImageBatch does not exist.
+            UnavailableError: the API server is unavailable.
+            ValueError: the object is not an ImageBatch of this version.
+        """
+        async with self._lookups:
+            body = await self._kube.request("GET", f"{self.path}/{name}")
+
+        return ImageBatch.model_validate(body)
+
+    def users_of(self, key: str, folders: BucketFolders) -> list[str]:
+        """Return the names of the unfinished ImageBatches that may use the object `key`, sorted.
+
+        They are those whose folder contains it, and those whose list of images it is. Which images
+        such a list names is unknown here.
+        """
+        return sorted(name for name, source in self._sources.items() if source.has(key, folders))
+
+    @contextmanager
+    def changes_of(self, name: str) -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever the watch reports a change of an ImageBatch."""
+        changed = asyncio.Event()
+        self._waiting.setdefault(name, set()).add(changed)
+
+        try:
+            yield changed
+        finally:
+            waiting = self._waiting[name]
+            waiting.discard(changed)
+            if not waiting:
+                del self._waiting[name]
+
+    def observe(self, event: WatchEvent) -> None:
+        """Update the cache with a watch event."""
+        if event.type == "SYNCED":
+            known = self._texts.keys() | self._sources.keys() | self._waiting.keys()
+            for name in known - event.names:
+                self._remove(name)
+
+        for body in event.objects:
+            self._remove(body["metadata"]["name"])
+            if event.type != "DELETED":
+                self._add(body)
+
+    def _remove(self, name: str) -> None:
+        text = self._texts.pop(name, None)
+        self._bytes -= _size(text) if text else 0
+        self._sources.pop(name, None)
+
+        for changed in self._waiting.get(name, ()):
+            changed.set()
+
+    def _add(self, body: Json) -> None:
+        name, status = body["metadata"]["name"], body.get("status") or {}
+        used = {field: it for field, it in status.items() if field not in _UNUSED}
+        text = imagejob_text({**body, "status": used})
+
+        self._texts[name] = text
+        self._bytes += _size(text)
+        while self._bytes > CACHE_BYTES:
+            self._bytes -= _size(self._texts.pop(next(iter(self._texts))))
+
+        source = _source(body)
+        if source and used.get("phase") not in TERMINAL:
+            self._sources[name] = source
+
+
+def _source(body: Json) -> _Source | None:
+    match body.get("spec"):
+        case {"prefix": str(prefix)}:
+            return _Source(prefix, is_prefix=True)
+        case {"manifest": str(key)}:
+            return _Source(key, is_prefix=False)
+        case _:
+            return None
+
+
+def _size(text: bytes) -> int:
+    return ENTRY_BYTES + len(text)
