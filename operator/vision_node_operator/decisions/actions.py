@@ -161,7 +161,8 @@ class EmitEvent:
 
 ShardWrite = CreateShard | GiveUpShard | CancelShard | DeleteShard
 BatchWrite = ShardWrite | AdvanceBatch | ExpireBatch
-Write = Assign | Requeue | Fail | Expire | Launch | Retire | UpdateStatus | EmitEvent | BatchWrite
+JobWrite = Assign | Requeue | Fail | Expire | Launch | Retire | UpdateStatus | EmitEvent
+Write = JobWrite | BatchWrite
 Action = Write | Cordon
 
 

@@ -41,7 +41,7 @@ STEP = timedelta(seconds=1.5)
 Objects = dict[str, dict[str, Any]]
 
 
-class Conflict(Exception):
+class ConflictError(Exception):
     """The object has changed or does not exist."""
 
 
@@ -72,7 +72,7 @@ class Cluster:
         """Change an object's status, if it has not changed since it was seen."""
         body = objects.get(seen.metadata.name)
         if not body or body["metadata"]["resourceVersion"] != seen.metadata.resource_version:
-            raise Conflict
+            raise ConflictError
         if objects is self.shards and body["status"]["phase"] in {"done", "failed"}:
             raise AssertionError("a final status must not change")
 
@@ -321,7 +321,7 @@ class Model:
                     next(rest)
                 except StopIteration:
                     break
-                except Conflict:
+                except ConflictError:
                     break
 
         return None
@@ -336,7 +336,7 @@ class Model:
         try:
             for _ in rest:
                 pass
-        except Conflict:
+        except ConflictError:
             return
 
     def check(self, *, phase: str = "done") -> None:

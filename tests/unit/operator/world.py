@@ -12,11 +12,19 @@ from vision_node_contract.names import (
 )
 from vision_node_operator.decisions.actions import (
     Action,
+    AdvanceBatch,
     Assign,
+    BatchWrite,
+    CancelShard,
     Cordon,
+    CreateShard,
+    DeleteShard,
     EmitEvent,
     Expire,
+    ExpireBatch,
     Fail,
+    GiveUpShard,
+    JobWrite,
     Launch,
     Requeue,
     Retire,
@@ -189,6 +197,11 @@ class World:
 
 def to_text(action: Action) -> str:
     """Return an action as text, such as "assign a to w0"."""
+    return batch_text(action) if isinstance(action, BatchWrite) else job_text(action)
+
+
+def job_text(action: JobWrite | Cordon) -> str:
+    """Return an action on an ImageJob or a worker as text."""
     match action:
         case Assign():
             return f"assign {action.job.metadata.name} to {action.worker}"
@@ -207,3 +220,24 @@ def to_text(action: Action) -> str:
             return f"emit event for {action.job.metadata.name}"
         case UpdateStatus():
             return "update status"
+
+
+def batch_text(action: BatchWrite) -> str:
+    """Return an action on a batch as text, such as "create 0-7 alone" or "advance b +0-7 idle"."""
+    match action:
+        case CreateShard():
+            return f"create {action.spec.images.range}{' alone' * action.spec.images.alone}"
+        case DeleteShard():
+            return f"delete {action.name}"
+        case GiveUpShard():
+            name, suspects = action.shard.metadata.name, action.suspects
+            return f"give up {name} {action.reason}" + f" suspects {suspects}" * bool(suspects)
+        case CancelShard():
+            return f"cancel {action.shard.metadata.name}"
+        case ExpireBatch():
+            return f"expire batch {action.name}"
+        case AdvanceBatch(progress=progress):
+            text = f"advance {action.batch.metadata.name}"
+            text += "".join(f" +{entry.ranges}" for entry in progress.entries)
+            text += f" waiting {progress.waiting[0]}" if progress.waiting else ""
+            return text + " idle" * progress.is_idle

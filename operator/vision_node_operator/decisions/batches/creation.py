@@ -29,7 +29,9 @@ room for the shards that are in work by then."""
 
 def create_shards(view: PoolView, batches: Sequence[BatchView], wanted: int) -> list[CreateShard]:
     """Return the shards that the workers will need next; `wanted` is their intended number."""
-    if not view.state.knows_all_shards:
+    # After a refusal, shards become larger only with each success.
+    is_blocked = view.now < view.rate_limit.blocked_until
+    if is_blocked or not view.state.knows_all_shards:
         return []
 
     workers = max(len(view.serving), wanted)

@@ -12,7 +12,7 @@ from ..provider_health import ProviderHealth
 from ..rate_limit import RateLimit
 from ..worker_registry import WorkerRecord
 from .pace import Pace
-from .pause import pause_after
+from .pause import pause_after, stops_all
 
 
 def record_pace(pace: Pace, shard: Shard, now: datetime) -> None:
@@ -28,16 +28,7 @@ def record_pace(pace: Pace, shard: Shard, now: datetime) -> None:
 def problem_of(shard: Shard) -> Stop | None:
     """Return the problem that stopped a shard, and that would stop any other shard as well."""
     stopped = shard.status.images.stopped if shard.status.images else None
-    if stopped is None or stopped.reason == Reason.RATE_LIMITED:
-        return None
-
-    try:
-        reason = Reason(stopped.reason)
-    except ValueError:  # a newer worker's reason
-        return None
-
-    is_problem = reason.is_describers_problem or reason is Reason.PROVIDER_UNAVAILABLE
-    return stopped if is_problem else None
+    return stopped if stopped and stops_all(stopped.reason) else None
 
 
 def record_rate_limit(rate_limit: RateLimit, shard: Shard, now: datetime) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vision_node_contract.models.reasons import Reason
+
 FIRST_PROBE = timedelta(seconds=30)
 """How long to wait before one shard is tried after a problem. A person may need a minute to fix it,
 and each try costs little."""
@@ -26,6 +28,22 @@ class Pause:
     """When one shard may be tried."""
     failures: int = 1
     """Number of consecutive tries that have failed."""
+
+
+def stops_all(reason: str) -> bool:
+    """Return whether a reason, which a worker wrote, concerns all images until it is fixed.
+
+    A refusal because of the rate does not. It only blocks the Describer for a while.
+    """
+    try:
+        known = Reason(reason)
+    except ValueError:  # a newer worker's reason
+        return False
+
+    if known is Reason.RATE_LIMITED:
+        return False
+
+    return known.is_describers_problem or known is Reason.PROVIDER_UNAVAILABLE
 
 
 def pause_after(before: Pause | None, reason: str, message: str, now: datetime) -> Pause:

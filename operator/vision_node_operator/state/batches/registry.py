@@ -11,6 +11,7 @@ from vision_node_contract.ranges import RangeSet
 
 from ..schedule import Schedule
 from .pace import Pace
+from .pause import Pause, stops_all
 from .record import BatchRecord
 
 V = TypeVar("V")
@@ -117,6 +118,7 @@ class BatchRegistry:
             self.drop_batch(name)
             before = self.batches[name] = BatchRecord(batch)
             self._uids[uid] = name
+            self._restore_pause(batch, now)
 
         before.put(batch, now)
         self._active.pop(name, None)
@@ -165,6 +167,19 @@ class BatchRegistry:
             _discard(self._by_worker, shard.status.worker or "", name)
 
         return shard
+
+    def _restore_pause(self, batch: ImageBatch, now: datetime) -> None:
+        """After a restart, restore the pause that an ImageBatch's condition shows.
+
+        One shard is tried at once, instead of one for each worker.
+        """
+        waiting = batch.status.condition("Waiting")
+        if batch.finished or waiting is None or waiting.status != "True":
+            return
+
+        pace = self.pace(batch.spec.describer)
+        if pace.pause is None and stops_all(waiting.reason):
+            pace.pause = Pause(waiting.reason, waiting.message, now)
 
     def postpone(self, name: str, until: datetime) -> None:
         """Leave a finished ImageBatch alone until `until`, because it could not be deleted."""
