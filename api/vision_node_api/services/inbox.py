@@ -58,7 +58,8 @@ class Inbox:
 
     An image that is in use can't be replaced or deleted. However, this check relies on the watch,
     so it may miss an ImageJob that has just been created. Such an ImageJob fails with ImageNotFound
-    if its image was deleted, or describes the new image if its image was replaced.
+    if its image was deleted, or describes the new image if its image was replaced. It also misses
+    the images that the list of an ImageBatch names.
     """
 
     jobs: Jobs

@@ -32,6 +32,11 @@ FETCHED_AHEAD = 4
 """Number of images that are fetched, or wait with their file, while others are being described.
 With fewer, a describing thread would wait for the bucket; more would only take memory."""
 
+GUESSED_BYTES = 4 << 20
+"""Size for which memory is reserved if the manifest does not state one. Most photographs are
+smaller; a larger file is fetched again. With the largest size allowed, images would be fetched one
+after the other."""
+
 RETRY_SECONDS = (1.0, 10.0)
 """Initial and longest delay in seconds between two attempts at an image. It is short, because the
 operator takes a shard that does not advance for lost."""
@@ -151,7 +156,8 @@ class ShardRun:
         now = asyncio.get_running_loop().time()
         too_early = now - HUNG_SHARE * self._timeout_seconds
         for seat in running:
-            if seat.line and seat.busy_since is not None and seat.busy_since <= too_early:
+            is_late = seat.busy_since is not None and seat.busy_since <= too_early
+            if is_late and seat.line and seat.line.index not in self.results:
                 seat.abandon()
                 self._give_up(seat.line)
 
@@ -173,15 +179,12 @@ class ShardRun:
         failure = Failure(Reason.ATTEMPT_TIMED_OUT, message)
         log.error("shard %s: %s", self._shard.metadata.name, message)
 
-        is_ended = line.index in self.results
-        is_alone = self._shard.spec.images.alone and self._shard.range.size == 1
-        if is_alone and not is_ended:
+        if self._shard.spec.images.alone and self._shard.range.size == 1:
             self._add_error(line, line_error(failure))
             self.stop()
             return
 
-        if not is_ended:
-            self.suspects.add(line.index)
+        self.suspects.add(line.index)
         self.stop(stop(failure))
 
     def _leave(self) -> None:
@@ -237,7 +240,7 @@ class ShardRun:
             number=attempt,
             key=key,
             etag=line.etag,
-            size_bytes=line.size,
+            size_bytes=line.size or GUESSED_BYTES,
             options=line.options or self._shard.spec.options or Options(),
             attempt=attempt,
             max_attempts=self._max_attempts,

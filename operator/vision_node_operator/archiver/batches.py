@@ -12,7 +12,7 @@ from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.names import BATCH_PLURAL, path_of
 
 from ..runtime import events
-from .freeze_errors import BatchGoneError
+from .manifests.freeze_errors import BatchGoneError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,11 @@ class BatchClient:
         if body["metadata"]["uid"] != uid:
             raise BatchGoneError(name)
 
-        return ImageBatch.model_validate(body)
+        batch = read_batch(body)
+        if batch is None:
+            raise KubeError(0, "Invalid", f"ImageBatch {name} can't be read by this release")
+
+        return batch
 
     async def patch_status(self, batch: ImageBatch, patch: StatusPatch) -> None:
         """Change the status, unless the ImageBatch has changed since it was read.

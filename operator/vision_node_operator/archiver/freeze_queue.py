@@ -15,8 +15,8 @@ from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..runtime.freshness import Heartbeat
 from .folder_cleaner import FolderCleaner
-from .freeze_errors import BatchGoneError, TryLostError
 from .freezer import Freezer
+from .manifests.freeze_errors import BatchGoneError, TryLostError
 
 log = logging.getLogger(__name__)
 

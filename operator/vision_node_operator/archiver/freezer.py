@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 
 from vision_node_contract.batch_objects import BatchFolder
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
-from vision_node_contract.clients.kube import ConflictError, KubeError, UnavailableError, backoff
+from vision_node_contract.clients.kube import ConflictError, KubeError, backoff
 from vision_node_contract.models import batch_transitions
 from vision_node_contract.models.batch_transitions import StatusPatch
 from vision_node_contract.models.imagebatch import FrozenManifest, ImageBatch
 from vision_node_contract.models.reasons import BatchReason
 
 from .batches import BatchClient
-from .chunk_writer import ChunkWriter
 from .folder_cleaner import FolderCleaner
-from .freeze_errors import SourceChangedError, SourceRefusedError
-from .sources import Source, source_of
+from .manifests.chunk_writer import ChunkWriter
+from .manifests.freeze_errors import SourceChangedError, SourceRefusedError
+from .manifests.sources import Source, source_of
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ class Freezer:
         await asyncio.sleep(backoff(failures, *COMMIT_PAUSES))
         try:
             return await self._batches.get(batch.metadata.name, batch.metadata.uid)
-        except UnavailableError:
+        except KubeError:
             return batch  # the next write fails or says that the object has changed
 
     def _clean(self, *folders: str | None) -> None:

@@ -147,8 +147,10 @@ async def run(settings: Settings) -> None:
         template = defaults.pod_template
         reconciler = Reconciler(kube, settings, writer, garbage, template, heartbeat)
         retention = await _inbox_retention(kube, settings, heartbeat)
-        unfinished = reconciler.state.job_queue.unfinished
-        expiry = InboxExpiry(store, imagejobs, kube, ownership, retention, unfinished)
+        unfinished, batches = reconciler.state.job_queue.unfinished, reconciler.state.batches
+        expiry = InboxExpiry(
+            store, imagejobs, kube, ownership, retention, unfinished, batches.all_batches
+        )
 
         await until_answered(
             lambda: writer.apply(defaults, settings.job_prefix, heartbeat.beat), heartbeat

@@ -60,7 +60,7 @@ class Commits:
 
 
 def serve(connection: Connection) -> None:
-    """Run the fake bucket, and fill it when told."""
+    """Run the fake bucket. Store what arrives, and answer with the ETags."""
 
     async def run() -> None:
         async with serving_s3() as (s3, settings):
@@ -68,7 +68,7 @@ def serve(connection: Connection) -> None:
             while (objects := await asyncio.to_thread(connection.recv)) is not None:
                 for key, data in objects.items():
                     s3.put(key, data)
-                connection.send("filled")
+                connection.send({key: s3.objects[key].etag for key in objects})
 
     uvloop.run(run())
 
@@ -106,16 +106,26 @@ def shard_of(images: int, folder: str) -> dict[str, Any]:
 def fill(connection: Connection, settings: BucketSettings, files: list[bytes], count: int) -> str:
     """Store the images and their manifest. Return the manifest's folder."""
     folder = BatchFolder(settings.folders, UID).manifest(1)
-    objects = {f"{settings.folders.inbox}{n}.jpg": file for n, file in enumerate(files)}
+    images = {f"{settings.folders.inbox}{n}.jpg": file for n, file in enumerate(files)}
+    connection.send(images)
+    etags: dict[str, str] = connection.recv()
+
     lines = [
-        {"index": n, "customId": f"{n}.jpg", "key": key, "etag": '"e"', "size": len(objects[key])}
-        for n, key in zip(range(count), _repeated(list(objects)), strict=False)
+        {
+            "index": n,
+            "customId": f"{n}.jpg",
+            "key": key,
+            "etag": etags[key],
+            "size": len(images[key]),
+        }
+        for n, key in zip(range(count), _repeated(list(images)), strict=False)
     ]
+    chunks = {}
     for start in range(0, count, CHUNK_LINES):
         chunk = "".join(json.dumps(it) + "\n" for it in lines[start : start + CHUNK_LINES])
-        objects[chunk_key(folder, start)] = chunk.encode()
+        chunks[chunk_key(folder, start)] = chunk.encode()
 
-    connection.send(objects)
+    connection.send(chunks)
     connection.recv()
     return folder
 
@@ -163,7 +173,7 @@ def cost_of_describing(describer: Describer, files: list[bytes]) -> float:
 
 
 def main() -> None:
-    """Print the costs of an image for `nothing` with a small file and `metadata` with photographs."""
+    """Print what an image costs: a small file for `nothing`, a photograph for `metadata`."""
     logging.disable(logging.WARNING)
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     cases: dict[str, tuple[list[bytes], int]] = {"nothing": ([b"x" * 2000], 1000)}

@@ -52,6 +52,10 @@ class BatchRegistry:
         if pace := self.paces.get(describer):
             pace.pause = None
 
+    def all_batches(self) -> list[ImageBatch]:
+        """Return all ImageBatches."""
+        return [record.batch for record in self.batches.values()]
+
     def active(self) -> Iterator[BatchRecord]:
         """Yield the ImageBatches whose images are being described."""
         return (self.batches[name] for name in self._active)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from api_server import until
 from batch_fixture import MANIFEST, Batch, custom_id, lines_of, outcomes
 from fakes.s3 import S3
 from vision_node_api.services.batches import results_reader
@@ -133,11 +134,16 @@ def extend(s3: S3, key: str) -> None:
     s3.put(key, s3.objects[key].data + b"\n")
 
 
+def empty(s3: S3, key: str) -> None:
+    s3.put(key, b"")
+
+
 DAMAGE: dict[str, tuple[Callable[[S3, str], None], str]] = {
     "deleted": (remove, "ResultGone"),
     "overwritten": (overwrite, "ResultChanged"),
     "cut off": (cut_off, "ResultChanged"),
     "extended": (extend, "ResultChanged"),
+    "emptied": (empty, "ResultChanged"),
 }
 """What happened to an object, and the reason in the lines of its images."""
 
@@ -160,27 +166,33 @@ async def test_images_whose_results_are_damaged_have_error_lines(
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "key",
     [
-        {"key": "images/aaaabbbbcccc/secret"},
-        {"key": "batches/aaaabbbbcccc/another/results/000000001-u-1"},
-        {"key": "batches/aaaabbbbcccc/0b1c/m1/000000000"},
-        {"sha256": None},
-        {"size_bytes": None},
+        "images/aaaabbbbcccc/secret",
+        "batches/aaaabbbbcccc/another/results/000000001-u-1",
+        "batches/aaaabbbbcccc/0b1c/m1/000000000",
+        "batches/aaaabbbbcccc/0b1c/index/000000000",
     ],
 )
-async def test_only_verified_results_of_the_batch_are_sent(
-    web: httpx.AsyncClient, batches: Batches, batch: Batch, s3: S3, changes: dict[str, str]
+async def test_only_results_of_the_batch_are_sent(
+    web: httpx.AsyncClient, batches: Batches, batch: Batch, s3: S3, key: str
 ) -> None:
-    """A worker writes the status of its shard, and so chooses the key."""
-    for key in ("images/aaaabbbbcccc/secret", changes.get("key")):
-        if key and key not in s3.objects:
-            s3.put(key, b'{"index":1,"result":"secret"}\n')
+    """A worker writes the status of its shard, and so chooses the key and the SHA-256."""
+    entry = batch.shard(1, 1, key=key)
+    s3.put(key, s3.objects[batch.folder.results(1, "shard-1", 1)].data)
+    batch.count(entry)
+    batch.freeze()
+    batch.report(batches.cache)
+    assert outcomes((await web.get(PATH)).content) == ["1 ResultGone"]
+
+
+@pytest.mark.parametrize("changes", [{"sha256": None}, {"size_bytes": None}])
+async def test_results_that_can_not_be_verified_are_not_sent(
+    web: httpx.AsyncClient, batches: Batches, batch: Batch, changes: dict[str, None]
+) -> None:
     batch.count(batch.shard(1, 1, **changes))
     batch.report(batches.cache)
-    response = await web.get(PATH)
-    assert outcomes(response.content)[0].startswith("1 Result")
-    assert b"secret" not in response.content
+    assert outcomes((await web.get(PATH)).content) == ["1 ResultChanged"]
 
 
 async def test_missing_results_and_missing_manifest_leave_one_line(
@@ -256,4 +268,5 @@ async def test_head_sends_the_headers_without_reading_all_results(
 
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["vision-node-after"] == "5"
+    await until(lambda: not batches.limits.followers.streams)
     assert len([it for it in s3.requests if "/index/" in it]) == 1

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from api_server import Connection, ask, until
 from batch_fixture import FOLDERS, Batch, lines_of, result_line
 from fakes.s3 import S3
 from http_requests import get
+from starlette.types import Message
 from vision_node_api.services.batches import result_stream, results_reader
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.batches.result_stream import ResultQuery
@@ -21,6 +22,7 @@ from vision_node_api.services.batches.stream_limit import StreamLimit, StreamLim
 from vision_node_api.services.storage_health import StorageHealth
 from vision_node_api.watch.imagebatch_cache import ImageBatchCache
 from vision_node_api.web import json_lines
+from vision_node_api.web.http_protocol import ABORT
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 
@@ -55,6 +57,17 @@ async def test_follower_gets_results_as_they_are_counted(
         assert [json.loads(line)["index"] async for line in lines] == [3]
 
     assert batches.limits.followers.streams == 0
+
+
+async def test_change_before_the_stream_begins_is_not_missed(
+    batches: Batches, batch: Batch
+) -> None:
+    batch.report(batches.cache)
+    stream = await batches.results("holiday", ResultQuery(follow=True))
+    batch.count(batch.shard(0, 0))
+    batch.report(batches.cache)
+    async with aclosing(stream.pieces()) as pieces:
+        assert [await anext(pieces) for _ in range(2)] == [b"", result_line(0)]
 
 
 async def test_follower_of_a_finished_batch_gets_all_and_the_end(
@@ -209,6 +222,30 @@ async def test_client_that_stops_reading_loses_its_connection(
 
     assert len(received) < 10 * 3 * results_reader.MEMORY_BYTES
     assert not received.endswith(b"0\r\n\r\n")
+
+
+async def test_connection_of_a_stalled_client_is_dropped_with_its_buffers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection that is only closed lives on until the client has read what is buffered."""
+    monkeypatch.setattr(json_lines, "STALLED_SECONDS", 0.01)
+    aborted, sent = asyncio.Event(), 0
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b"x"
+
+    async def send(message: Message) -> None:
+        nonlocal sent
+        sent += 1
+        await (asyncio.Event().wait() if sent > 1 else asyncio.sleep(0))
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    scope = {"type": "http", "path": "/x", ABORT: aborted.set}
+    await json_lines.JsonLinesResponse(pieces(), {})(scope, receive, send)
+    assert (aborted.is_set(), sent) == (True, 2)
 
 
 async def test_slow_reader_gets_everything_while_nothing_piles_up(

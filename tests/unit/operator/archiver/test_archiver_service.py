@@ -195,9 +195,19 @@ async def test_checkpoints_of_a_finished_batch_are_deleted(
         s3.put(key)
     async with archiver():
         await until(lambda: phase(api, "b") == "processing")
+        await clean_another(s3, api)
         assert f"{BATCHES}u-b/checkpoints/000000001" in s3.objects
         api.change("b", status={"phase": "done"})
         await until(lambda: f"{BATCHES}u-b/checkpoints/000000001" not in s3.objects)
 
     assert set(kept) <= s3.objects.keys()
     assert len(frozen("b")) == 1
+
+
+async def clean_another(s3: S3, api: BatchApi) -> None:
+    """Wait until the archiver has deleted all folders that it had to delete before."""
+    key = f"{BATCHES}u-another/m1/000000000"
+    s3.put(key)
+    api.create("another", prefix="inbox/")
+    api.delete("another")
+    await until(lambda: key not in s3.objects)

@@ -8,8 +8,9 @@ from archiver_helpers import BATCHES, INBOX, Frozen, until
 from fakes.batch_api import BatchApi
 from fakes.s3 import S3
 from vision_node_contract.clients.bucket import StoreUnavailableError
-from vision_node_operator.archiver.freeze_errors import BatchGoneError, TryLostError
+from vision_node_contract.clients.kube import KubeError
 from vision_node_operator.archiver.freezer import Freezer
+from vision_node_operator.archiver.manifests.freeze_errors import BatchGoneError, TryLostError
 
 FreezerOf = Callable[..., Freezer]
 
@@ -197,3 +198,14 @@ async def test_bucket_that_fails_lets_no_batch_fail(
 
     assert len(frozen("b")) == IMAGES
     assert api.condition("b", "Waiting")[:2] == ("False", "NotWaiting")
+
+
+@pytest.mark.usefixtures("batch")
+async def test_batch_that_has_become_invalid_is_not_treated_as_deleted(
+    s3: S3, api: BatchApi, freezer_of: FreezerOf
+) -> None:
+    s3.put(f"{FOLDER}m1/000000000")
+    api.change("b", describer=["local"])
+    with pytest.raises(KubeError, match="can't be read"):
+        await freezer_of().freeze("b", "u-b")
+    assert own_keys(s3)

@@ -8,8 +8,8 @@ from archiver_helpers import BATCHES, INBOX, Frozen
 from fakes.batch_api import BatchApi
 from fakes.s3 import S3
 from vision_node_contract.batch_objects import ManifestLine
-from vision_node_operator.archiver import manifest_source
 from vision_node_operator.archiver.freezer import Freezer
+from vision_node_operator.archiver.manifests import manifest_source
 
 FreezerOf = Callable[..., Freezer]
 

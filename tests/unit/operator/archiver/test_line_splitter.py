@@ -1,7 +1,7 @@
 """Tests of splitting a file into lines."""
 
 import pytest
-from vision_node_operator.archiver.line_splitter import MAX_LINE_BYTES, LineSplitter
+from vision_node_operator.archiver.manifests.line_splitter import MAX_LINE_BYTES, LineSplitter
 
 LONG = b"x" * MAX_LINE_BYTES
 BOM = b"\xef\xbb\xbf"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.models.description import Options
-from vision_node_operator.archiver.manifest_line import _LineOptions, read_line
+from vision_node_operator.archiver.manifests.manifest_line import _LineOptions, read_line
 
 FOLDERS = BucketFolders("aaaabbbbcccc")
 INBOX = "inbox/aaaabbbbcccc/"

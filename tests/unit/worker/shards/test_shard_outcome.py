@@ -282,3 +282,33 @@ async def test_refused_outcome_is_reported_to_the_operator() -> None:
     await world.runner.idle.wait()
     ((error,),) = (patch.values() for patch in world.api.patches)
     assert (error["reason"], error["retryable"]) == ("DescriberFailed", True)
+
+
+async def test_slow_checkpoint_is_no_hung_image() -> None:
+    class Slow(MemoryBucket):
+        async def put(self, key: str, *rest: Any) -> None:
+            if key == FOLDER.checkpoint(0):
+                await asyncio.sleep(0.3)
+            await super().put(key, *rest)
+
+    world = World(Asking(), count=2, settings=settings(timeout_seconds=0.2))
+    world.bucket.__class__ = Slow
+    outcome = await world.run()
+    assert world.results == {0: "0", 1: "1"}
+    assert not {"suspects", "stopped"} & outcome.keys()
+
+
+async def test_images_of_unknown_size_are_fetched_at_the_same_time() -> None:
+    together = asyncio.Barrier(2)
+
+    class Waiting(MemoryBucket):
+        async def get(self, key: str, max_bytes: int, etag: str | None = None) -> bytes:
+            if key in {key_of(0), key_of(1)}:
+                await together.wait()
+            return await super().get(key, max_bytes, etag)
+
+    world = World(count=2, settings=settings(max_image_bytes=20 << 20))
+    world.bucket.__class__ = Waiting
+    for line in world.lines:
+        del line["size"]
+    assert (await world.run())["done"] == 2
