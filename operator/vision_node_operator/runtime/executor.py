@@ -132,7 +132,9 @@ class ActionExecutor:
             case UpdateStatus():
                 self._state.record_status_write(action.pool.describer, now)
             case Assign():
-                self._take_slots(action, now)
+                job = action.job
+                images = job.range.size if isinstance(job, Shard) else 1
+                self._state.take_slot(job.spec.describer, now, images)
             case EmitEvent():
                 self._state.job_queue.announce(action.job.metadata.name)
             case CreateShard():
@@ -146,12 +148,6 @@ class ActionExecutor:
         is_background = source_of(action) is not None
         async with self._background_slots if is_background else nullcontext(), self._slots:
             yield
-
-    def _take_slots(self, action: Assign, now: datetime) -> None:
-        """Use up the rate limit: one slot for each image that is assigned."""
-        images = action.job.range.size if isinstance(action.job, Shard) else 1
-        for _ in range(images):
-            self._state.take_slot(action.job.spec.describer, now)
 
     async def _perform(self, action: Write) -> None:
         key = target(action)
