@@ -171,9 +171,9 @@ def test_batch_waits_if_workers_are_too_old() -> None:
 @pytest.mark.parametrize(
     ("why", "seconds", "expected"),
     [
-        ("fast images: at most four times as many, up to 500", 0.02, [32, 128, 500, 500]),
-        ("slow images", 20, [1, 1]),
-        ("about 2.5 s for each shard", 1, [20, 26]),
+        ("fast images: as many as before, up to 500", 0.02, [32, 114, 178, 332, 500, 500]),
+        ("slow images: those that a worker describes at once", 20, [1, 1]),
+        ("about 2.5 s for each shard", 1, [8, 16, 25]),
     ],
 )
 def test_size_of_shards_follows_the_measured_speed(
@@ -194,11 +194,33 @@ def test_size_of_shards_follows_the_measured_speed(
 
 def test_shards_become_smaller_towards_the_end() -> None:
     world = BatchWorld(0, 1, maxWorkers=2)
-    world.batch(images=300)
-    world.state.batches.pace("metadata").seconds_per_image = 0.01
-    world.state.batches.pace("metadata").measured_images = 500
+    counts = {"total": 500, "done": 200, "failed": 0}
+    world.batch(images=500, status={"counted": "0-199", "images": counts})
+    measure(world, seconds_per_image=0.01)
     created = [it for it in world.decided() if it.startswith("create")]
-    assert created == ["create 0-74", "create 75-149", "create 150-224"]
+    assert created == ["create 200-274", "create 275-349", "create 350-424"]
+
+
+@pytest.mark.parametrize(
+    ("why", "seconds_per_image", "expected"),
+    [
+        ("0.2 s of a worker", 0.01, ["create 0-19", "create 20-39", "create 40-59"]),
+        ("what a worker describes at once", 3, ["create 0", "create 1", "create 2"]),
+    ],
+)
+def test_first_shards_of_a_batch_are_small(
+    why: str, seconds_per_image: float, expected: list[str]
+) -> None:
+    """The first results are readable soon, even if the Describer's speed is known."""
+    world = BatchWorld(0, 1, maxWorkers=2)
+    world.batch(images=10_000)
+    measure(world, seconds_per_image)
+    assert [it for it in world.decided() if it.startswith("create")] == expected, why
+
+
+def measure(world: BatchWorld, seconds_per_image: float) -> None:
+    pace = world.state.batches.pace("metadata")
+    pace.seconds_per_image, pace.measured_images = seconds_per_image, 500
 
 
 def test_restarted_operator_tries_one_shard_of_a_waiting_batch() -> None:
