@@ -7,6 +7,7 @@ from vision_node_contract.batch_objects import IndexEntry
 from vision_node_contract.models import batch_transitions
 from vision_node_contract.models.batch_transitions import Progress
 from vision_node_contract.models.imagebatch import MAX_COUNTED_CHARACTERS
+from vision_node_contract.models.reasons import BatchReason
 from vision_node_contract.models.shard import Shard
 
 from ...state.object_versions import ObjectKey
@@ -35,7 +36,7 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
     counted = countable(batch)
     entries = [IndexEntry.of(shard) for shard in counted]
     is_idle = _is_idle(batch, counted)
-    waiting = waiting if batch.goes_on else None
+    waiting = (waiting or _refusal(batch)) if batch.goes_on else None
     ended = batch.batch.counts.ended + sum(len(entry.ended) for entry in entries)
     is_last = _must_end(batch, ended, is_idle=is_idle)
     if not (is_last or (_is_due(batch) and (entries or _conditions_change(batch, waiting)))):
@@ -94,6 +95,12 @@ def _fit(batch: BatchView, shards: Sequence[Shard]) -> bool:
     patch = batch_transitions.advance(batch.batch, Progress(entries), batch.now)
     is_short = len(patch["counted"]) <= MAX_COUNTED_CHARACTERS
     return is_short and len(patch["suspects"] or "") <= MAX_SUSPECTS_CHARACTERS
+
+
+def _refusal(batch: BatchView) -> tuple[str, str] | None:
+    """Return the reason and a message if the API server refuses to create shards."""
+    message = batch.record.refusal
+    return (BatchReason.SHARDS_REFUSED, message) if message else None
 
 
 def _may_write(batch: BatchView) -> bool:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from batch_world import BatchWorld
 from vision_node_contract.ranges import RangeSet
-from world import NOW, at
+from vision_node_operator.decisions.actions import CreateShard
+from vision_node_operator.decisions.decide import decide
+from world import NOW, SETTINGS, at
 
 KEY = {"reason": "CredentialsRefused", "message": "wrong key"}
 THROTTLED = {"reason": "RateLimited", "message": "m", "retryAfterSeconds": 20}
@@ -166,6 +168,18 @@ def test_batch_waits_if_workers_are_too_old() -> None:
     world.worker(0)
     world.batch()
     assert "advance b waiting WorkerTooOld idle" in world.decided()
+
+
+def test_batch_waits_if_the_api_server_refuses_its_shards() -> None:
+    world = BatchWorld(0)
+    world.batch()
+    created = [it for it in decide(world.state, SETTINGS, NOW) if isinstance(it, CreateShard)]
+    spec = created[0].spec
+    world.state.batches.record_refusal(spec, "exceeded quota: jobs")
+    assert "advance b waiting ShardsRefused idle" in world.decided()
+
+    world.shard(0)
+    assert not [it for it in world.decided() if "waiting" in it]
 
 
 @pytest.mark.parametrize(
