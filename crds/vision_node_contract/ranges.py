@@ -5,6 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
 
+MAX_DIGITS = 9
+"""Maximum number of digits of an index, as in the keys of a batch's objects. Texts may come from
+workers, and reading a number of thousands of digits takes long or fails."""
+
+
 class Range(NamedTuple):
     """The indexes from `first` to `last`, both included."""
 
@@ -29,12 +34,19 @@ def parse_ranges(text: str) -> list[Range]:
     ranges = []
     for part in text.split(",") if text else []:
         first, dash, last = part.partition("-")
-        found = Range(int(first), int(last) if dash else int(first))
+        found = Range(_index(first), _index(last if dash else first))
         if found.last < found.first:
             raise ValueError(f"{part!r} is not a range: the end is before the start")
         ranges.append(found)
 
     return ranges
+
+
+def _index(text: str) -> int:
+    if len(text) > MAX_DIGITS or not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text[:20]!r} is not an index of at most {MAX_DIGITS} digits")
+
+    return int(text)
 
 
 def format_ranges(ranges: Iterable[Range]) -> str:

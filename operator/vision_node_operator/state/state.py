@@ -326,6 +326,7 @@ class State:
         return True
 
     def _put_batch(self, batch: ImageBatch, now: datetime) -> None:
+        _ = batch.counted, batch.suspects  # raises ValueError before anything is recorded
         before = self.batches.batches.get(batch.metadata.name)
         if before and before.uid == batch.metadata.uid:
             self.statistics.record_batch(batch, before.batch, self.label(batch.spec.describer))
@@ -343,6 +344,11 @@ class State:
             self.batches.pace(name).pause = None  # the change may have fixed the problem
 
     def _put_shard(self, shard: Shard, now: datetime) -> None:
+        if problem := shard.contradiction:
+            name = shard.metadata.name
+            log.warning("shard %s: its images are described again: %s", name, problem)
+            shard = shard.without_outcome()
+
         before = self.batches.shards.get(shard.metadata.name)
         self._release_worker(before, now)
         before = self.batches.put_shard(shard, now)
