@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
-
 MAX_DIGITS = 9
 """Maximum number of digits of an index, as in the keys of a batch's objects. Texts may come from
 workers, and reading a number of thousands of digits takes long or fails."""
@@ -20,6 +19,10 @@ class Range(NamedTuple):
     def size(self) -> int:
         """Number of indexes."""
         return self.last - self.first + 1
+
+    def overlaps(self, other: "Range") -> bool:
+        """Return whether the ranges have an index in common."""
+        return self.first <= other.last and other.first <= self.last
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"

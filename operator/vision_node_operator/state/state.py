@@ -364,8 +364,12 @@ class State:
 
     def _release_worker(self, shard: Shard | None, now: datetime) -> None:
         """Record that a shard that was in processing is no longer in its worker's hands."""
-        worker = self.workers.find(shard.status.worker) if shard else None
-        if worker and shard and shard.status.phase == "processing":
+        if shard is None or shard.status.phase != "processing":
+            return
+
+        if shard.spec.images.alone:
+            self.batches.pace(shard.spec.describer).alone_ended = now
+        if worker := self.workers.find(shard.status.worker):
             worker.released_at = now
 
     def _record_shard_end(self, shard: Shard, now: datetime) -> None:

@@ -114,13 +114,19 @@ class BatchView:
                 taken |= RangeSet([shard.range])
 
     def _is_known_suspect(self, suspect: Range) -> bool:
-        """Return whether the range, or each part of it, is counted or is to be tried alone."""
+        """Return whether the range, or each part of it, is to be tried alone.
+
+        A range with a counted image never is (see batch_transitions.py).
+        """
+        if self.record.counted.overlaps(suspect):
+            return True
+
         parts = [
             it
             for it in self.batch.suspects
             if suspect.first <= it.first and it.last <= suspect.last
         ]
-        return (self.record.counted | RangeSet(parts)).issuperset(RangeSet([suspect]))
+        return RangeSet(parts).issuperset(RangeSet([suspect]))
 
 
 def age_of(shard: Shard) -> tuple[str, int]:

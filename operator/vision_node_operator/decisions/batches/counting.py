@@ -1,7 +1,8 @@
 """Decide when to count finished shards, and when an ImageBatch's status must change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 
 from vision_node_contract.batch_objects import IndexEntry
 from vision_node_contract.models import batch_transitions
@@ -10,7 +11,8 @@ from vision_node_contract.models.imagebatch import MAX_COUNTED_CHARACTERS
 from vision_node_contract.models.reasons import BatchReason
 from vision_node_contract.models.shard import Shard
 
-from ...state.object_versions import ObjectKey
+from ...state.object_versions import LONG_AGO, ObjectKey
+from ...state.state import State
 from ..actions import AdvanceBatch
 from .batch_view import BatchView
 
@@ -18,11 +20,32 @@ MIN_INTERVAL = timedelta(seconds=1)
 """Minimum time between two writes of an ImageBatch's status, except for the last one. A status has
 up to 32 kB, and each version of it is kept by etcd for some minutes."""
 
-MAX_ENTRIES = 200
-"""Maximum number of shards that are counted in one write."""
+MAX_ENTRIES = 64
+"""Maximum number of shards that are counted in one write. Their entries are one object in the
+bucket, which must be small enough to be read (see runtime/batches/index_objects.py)."""
+
+MAX_ADVANCING = 8
+"""Maximum number of ImageBatches whose status is being written. Thousands may have to show the same
+problem at once, and writes to a bucket may hang, but assignments must not wait for them."""
 
 MAX_SUSPECTS_CHARACTERS = 4096
 """Maximum length of the text with the ranges to try alone, as in the CRD."""
+
+
+def advance_batches(
+    state: State, batches: Iterable[BatchView], waiting: Mapping[str, tuple[str, str] | None]
+) -> list[AdvanceBatch]:
+    """Return the writes of ImageBatches' statuses, of those first that were written longest ago.
+
+    `waiting` has the reason and a message for each Describer that can't describe images at present.
+    """
+    in_flight = sum(
+        key.kind == "imagebatches" and key not in state.background_writes
+        for key in state.pending_writes
+    )
+    oldest = sorted(batches, key=lambda it: it.record.last_advance or LONG_AGO)
+    found = (advance(batch, waiting.get(batch.batch.spec.describer)) for batch in oldest)
+    return list(islice((it for it in found if it), max(0, MAX_ADVANCING - in_flight)))
 
 
 def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch | None:
@@ -62,17 +85,19 @@ def surplus(batch: BatchView) -> list[Shard]:
     """Return finished shards that can't be counted, but that block the first gap.
 
     Their images are described again. Otherwise, the text with the counted ranges, which is as long
-    as it may be, could never become shorter.
+    as it may be, could never become shorter. If the ImageBatch is to end, the text can't become
+    shorter, so all shards that can't be counted are surplus.
     """
-    taken = batch.record.counted
-    blocking = next(taken.gaps(batch.all_images), None)
+    if not batch.finished:
+        return []
+
+    is_stopped = batch.batch.stop_reason is not None
+    blocking = next(batch.record.counted.gaps(batch.all_images), None)
     return [
         shard
         for shard in batch.finished
-        if blocking
-        and not batch.is_settled(shard)
-        and shard.range.first <= blocking.last
-        and blocking.first <= shard.range.last
+        if not batch.is_settled(shard)
+        and (is_stopped or (blocking and blocking.overlaps(shard.range)))
         and not _fit(batch, [shard])
     ]
 

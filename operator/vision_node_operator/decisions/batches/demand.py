@@ -5,7 +5,7 @@ from math import ceil
 
 from ..pool_view import PoolView
 from .batch_view import BatchView
-from .probing import may_probe
+from .probing import knows_no_batches, may_probe
 from .sizes import MIN_IMAGES
 
 DRAIN_SECONDS = 2.0
@@ -20,6 +20,9 @@ def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
         return 0
     if view.state.batches.pace(view.pool.describer).pause:
         return int(may_probe(view) or any(worker.has_shard for worker in view.workers))
+
+    if knows_no_batches(view):
+        return 1  # more of the same workers would not help
 
     wanted = sum(_wanted(view, batch) for batch in active)
     interval, limit = view.describer.interval, view.rate_limit

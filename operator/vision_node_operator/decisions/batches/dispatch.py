@@ -26,7 +26,36 @@ def reserve(view: PoolView, batches: Sequence[BatchView]) -> str | None:
 
     able = [worker for worker in view.serving if _is_able(view, worker)]
     chosen = min(able, key=lambda it: (it.in_flight + it.has_shard, it.job.name), default=None)
-    return chosen.pod.name if chosen and chosen.pod else None
+    if chosen is None or (_serves_alone(view, chosen) and _must_serve_singles(view, chosen)):
+        return None
+
+    return _name(chosen)
+
+
+def _serves_alone(view: PoolView, worker: Worker) -> bool:
+    """Return whether no other worker can describe single images."""
+    trying_suspects = view.state.workers_with_suspects()
+    return not any(
+        it is not worker
+        and _name(it) not in trying_suspects
+        and view.capacity(it) is not None
+        and view.is_up_to_date(it)
+        for it in view.serving
+    )
+
+
+def _must_serve_singles(view: PoolView, worker: Worker) -> bool:
+    """Return whether single images come before the next shard that needs a worker to itself.
+
+    They don't wait for the end of another shard. Those that have waited for the last shard that
+    needed a worker to itself have the next turn.
+    """
+    describer, now = view.pool.describer, view.now
+    if worker.has_shard:
+        return any(view.state.queued(describer, now))
+
+    last = view.state.batches.pace(describer).alone_ended
+    return last is not None and any(view.state.queued_before(describer, last, now))
 
 
 def assign_shards(
@@ -88,7 +117,7 @@ class _Queue:
         ready = [
             (batch, shards)
             for batch, shards in self._waiting[alone]
-            if shards and self._has_room(batch) and _concurrency(self._view, shards[0]) <= allowed
+            if shards and self._has_room(batch) and self._fits(shards[0], allowed)
         ]
         if not ready or self._left == 0:
             return None
@@ -97,6 +126,12 @@ class _Queue:
         self._started[batch.record.uid] += 1
         self._left = None if self._left is None else self._left - 1
         return batch, shards.pop(0)
+
+    def _fits(self, shard: Shard, allowed: float) -> bool:
+        # A shard that is tried alone has a fixed size. After a refusal, when one image at a time is
+        # allowed, it would never be tried.
+        needed = 1 if shard.spec.images.alone else _concurrency(self._view, shard)
+        return needed <= allowed
 
     def _has_room(self, batch: BatchView) -> bool:
         limit = batch.batch.spec.parallelism
