@@ -130,7 +130,8 @@ class RangeSet:
         """Yield the ranges within `within` that the set does not contain, in ascending order."""
         start = within.first
         place = max(0, bisect_right(self._firsts, start) - 1)
-        for it in self.ranges[place:]:
+        for index in range(place, len(self.ranges)):
+            it = self.ranges[index]
             if it.first > within.last:
                 break
             if it.first > start:

@@ -143,10 +143,8 @@ def _counts(batch: ImageBatch, entries: Iterable[IndexEntry]) -> ImageCounts:
 
 
 def _counted(batch: ImageBatch, entries: Sequence[IndexEntry]) -> StatusPatch:
-    before, counted = batch.status, batch.counted
-    for entry in entries:
-        counted |= entry.ended
-
+    before = batch.status
+    counted = batch.counted | RangeSet(it for entry in entries for it in entry.ended.ranges)
     size = before.results.size_bytes or 0 if before.results else 0
     results = BatchResults(
         index=batch.index + 1, size_bytes=size + sum(entry.size_bytes or 0 for entry in entries)

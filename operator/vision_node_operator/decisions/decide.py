@@ -64,13 +64,13 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
         of_pool = batches.pop(pool.describer, [])
         actions += _run_pool(view, settings, of_pool)
         waiting[pool.describer] = waiting_reason(view) if of_pool else None
-        deletions += (delete_shards(batch, view) for batch in of_pool)
+        deletions.append(delete_shards(of_pool, view))
         if not view.serving:
             unserved.append(pool)
 
     for describer, orphaned in batches.items():
         waiting[describer] = unknown_describer(describer)
-        deletions += (delete_shards(batch, None) for batch in orphaned)
+        deletions.append(delete_shards(orphaned, None))
 
     actions += advance_batches(state, active, waiting)
     for orphans in workers.values():

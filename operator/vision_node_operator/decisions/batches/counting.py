@@ -10,6 +10,7 @@ from vision_node_contract.models.batch_transitions import Progress
 from vision_node_contract.models.imagebatch import MAX_COUNTED_CHARACTERS
 from vision_node_contract.models.reasons import BatchReason
 from vision_node_contract.models.shard import Shard
+from vision_node_contract.ranges import RangeSet
 
 from ...state.object_versions import LONG_AGO, ObjectKey
 from ...state.state import State
@@ -57,27 +58,29 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
         return None
 
     counted = countable(batch)
-    entries = [IndexEntry.of(shard) for shard in counted]
-    is_idle = _is_idle(batch, counted)
     waiting = (waiting or _refusal(batch)) if batch.goes_on else None
-    ended = batch.batch.counts.ended + sum(len(entry.ended) for entry in entries)
-    is_last = _must_end(batch, ended, is_idle=is_idle)
-    if not (is_last or (_is_due(batch) and (entries or _conditions_change(batch, waiting)))):
+    ended = batch.batch.counts.ended + sum(len(shard.ended) for shard in counted)
+    is_change = bool(counted) or _conditions_change(batch, waiting)
+    if not (_must_end(batch, ended, counted) or (is_change and _is_due(batch))):
         return None
 
-    rate = batch.record.rate(ended, batch.now)
+    entries = [IndexEntry.of(shard) for shard in counted]
+    rate, is_idle = batch.record.rate(ended, batch.now), _is_idle(batch, counted)
     return AdvanceBatch(batch.batch, Progress(entries, rate, waiting, is_idle))
 
 
 def countable(batch: BatchView) -> list[Shard]:
     """Return the finished shards to count. They have no images in common, and all of them fit."""
-    taken, found = batch.record.counted, list[Shard]()
+    counted, taken, found = batch.record.counted, RangeSet(), list[Shard]()
     for shard in batch.finished:
-        if not batch.is_settled(shard) and taken.isdisjoint(shard.ended):
-            taken |= shard.ended
+        ended = shard.ended
+        is_new = counted.isdisjoint(ended) and taken.isdisjoint(ended)
+        if is_new and not batch.is_settled(shard):
+            taken |= ended
             found.append(shard)
+        if len(found) == MAX_ENTRIES:
+            break
 
-    found = found[:MAX_ENTRIES]
     return found if _fit(batch, found) else _first_that_fit(batch, found)
 
 
@@ -116,7 +119,13 @@ def _fit(batch: BatchView, shards: Sequence[Shard]) -> bool:
     if not shards:
         return True
 
-    entries = [IndexEntry.of(shard) for shard in shards]
+    entries, status = [IndexEntry.of(shard) for shard in shards], batch.batch.status
+    # Usually, there is far more room than the texts could need, even if no ranges are adjacent.
+    counted = len(status.counted or "") + sum(len(it.ranges) + 1 for it in entries)
+    suspects = len(status.suspects or "") + sum(len(it.suspects) + 1 for it in entries)
+    if counted <= MAX_COUNTED_CHARACTERS and suspects <= MAX_SUSPECTS_CHARACTERS:
+        return True
+
     patch = batch_transitions.advance(batch.batch, Progress(entries), batch.now)
     is_short = len(patch["counted"]) <= MAX_COUNTED_CHARACTERS
     return is_short and len(patch["suspects"] or "") <= MAX_SUSPECTS_CHARACTERS
@@ -149,10 +158,10 @@ def _is_idle(batch: BatchView, counted: Sequence[Shard]) -> bool:
     return not is_any_left and not batch.state.batches.creating_for(batch.record.uid)
 
 
-def _must_end(batch: BatchView, ended: int, *, is_idle: bool) -> bool:
+def _must_end(batch: BatchView, ended: int, counted: Sequence[Shard]) -> bool:
     """Return whether the write ends the ImageBatch, of whose images `ended` are counted then."""
-    total = batch.batch.counts.total
-    return ended >= total or (is_idle and batch.batch.stop_reason is not None)
+    is_stopped = batch.batch.stop_reason is not None
+    return ended >= batch.batch.counts.total or (is_stopped and _is_idle(batch, counted))
 
 
 def _conditions_change(batch: BatchView, waiting: tuple[str, str] | None) -> bool:

@@ -19,7 +19,7 @@ def reserve(view: PoolView, batches: Sequence[BatchView]) -> str | None:
     Return None if no such shard is waiting or one is being tried. As for single images that may
     have ended a worker, only one is tried at a time while there is other work.
     """
-    if not any(alone for batch in batches for alone in _assignable(view, batch, alone=True)):
+    if not any(any(_assignable(view, batch, alone=True)) for batch in batches):
         return None
     if any(worker.has_alone_shard for worker in view.workers) or not _may_start(view):
         return None
@@ -77,6 +77,9 @@ def _choices(
     able = [it for it in view.serving if _is_able(view, it) and not it.has_shard]
     empty = [_name(it) for it in able if not it.in_flight]
     allowed = _allowed_images(view)
+    if not able or allowed < 1:
+        return
+
     turns, waiting = Turns(batches), _Queue(view, batches)
 
     if reserved in empty and (found := waiting.next(turns, allowed, alone=True)):
@@ -140,15 +143,16 @@ class _Queue:
 
 def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Shard]:
     """Yield the queued shards of an ImageBatch that may be assigned, oldest first."""
-    if not batch.goes_on or not batch.queued:
+    wanted = [shard for shard in batch.queued if shard.spec.images.alone == alone]
+    if not wanted or not batch.goes_on:
         return
 
-    redundant = {shard.metadata.name for shard in batch.redundant()}
+    redundant = {shard.metadata.name for shard in batch.redundant}
     largest = largest_size(view)
-    for shard in batch.queued:
+    for shard in wanted:
         due = shard.status.next_attempt_time
         is_due = (due is None or due <= view.now) and not shard.spec.cancel
-        is_wanted = shard.metadata.name not in redundant and shard.spec.images.alone == alone
+        is_wanted = shard.metadata.name not in redundant
         fits = alone or shard.range.size <= largest
         if is_due and is_wanted and fits and view.state.is_free(key_of(shard), view.now):
             yield shard
