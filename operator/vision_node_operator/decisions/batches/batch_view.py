@@ -68,6 +68,9 @@ class BatchView:
     @property
     def images_in_work(self) -> int:
         """Number of images of the shards that workers have."""
+        if not self.shards:
+            return 0
+
         return sum(shard.range.size for shard in self.in_work)
 
     @cached_property

@@ -3,11 +3,14 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.names import OWNER_LABEL
 from vision_node_contract.ranges import Range, RangeSet
+
+from ..object_versions import LONG_AGO
 
 RATE_WINDOW = timedelta(seconds=10)
 """Period for which the rate is measured. It contains several counts, because finished shards are
@@ -48,6 +51,12 @@ class BatchRecord:
     def owner(self) -> str | None:
         """The ImageBatch's owner label; None if it has none."""
         return self.batch.metadata.labels.get(OWNER_LABEL) or None
+
+    @cached_property
+    def created(self) -> datetime:
+        """When the ImageBatch was created."""
+        # Times from pydantic have a time zone object each, which makes comparing them slow.
+        return (self.batch.metadata.creation_timestamp or LONG_AGO).astimezone(UTC)
 
     @property
     def is_active(self) -> bool:
