@@ -4,9 +4,11 @@ Each function takes the current ImageBatch and the time of the change (UTC). Its
 with the ImageBatch's resourceVersion, so that it fails if the ImageBatch has changed meanwhile.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 from ..batch_objects import IndexEntry
@@ -14,6 +16,7 @@ from ..ranges import Range, RangeSet, format_ranges
 from .description import Usage
 from .imagebatch import (
     MAX_FAILURES,
+    MAX_FAILURES_BYTES,
     BatchResults,
     FrozenManifest,
     ImageBatch,
@@ -156,8 +159,14 @@ def _counted(batch: ImageBatch, entries: Sequence[IndexEntry]) -> StatusPatch:
         "suspects": format_ranges(_suspects(batch, entries, counted)) or None,
         "results": results.to_json(),
         "usage": _usage(before.usage, entries),
-        "failures": [it.to_json() for it in failures[:MAX_FAILURES]],
+        "failures": _short([it.to_json() for it in failures[:MAX_FAILURES]]),
     }
+
+
+def _short(failures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first failures, as many as a status has room for."""
+    sizes = accumulate(len(json.dumps(it, ensure_ascii=False).encode()) for it in failures)
+    return [it for it, size in zip(failures, sizes, strict=True) if size <= MAX_FAILURES_BYTES]
 
 
 def _suspects(
