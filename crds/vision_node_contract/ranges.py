@@ -4,6 +4,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
+MAX_DIGITS = 9
+"""Maximum number of digits of an index, as in the keys of a batch's objects. Texts may come from
+workers, and reading a number of thousands of digits takes long or fails."""
+
 
 class Range(NamedTuple):
     """The indexes from `first` to `last`, both included."""
@@ -15,6 +19,10 @@ class Range(NamedTuple):
     def size(self) -> int:
         """Number of indexes."""
         return self.last - self.first + 1
+
+    def overlaps(self, other: "Range") -> bool:
+        """Return whether the ranges have an index in common."""
+        return self.first <= other.last and other.first <= self.last
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
@@ -29,12 +37,19 @@ def parse_ranges(text: str) -> list[Range]:
     ranges = []
     for part in text.split(",") if text else []:
         first, dash, last = part.partition("-")
-        found = Range(int(first), int(last) if dash else int(first))
+        found = Range(_index(first), _index(last if dash else first))
         if found.last < found.first:
             raise ValueError(f"{part!r} is not a range: the end is before the start")
         ranges.append(found)
 
     return ranges
+
+
+def _index(text: str) -> int:
+    if len(text) > MAX_DIGITS or not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text[:20]!r} is not an index of at most {MAX_DIGITS} digits")
+
+    return int(text)
 
 
 def format_ranges(ranges: Iterable[Range]) -> str:
@@ -115,7 +130,8 @@ class RangeSet:
         """Yield the ranges within `within` that the set does not contain, in ascending order."""
         start = within.first
         place = max(0, bisect_right(self._firsts, start) - 1)
-        for it in self.ranges[place:]:
+        for index in range(place, len(self.ranges)):
+            it = self.ranges[index]
             if it.first > within.last:
                 break
             if it.first > start:

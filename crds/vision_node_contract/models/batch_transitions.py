@@ -4,9 +4,11 @@ Each function takes the current ImageBatch and the time of the change (UTC). Its
 with the ImageBatch's resourceVersion, so that it fails if the ImageBatch has changed meanwhile.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 from ..batch_objects import IndexEntry
@@ -14,6 +16,7 @@ from ..ranges import Range, RangeSet, format_ranges
 from .description import Usage
 from .imagebatch import (
     MAX_FAILURES,
+    MAX_FAILURES_BYTES,
     BatchResults,
     FrozenManifest,
     ImageBatch,
@@ -143,10 +146,8 @@ def _counts(batch: ImageBatch, entries: Iterable[IndexEntry]) -> ImageCounts:
 
 
 def _counted(batch: ImageBatch, entries: Sequence[IndexEntry]) -> StatusPatch:
-    before, counted = batch.status, batch.counted
-    for entry in entries:
-        counted |= entry.ended
-
+    before = batch.status
+    counted = batch.counted | RangeSet(it for entry in entries for it in entry.ended.ranges)
     size = before.results.size_bytes or 0 if before.results else 0
     results = BatchResults(
         index=batch.index + 1, size_bytes=size + sum(entry.size_bytes or 0 for entry in entries)
@@ -158,8 +159,14 @@ def _counted(batch: ImageBatch, entries: Sequence[IndexEntry]) -> StatusPatch:
         "suspects": format_ranges(_suspects(batch, entries, counted)) or None,
         "results": results.to_json(),
         "usage": _usage(before.usage, entries),
-        "failures": [it.to_json() for it in failures[:MAX_FAILURES]],
+        "failures": _short([it.to_json() for it in failures[:MAX_FAILURES]]),
     }
+
+
+def _short(failures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first failures, as many as a status has room for."""
+    sizes = accumulate(len(json.dumps(it, ensure_ascii=False).encode()) for it in failures)
+    return [it for it, size in zip(failures, sizes, strict=True) if size <= MAX_FAILURES_BYTES]
 
 
 def _suspects(

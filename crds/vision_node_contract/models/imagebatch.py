@@ -23,6 +23,11 @@ MAX_FAILURES = 10
 """Maximum number of failed images in a status, as in the CRD."""
 
 
+MAX_FAILURES_BYTES = 8 << 10
+"""Maximum length of the failed images in a status, as JSON in UTF-8. Ten of them with the longest
+texts would have 40 kB, but a whole status must stay below 32 KiB, because it is written often."""
+
+
 class ImageBatchSpec(KubeModel):
     """The images to describe, and how to describe them. Exactly one of the sources is set."""
 

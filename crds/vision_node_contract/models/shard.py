@@ -3,14 +3,15 @@
 Their source of truth is imagejobs.vision-node.dev.yaml, as for ImageJobs with a single image.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 from pydantic import Field
 
 from ..names import BATCH_KIND, BATCH_LABEL, GROUP, KIND, OWNER_LABEL, VERSION
 from ..ranges import Range, RangeSet, parse_ranges
 from .description import Options
-from .imagejob import TERMINAL, ImageJobStatus, KubeModel, ObjectMeta
+from .imagejob import TERMINAL, ImageJobStatus, KubeModel, ObjectMeta, ShardOutcome
 
 MAX_SHARD_IMAGES = 1000
 """Maximum number of images of a shard, as in the CRD."""
@@ -94,6 +95,50 @@ class Shard(KubeModel):
         """The ranges of images that may have ended or blocked the worker of a finished shard."""
         outcome = self.status.images
         return parse_ranges(outcome.suspects or "") if outcome else []
+
+    @property
+    def contradiction(self) -> str | None:
+        """What is wrong with the outcome, which a worker has written; None if nothing is.
+
+        The schema can't check that its parts agree with one another and with the shard.
+        """
+        outcome = self.status.images
+        if outcome is None or not self.finished:
+            return None
+
+        try:
+            rest, suspects = self.rest, self.suspects
+        except ValueError as error:
+            return str(error)
+
+        return _contradiction(self.range, outcome, rest, suspects)
+
+    def without_outcome(self) -> Self:
+        """Return the shard with an outcome that leaves all of its images to other shards."""
+        before = self.status.images
+        stopped = before.stopped if before else None
+        outcome = ShardOutcome(done=0, failed=0, rest=str(self.range), stopped=stopped)
+        status = self.status.model_copy(update={"images": outcome})
+        return self.model_copy(update={"status": status})
+
+
+def _contradiction(
+    whole: Range, outcome: ShardOutcome, rest: RangeSet, suspects: Sequence[Range]
+) -> str | None:
+    """Return which parts of an outcome for the images `whole` don't agree; None if all do."""
+    ended = whole.size - len(rest)
+    if not RangeSet([whole]).issuperset(rest):
+        return "rest has images of other shards"
+    if min(outcome.done, outcome.failed) < 0 or outcome.done + outcome.failed != ended:
+        return f"done + failed is {outcome.done + outcome.failed}, but {ended} images have ended"
+    if (outcome.key is None) == (ended > 0):
+        return "key must be set if and only if some images have ended"
+
+    tried_alone = RangeSet(suspects)
+    if not rest.issuperset(tried_alone) or len(tried_alone) != sum(it.size for it in suspects):
+        return "suspects are not separate parts of rest"
+
+    return None
 
 
 def is_shard(body: dict[str, Any]) -> bool:

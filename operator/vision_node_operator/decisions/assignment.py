@@ -79,10 +79,12 @@ def _assignments(
     A suspect is an ImageJob that may have caused a worker to end. It gets a worker to itself,
     and only one suspect is tried at a time. If all workers have ImageJobs, the worker with the
     fewest gets no new ones, so that it becomes free for the suspect. It is added to `exclusive`,
-    the workers that have a suspect.
+    the workers that have a suspect. The only worker does not wait for the end of a shard in this
+    way; when the shard has ended, it becomes free for the suspect.
     """
     in_flight = {name: worker.in_flight for name, worker in usable.items()}
-    if usable and not (exclusive & usable.keys()) and (suspect := next(suspects, None)):
+    can_wait = any(not worker.has_shard for worker in usable.values()) or len(usable) > 1
+    if can_wait and not (exclusive & usable.keys()) and (suspect := next(suspects, None)):
         busy = {name: worker.in_flight + worker.has_shard for name, worker in usable.items()}
         chosen = min(usable, key=lambda name: (busy[name], name))
         exclusive.add(chosen)

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from ..settings import Settings
 from ..state.pools.pool import Pool
 from ..state.state import State
-from .actions import Action, AdvanceBatch, EmitEvent, Write
+from .actions import Action, EmitEvent, Write
 from .assignment import assign
 from .background import (
     ATTEMPTS,
@@ -22,7 +22,7 @@ from .background import (
 )
 from .batches.batch_view import BatchView, views
 from .batches.cleanup import delete_shards, delete_stray, expire_batches
-from .batches.counting import advance
+from .batches.counting import advance_batches
 from .batches.creation import create_shards
 from .batches.demand import wanted_for_batches
 from .batches.dispatch import assign_shards, reserve
@@ -56,20 +56,23 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
 
     # Assignments come first. Everything that is not urgent comes last.
     workers, unserved, batches = workers_by_describer(state, now), [], views(state, now)
+    waiting: dict[str, tuple[str, str] | None] = {}
+    active = [batch for of_pool in batches.values() for batch in of_pool]
     deletions: list[Iterator[Write]] = []
     for pool in state.describers.pools():
         view = PoolView(state, pool, workers.pop(pool.describer, []), now)
         of_pool = batches.pop(pool.describer, [])
         actions += _run_pool(view, settings, of_pool)
-        actions += _advance(of_pool, waiting_reason(view) if of_pool else None)
-        deletions += (delete_shards(batch, view) for batch in of_pool)
+        waiting[pool.describer] = waiting_reason(view) if of_pool else None
+        deletions.append(delete_shards(of_pool, view))
         if not view.serving:
             unserved.append(pool)
 
     for describer, orphaned in batches.items():
-        actions += _advance(orphaned, unknown_describer(describer))
-        deletions += (delete_shards(batch, None) for batch in orphaned)
+        waiting[describer] = unknown_describer(describer)
+        deletions.append(delete_shards(orphaned, None))
 
+    actions += advance_batches(state, active, waiting)
     for orphans in workers.values():
         actions += retire_orphans(state, orphans, now)
 
@@ -77,14 +80,6 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     shards = chain(end_or_retry_shards(state, now), *deletions, delete_stray(state, now))
     actions += share(state, sources | {SHARDS: shards})
     return actions
-
-
-def _advance(
-    batches: Iterable[BatchView], waiting: tuple[str, str] | None
-) -> Iterator[AdvanceBatch]:
-    for batch in batches:
-        if action := advance(batch, waiting):
-            yield action
 
 
 def _background(

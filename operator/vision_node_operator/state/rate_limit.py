@@ -21,6 +21,11 @@ LONGEST_WAIT = timedelta(minutes=1)
 pause would be useless."""
 
 
+LONG_BLOCK = timedelta(seconds=5)
+"""Minimum length of a pause that counts as long. After most refusals, requests are accepted again
+sooner, and no person needs to know."""
+
+
 def interval_of(requests_per_minute: int, requests_per_image: int) -> timedelta:
     """Return the minimum time between two images; 0 means no limit.
 
@@ -46,6 +51,8 @@ class RateLimit:
     refusals: int = 0
     """Number of consecutive refusals. Refusals of images that were in processing at the same time
     count as one."""
+    refused_since: datetime | None = None
+    """When the first of the consecutive refusals was observed; None if there has been none."""
 
     def take_slot(self, interval: timedelta, now: datetime, images: int = 1) -> None:
         """Record that images were assigned. The next slot is one interval per image later."""
@@ -76,6 +83,7 @@ class RateLimit:
         error, due = job.status.error, job.status.next_attempt_time
         if job.status.phase == "queued" and error and error.reason == Reason.RATE_LIMITED and due:
             self.concurrency_limit = 1
+            self.refused_since = self.refused_since or now
             self.blocked_until = max(self.blocked_until, min(due, now + LONGEST_WAIT))
 
     def allowance(self, interval: timedelta, processing: int, now: datetime) -> int | None:
@@ -96,10 +104,17 @@ class RateLimit:
         at_rate = seconds / interval.total_seconds() if interval else inf
         return min(at_rate, self.concurrency_limit)
 
+    def is_blocked_for_long(self, now: datetime) -> bool:
+        """Return whether the provider is refusing requests, from first to last for a long time."""
+        since = self.refused_since or now
+        return now < self.blocked_until and self.blocked_until - since > LONG_BLOCK
+
     def block(self, requested_seconds: float, now: datetime) -> None:
         """Block assignments for the requested time, or longer after consecutive refusals."""
         if now >= self.blocked_until:
             self.refusals += 1
+            if self.refusals == 1:
+                self.refused_since = now
 
         doubled = 2.0 ** min(self.refusals - 1, 10)  # limited, because 2.0**1024 overflows
         own = min(LONGEST_WAIT, timedelta(seconds=doubled))

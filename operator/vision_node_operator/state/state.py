@@ -326,6 +326,7 @@ class State:
         return True
 
     def _put_batch(self, batch: ImageBatch, now: datetime) -> None:
+        _ = batch.counted, batch.suspects  # raises ValueError before anything is recorded
         before = self.batches.batches.get(batch.metadata.name)
         if before and before.uid == batch.metadata.uid:
             self.statistics.record_batch(batch, before.batch, self.label(batch.spec.describer))
@@ -343,6 +344,11 @@ class State:
             self.batches.pace(name).pause = None  # the change may have fixed the problem
 
     def _put_shard(self, shard: Shard, now: datetime) -> None:
+        if problem := shard.contradiction:
+            name = shard.metadata.name
+            log.warning("shard %s: its images are described again: %s", name, problem)
+            shard = shard.without_outcome()
+
         before = self.batches.shards.get(shard.metadata.name)
         self._release_worker(before, now)
         before = self.batches.put_shard(shard, now)
@@ -358,8 +364,12 @@ class State:
 
     def _release_worker(self, shard: Shard | None, now: datetime) -> None:
         """Record that a shard that was in processing is no longer in its worker's hands."""
-        worker = self.workers.find(shard.status.worker) if shard else None
-        if worker and shard and shard.status.phase == "processing":
+        if shard is None or shard.status.phase != "processing":
+            return
+
+        if shard.spec.images.alone:
+            self.batches.pace(shard.spec.describer).alone_ended = now
+        if worker := self.workers.find(shard.status.worker):
             worker.released_at = now
 
     def _record_shard_end(self, shard: Shard, now: datetime) -> None:

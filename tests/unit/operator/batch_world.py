@@ -88,6 +88,8 @@ class BatchWorld(World):
         """Report a shard whose worker has ended it, after it `took` some seconds."""
         self.working(first, count, seen=seen)
         images = {"done": count, "failed": 0, **outcome}
+        if images["done"] + images["failed"]:
+            images = {"key": "batches/x/r", **images}
         times = {"startTime": at(seen - took), "completionTime": at(seen)}
         self.shard(
             first, count, seen=seen, phase="done", worker="w0", attempts=1, images=images, **times

@@ -1,9 +1,11 @@
 """The data about one ImageBatch for one round of decisions."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.shard import Shard
@@ -37,10 +39,10 @@ class BatchView:
         is_deleting = self.batch.metadata.deletion_timestamp is not None
         return not (is_deleting or self.batch.spec.suspend or self.batch.stop_reason)
 
-    @cached_property
+    @property
     def shards(self) -> Sequence[Shard]:
         """The existing shards, oldest first."""
-        return sorted(self.state.batches.shards_of(self.record.uid), key=age_of)
+        return self.state.batches.shards_of(self.record.uid)
 
     @cached_property
     def queued(self) -> Sequence[Shard]:
@@ -66,12 +68,15 @@ class BatchView:
     @property
     def images_in_work(self) -> int:
         """Number of images of the shards that workers have."""
+        if not self.shards:
+            return 0
+
         return sum(shard.range.size for shard in self.in_work)
 
     @cached_property
     def suspects(self) -> RangeSet:
         """The indexes of images that must be tried alone."""
-        return RangeSet(self.batch.suspects)
+        return RangeSet(self.record.suspects)
 
     @cached_property
     def left(self) -> int:
@@ -98,35 +103,41 @@ class BatchView:
 
         return all(self._is_known_suspect(it) for it in shard.suspects)
 
-    def redundant(self) -> Iterable[Shard]:
-        """Yield queued shards whose images have been counted or belong to another shard, too.
+    @cached_property
+    def redundant(self) -> Sequence[Shard]:
+        """Queued shards whose images have been counted or belong to another shard, too.
 
         An operator that was replaced may have created them late. Images that must be tried alone
         must not be in a shard with others.
         """
-        taken = self.record.counted
-        taken |= RangeSet(it.range for it in self.shards if it.status.phase != "queued")
+        found: list[Shard] = []
+        kept = [*RangeSet(it.range for it in self.shards if it.status.phase != "queued").ranges]
         for shard in self.queued:
-            alone = shard.spec.images.alone
-            if taken.overlaps(shard.range) or (not alone and self.suspects.overlaps(shard.range)):
-                yield shard
+            images, is_alone = shard.range, shard.spec.images.alone
+            place = bisect_right(kept, images.last, key=attrgetter("first"))
+            is_taken = place > 0 and kept[place - 1].overlaps(images)
+            is_suspect = not is_alone and self.suspects.overlaps(images)
+            if is_taken or is_suspect or self.record.counted.overlaps(images):
+                found.append(shard)
             else:
-                taken |= RangeSet([shard.range])
+                kept.insert(place, images)
+
+        return found
 
     def _is_known_suspect(self, suspect: Range) -> bool:
-        """Return whether the range, or each part of it, is counted or is to be tried alone."""
+        """Return whether the range, or each part of it, is to be tried alone.
+
+        A range with a counted image never is (see batch_transitions.py).
+        """
+        if self.record.counted.overlaps(suspect):
+            return True
+
         parts = [
             it
-            for it in self.batch.suspects
+            for it in self.record.suspects
             if suspect.first <= it.first and it.last <= suspect.last
         ]
-        return (self.record.counted | RangeSet(parts)).issuperset(RangeSet([suspect]))
-
-
-def age_of(shard: Shard) -> tuple[str, int]:
-    """Return the key by which shards are sorted: the oldest comes first."""
-    created = shard.metadata.creation_timestamp
-    return created.isoformat() if created else "", shard.range.first
+        return RangeSet(parts).issuperset(RangeSet([suspect]))
 
 
 def views(state: State, now: datetime) -> dict[str, list[BatchView]]:

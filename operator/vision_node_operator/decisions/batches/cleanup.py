@@ -1,8 +1,9 @@
 """Decide which shards to delete: those that were counted, and those that are not needed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
+from math import inf
 
 from vision_node_contract.models.shard import Shard
 
@@ -15,17 +16,24 @@ from .counting import surplus
 from .sizes import largest_size
 
 
-def delete_shards(batch: BatchView, view: PoolView | None) -> Iterator[DeleteShard]:
-    """Yield the deletions of an ImageBatch's shards; `view` is None without a Describer.
+def delete_shards(batches: Iterable[BatchView], view: PoolView | None) -> Iterator[DeleteShard]:
+    """Yield the deletions of ImageBatches' shards; `view` is None without a Describer."""
+    largest = largest_size(view) if view else inf
+    for batch in batches:
+        yield from _deletions(batch, largest)
+
+
+def _deletions(batch: BatchView, largest: float) -> Iterator[DeleteShard]:
+    """Yield the deletions of an ImageBatch's shards.
 
     A finished shard is deleted only after it has been counted.
     """
-    if not batch.state.knows_all_shards:
+    if not batch.state.knows_all_shards or not batch.shards:
         return
 
     settled = (shard for shard in batch.finished if batch.is_settled(shard))
     unwanted = (
-        batch.queued if not batch.goes_on else chain(batch.redundant(), _unsuited(batch, view))
+        batch.queued if not batch.goes_on else chain(batch.redundant, _unsuited(batch, largest))
     )
     seen: set[str] = set()
     for shard in chain(settled, surplus(batch), unwanted):
@@ -45,14 +53,13 @@ def delete_stray(state: State, now: datetime) -> Iterator[DeleteShard]:
             yield DeleteShard(shard.metadata.name, shard.metadata.uid)
 
 
-def _unsuited(batch: BatchView, view: PoolView | None) -> Iterator[Shard]:
+def _unsuited(batch: BatchView, largest: float) -> Iterator[Shard]:
     """Yield queued shards that were asked to end early, or that have become too large.
 
     A shard becomes too large if the provider refuses requests after its creation.
     """
-    largest = largest_size(view) if view else None
     for shard in batch.queued:
-        is_large = largest is not None and shard.range.size > largest
+        is_large = shard.range.size > largest
         if shard.spec.cancel or (is_large and not shard.spec.images.alone):
             yield shard
 

@@ -1,7 +1,8 @@
 """Decide when to count finished shards, and when an ImageBatch's status must change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 
 from vision_node_contract.batch_objects import IndexEntry
 from vision_node_contract.models import batch_transitions
@@ -9,8 +10,10 @@ from vision_node_contract.models.batch_transitions import Progress
 from vision_node_contract.models.imagebatch import MAX_COUNTED_CHARACTERS
 from vision_node_contract.models.reasons import BatchReason
 from vision_node_contract.models.shard import Shard
+from vision_node_contract.ranges import RangeSet
 
-from ...state.object_versions import ObjectKey
+from ...state.object_versions import LONG_AGO, ObjectKey
+from ...state.state import State
 from ..actions import AdvanceBatch
 from .batch_view import BatchView
 
@@ -18,11 +21,32 @@ MIN_INTERVAL = timedelta(seconds=1)
 """Minimum time between two writes of an ImageBatch's status, except for the last one. A status has
 up to 32 kB, and each version of it is kept by etcd for some minutes."""
 
-MAX_ENTRIES = 200
-"""Maximum number of shards that are counted in one write."""
+MAX_ENTRIES = 64
+"""Maximum number of shards that are counted in one write. Their entries are one object in the
+bucket, which must be small enough to be read (see runtime/batches/index_objects.py)."""
+
+MAX_ADVANCING = 8
+"""Maximum number of ImageBatches whose status is being written. Thousands may have to show the same
+problem at once, and writes to a bucket may hang, but assignments must not wait for them."""
 
 MAX_SUSPECTS_CHARACTERS = 4096
 """Maximum length of the text with the ranges to try alone, as in the CRD."""
+
+
+def advance_batches(
+    state: State, batches: Iterable[BatchView], waiting: Mapping[str, tuple[str, str] | None]
+) -> list[AdvanceBatch]:
+    """Return the writes of ImageBatches' statuses, of those first that were written longest ago.
+
+    `waiting` has the reason and a message for each Describer that can't describe images at present.
+    """
+    in_flight = sum(
+        key.kind == "imagebatches" and key not in state.background_writes
+        for key in state.pending_writes
+    )
+    oldest = sorted(batches, key=lambda it: it.record.last_advance or LONG_AGO)
+    found = (advance(batch, waiting.get(batch.batch.spec.describer)) for batch in oldest)
+    return list(islice((it for it in found if it), max(0, MAX_ADVANCING - in_flight)))
 
 
 def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch | None:
@@ -34,27 +58,29 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
         return None
 
     counted = countable(batch)
-    entries = [IndexEntry.of(shard) for shard in counted]
-    is_idle = _is_idle(batch, counted)
     waiting = (waiting or _refusal(batch)) if batch.goes_on else None
-    ended = batch.batch.counts.ended + sum(len(entry.ended) for entry in entries)
-    is_last = _must_end(batch, ended, is_idle=is_idle)
-    if not (is_last or (_is_due(batch) and (entries or _conditions_change(batch, waiting)))):
+    ended = batch.batch.counts.ended + sum(len(shard.ended) for shard in counted)
+    is_change = bool(counted) or _conditions_change(batch, waiting)
+    if not (_must_end(batch, ended, counted) or (is_change and _is_due(batch))):
         return None
 
-    rate = batch.record.rate(ended, batch.now)
+    entries = [IndexEntry.of(shard) for shard in counted]
+    rate, is_idle = batch.record.rate(ended, batch.now), _is_idle(batch, counted)
     return AdvanceBatch(batch.batch, Progress(entries, rate, waiting, is_idle))
 
 
 def countable(batch: BatchView) -> list[Shard]:
     """Return the finished shards to count. They have no images in common, and all of them fit."""
-    taken, found = batch.record.counted, list[Shard]()
+    counted, taken, found = batch.record.counted, RangeSet(), list[Shard]()
     for shard in batch.finished:
-        if not batch.is_settled(shard) and taken.isdisjoint(shard.ended):
-            taken |= shard.ended
+        ended = shard.ended
+        is_new = counted.isdisjoint(ended) and taken.isdisjoint(ended)
+        if is_new and not batch.is_settled(shard):
+            taken |= ended
             found.append(shard)
+        if len(found) == MAX_ENTRIES:
+            break
 
-    found = found[:MAX_ENTRIES]
     return found if _fit(batch, found) else _first_that_fit(batch, found)
 
 
@@ -62,17 +88,19 @@ def surplus(batch: BatchView) -> list[Shard]:
     """Return finished shards that can't be counted, but that block the first gap.
 
     Their images are described again. Otherwise, the text with the counted ranges, which is as long
-    as it may be, could never become shorter.
+    as it may be, could never become shorter. If the ImageBatch is to end, the text can't become
+    shorter, so all shards that can't be counted are surplus.
     """
-    taken = batch.record.counted
-    blocking = next(taken.gaps(batch.all_images), None)
+    if not batch.finished:
+        return []
+
+    is_stopped = batch.batch.stop_reason is not None
+    blocking = next(batch.record.counted.gaps(batch.all_images), None)
     return [
         shard
         for shard in batch.finished
-        if blocking
-        and not batch.is_settled(shard)
-        and shard.range.first <= blocking.last
-        and blocking.first <= shard.range.last
+        if not batch.is_settled(shard)
+        and (is_stopped or (blocking and blocking.overlaps(shard.range)))
         and not _fit(batch, [shard])
     ]
 
@@ -91,7 +119,13 @@ def _fit(batch: BatchView, shards: Sequence[Shard]) -> bool:
     if not shards:
         return True
 
-    entries = [IndexEntry.of(shard) for shard in shards]
+    entries, status = [IndexEntry.of(shard) for shard in shards], batch.batch.status
+    # Usually, there is far more room than the texts could need, even if no ranges are adjacent.
+    counted = len(status.counted or "") + sum(len(it.ranges) + 1 for it in entries)
+    suspects = len(status.suspects or "") + sum(len(it.suspects) + 1 for it in entries)
+    if counted <= MAX_COUNTED_CHARACTERS and suspects <= MAX_SUSPECTS_CHARACTERS:
+        return True
+
     patch = batch_transitions.advance(batch.batch, Progress(entries), batch.now)
     is_short = len(patch["counted"]) <= MAX_COUNTED_CHARACTERS
     return is_short and len(patch["suspects"] or "") <= MAX_SUSPECTS_CHARACTERS
@@ -124,10 +158,10 @@ def _is_idle(batch: BatchView, counted: Sequence[Shard]) -> bool:
     return not is_any_left and not batch.state.batches.creating_for(batch.record.uid)
 
 
-def _must_end(batch: BatchView, ended: int, *, is_idle: bool) -> bool:
+def _must_end(batch: BatchView, ended: int, counted: Sequence[Shard]) -> bool:
     """Return whether the write ends the ImageBatch, of whose images `ended` are counted then."""
-    total = batch.batch.counts.total
-    return ended >= total or (is_idle and batch.batch.stop_reason is not None)
+    is_stopped = batch.batch.stop_reason is not None
+    return ended >= batch.batch.counts.total or (is_stopped and _is_idle(batch, counted))
 
 
 def _conditions_change(batch: BatchView, waiting: tuple[str, str] | None) -> bool:

@@ -48,7 +48,11 @@ def _all_creations(
 
     for batch in sorted((it for it in batches if it.goes_on), key=turns.rank):
         # Batches that will have their turn much later need no shards beforehand.
-        limit = ahead if total < 2 * ahead else 1
+        if total >= 2 * ahead:
+            return
+
+        # If its parallelism keeps an ImageBatch from having its turn, others come after it.
+        limit = min(ahead, (batch.batch.spec.parallelism or ahead) + 1)
         if pause:
             limit = int(may_probe(view) and total == 0)
 
@@ -63,7 +67,7 @@ def _creations(view: PoolView, batch: BatchView, workers: int) -> Iterator[Creat
     """Yield new shards of an ImageBatch: first those that must be tried alone, then the others."""
     state, record = view.state, batch.record
     taken = record.counted | state.batches.covered(record.uid)
-    for suspect in batch.batch.suspects:
+    for suspect in record.suspects:
         if not taken.overlaps(suspect) and suspect.size <= MAX_SHARD_IMAGES:
             creation = _creation(view, batch, suspect, alone=True)
             if creation:
@@ -78,7 +82,7 @@ def _creations(view: PoolView, batch: BatchView, workers: int) -> Iterator[Creat
         within = next(record.counted.gaps(within), within)
 
     size = shard_size(view, batch, workers)
-    for gap in (taken | batch.suspects).gaps(within):
+    for gap in (taken | batch.suspects if record.suspects else taken).gaps(within):
         for first in range(gap.first, gap.last + 1, size):
             piece = Range(first, min(first + size - 1, gap.last))
             creation = _creation(view, batch, piece, alone=False)

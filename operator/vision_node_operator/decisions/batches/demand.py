@@ -1,11 +1,12 @@
 """Decide how many workers the ImageBatches of a Describer need."""
 
 from collections.abc import Sequence
+from itertools import chain
 from math import ceil
 
 from ..pool_view import PoolView
 from .batch_view import BatchView
-from .probing import may_probe
+from .probing import knows_no_batches, may_probe
 from .sizes import MIN_IMAGES
 
 DRAIN_SECONDS = 2.0
@@ -15,13 +16,23 @@ images."""
 
 def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
     """Return how many workers the ImageBatches of the pool need."""
-    active = [batch for batch in batches if batch.goes_on and batch.left > 0]
-    if not active:
+    active = (batch for batch in batches if batch.goes_on and batch.left > 0)
+    first = next(active, None)
+    if first is None:
         return 0
     if view.state.batches.pace(view.pool.describer).pause:
         return int(may_probe(view) or any(worker.has_shard for worker in view.workers))
 
-    wanted = sum(_wanted(view, batch) for batch in active)
+    if knows_no_batches(view):
+        return 1  # more of the same workers would not help
+
+    # There may be thousands of ImageBatches, of which a few need all workers that there may be.
+    wanted = 0
+    for batch in chain([first], active):
+        wanted += _wanted(view, batch)
+        if wanted >= view.pool.spec.max_workers:
+            break
+
     interval, limit = view.describer.interval, view.rate_limit
     seconds = view.state.batches.pace(view.pool.describer).seconds_per_image
     useful = limit.useful_concurrency(interval, seconds) / view.pool.spec.images_at_once

@@ -1,6 +1,8 @@
 """Assign queued shards to workers. A worker has at most one shard, beside its single images."""
 
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heappush
 
 from vision_node_contract.models.shard import Shard
 
@@ -19,14 +21,43 @@ def reserve(view: PoolView, batches: Sequence[BatchView]) -> str | None:
     Return None if no such shard is waiting or one is being tried. As for single images that may
     have ended a worker, only one is tried at a time while there is other work.
     """
-    if not any(alone for batch in batches for alone in _assignable(view, batch, alone=True)):
-        return None
     if any(worker.has_alone_shard for worker in view.workers) or not _may_start(view):
+        return None
+    if not any(any(_assignable(view, batch, alone=True)) for batch in batches):
         return None
 
     able = [worker for worker in view.serving if _is_able(view, worker)]
     chosen = min(able, key=lambda it: (it.in_flight + it.has_shard, it.job.name), default=None)
-    return chosen.pod.name if chosen and chosen.pod else None
+    if chosen is None or (_serves_alone(view, chosen) and _must_serve_singles(view, chosen)):
+        return None
+
+    return _name(chosen)
+
+
+def _serves_alone(view: PoolView, worker: Worker) -> bool:
+    """Return whether no other worker can describe single images."""
+    trying_suspects = view.state.workers_with_suspects()
+    return not any(
+        it is not worker
+        and _name(it) not in trying_suspects
+        and view.capacity(it) is not None
+        and view.is_up_to_date(it)
+        for it in view.serving
+    )
+
+
+def _must_serve_singles(view: PoolView, worker: Worker) -> bool:
+    """Return whether single images come before the next shard that needs a worker to itself.
+
+    They don't wait for the end of another shard. Those that have waited for the last shard that
+    needed a worker to itself have the next turn.
+    """
+    describer, now = view.pool.describer, view.now
+    if worker.has_shard:
+        return any(view.state.queued(describer, now))
+
+    last = view.state.batches.pace(describer).alone_ended
+    return last is not None and any(view.state.queued_before(describer, last, now))
 
 
 def assign_shards(
@@ -48,9 +79,13 @@ def _choices(
     able = [it for it in view.serving if _is_able(view, it) and not it.has_shard]
     empty = [_name(it) for it in able if not it.in_flight]
     allowed = _allowed_images(view)
-    turns, waiting = Turns(batches), _Queue(view, batches)
+    if not able or allowed < 1:
+        return
 
-    if reserved in empty and (found := waiting.next(turns, allowed, alone=True)):
+    turns = Turns(batches)
+    waiting = _Queue(view, batches, turns)
+
+    if reserved in empty and (found := waiting.next(allowed, alone=True)):
         empty.remove(reserved)
         allowed -= _concurrency(view, found[1])
         yield found[1], reserved
@@ -58,9 +93,9 @@ def _choices(
     least_busy = sorted(able, key=lambda it: (it.in_flight, it.job.name))
     free = [_name(it) for it in least_busy if _name(it) not in view.exclusive | {reserved}]
     for name in free:
-        found = waiting.next(turns, allowed, alone=False)
+        found = waiting.next(allowed, alone=False)
         if found is None and name in empty:
-            found = waiting.next(turns, allowed, alone=True)
+            found = waiting.next(allowed, alone=True)
         if found is None:
             continue
 
@@ -70,50 +105,77 @@ def _choices(
 
 
 class _Queue:
-    """The shards that may be assigned, by ImageBatch."""
+    """The shards that may be assigned, in the order of their ImageBatches' turns.
 
-    def __init__(self, view: PoolView, batches: Sequence[BatchView]) -> None:
-        self._view = view
-        self._waiting = {
-            alone: [(batch, [*_assignable(view, batch, alone=alone)]) for batch in batches]
-            for alone in (False, True)
-        }
-        self._started = {batch.record.uid: len(batch.in_work) for batch in batches}
+    An ImageBatch is looked at only when it has its turn, because there may be thousands.
+    """
+
+    def __init__(self, view: PoolView, batches: Sequence[BatchView], turns: Turns) -> None:
+        self._view, self._turns = view, turns
+        ready = [(turns.rank(it), place, it) for place, it in enumerate(batches) if it.queued]
+        heapify(ready)
+        self._heaps = {False: ready, True: ready.copy()}
+        self._waiting: dict[tuple[str, bool], deque[Shard]] = {}
+        self._started: Counter[str] = Counter()
         # Under a rate limit, or during a pause, one shard at a time is assigned.
         is_probe = view.state.batches.pace(view.pool.describer).pause is not None
         self._left = 1 if is_probe or view.describer.interval else None
 
-    def next(self, turns: Turns, allowed: float, *, alone: bool) -> tuple[BatchView, Shard] | None:
-        """Return the next shard that needs no more than the allowed images, and its ImageBatch."""
-        ready = [
-            (batch, shards)
-            for batch, shards in self._waiting[alone]
-            if shards and self._has_room(batch) and _concurrency(self._view, shards[0]) <= allowed
-        ]
-        if not ready or self._left == 0:
-            return None
+    def next(self, allowed: float, *, alone: bool) -> tuple[BatchView, Shard] | None:
+        """Return the next shard that needs no more than the allowed images, and its ImageBatch.
 
-        batch, shards = min(ready, key=lambda it: turns.rank(it[0]))
-        self._started[batch.record.uid] += 1
-        self._left = None if self._left is None else self._left - 1
-        return batch, shards.pop(0)
+        An ImageBatch whose next shard needs more is not looked at again, so `allowed` must never
+        increase.
+        """
+        heap = self._heaps[alone] if self._left != 0 else []
+        while heap:
+            rank, place, batch = heappop(heap)
+            if (current := self._turns.rank(batch)) != rank:
+                heappush(heap, (current, place, batch))
+                continue
+
+            shards = self._shards(batch, alone=alone)
+            if shards and self._has_room(batch) and self._fits(shards[0], allowed):
+                heappush(heap, (rank, place, batch))
+                self._started[batch.record.uid] += 1
+                self._left = None if self._left is None else self._left - 1
+                return batch, shards.popleft()
+
+        return None
+
+    def _shards(self, batch: BatchView, *, alone: bool) -> deque[Shard]:
+        key = (batch.record.uid, alone)
+        if key not in self._waiting:
+            self._waiting[key] = deque(_assignable(self._view, batch, alone=alone))
+
+        return self._waiting[key]
+
+    def _fits(self, shard: Shard, allowed: float) -> bool:
+        # A shard that is tried alone has a fixed size. After a refusal, when one image at a time is
+        # allowed, it would never be tried.
+        needed = 1 if shard.spec.images.alone else _concurrency(self._view, shard)
+        return needed <= allowed
 
     def _has_room(self, batch: BatchView) -> bool:
         limit = batch.batch.spec.parallelism
-        return limit is None or self._started[batch.record.uid] < limit
+        return limit is None or len(batch.in_work) + self._started[batch.record.uid] < limit
 
 
 def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Shard]:
     """Yield the queued shards of an ImageBatch that may be assigned, oldest first."""
-    if not batch.goes_on or not batch.queued:
+    if not batch.queued:
         return
 
-    redundant = {shard.metadata.name for shard in batch.redundant()}
+    wanted = [shard for shard in batch.queued if shard.spec.images.alone == alone]
+    if not wanted or not batch.goes_on:
+        return
+
+    redundant = {shard.metadata.name for shard in batch.redundant}
     largest = largest_size(view)
-    for shard in batch.queued:
+    for shard in wanted:
         due = shard.status.next_attempt_time
         is_due = (due is None or due <= view.now) and not shard.spec.cancel
-        is_wanted = shard.metadata.name not in redundant and shard.spec.images.alone == alone
+        is_wanted = shard.metadata.name not in redundant
         fits = alone or shard.range.size <= largest
         if is_due and is_wanted and fits and view.state.is_free(key_of(shard), view.now):
             yield shard

@@ -30,11 +30,10 @@ def waiting_reason(view: PoolView) -> tuple[str, str] | None:
     """
     if pause := view.state.batches.pace(view.pool.describer).pause:
         return pause.reason, pause.message
-    if view.now < view.rate_limit.blocked_until:
+    if view.rate_limit.is_blocked_for_long(view.now):
         return ReadyReason.RATE_LIMITED, "the provider has refused requests because of their rate"
 
-    serving = [worker for worker in view.serving if view.is_up_to_date(worker)]
-    if serving and not any(worker.can_take_shards for worker in serving):
+    if knows_no_batches(view):
         message = (
             f"the workers of Describer {view.pool.describer} know no ImageBatches: build its image "
             "from a release that does"
@@ -42,6 +41,12 @@ def waiting_reason(view: PoolView) -> tuple[str, str] | None:
         return BatchReason.WORKER_TOO_OLD, message
 
     return None if view.serving else _unserved(view)
+
+
+def knows_no_batches(view: PoolView) -> bool:
+    """Return whether the Describer's current workers are of a release that knows no shards."""
+    serving = [worker for worker in view.serving if view.is_up_to_date(worker)]
+    return bool(serving) and not any(worker.can_take_shards for worker in serving)
 
 
 def _unserved(view: PoolView) -> tuple[str, str] | None:

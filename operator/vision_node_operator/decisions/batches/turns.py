@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from ...state.object_versions import LONG_AGO
 from .batch_view import BatchView
 
 Rank = tuple[int, int, int, datetime, str]
@@ -21,7 +20,8 @@ class Turns:
         self._by_owner: Counter[str] = Counter()
         self._by_batch: Counter[str] = Counter()
         for batch in batches:
-            self.take(batch, batch.images_in_work)
+            if images := batch.images_in_work:
+                self.take(batch, images)
 
     def take(self, batch: BatchView, images: int) -> None:
         """Record that some of the ImageBatch's images are given to a worker."""
@@ -35,6 +35,6 @@ class Turns:
             -record.batch.spec.priority,
             self._by_owner[record.owner or ""],
             self._by_batch[record.uid],
-            record.batch.metadata.creation_timestamp or LONG_AGO,
+            record.created,
             record.name,
         )

@@ -25,6 +25,8 @@ class Pace:
     measured_images: int = 0
     """Number of images of the largest of the shards that were measured; 0 if there were none."""
     pause: Pause | None = None
+    alone_ended: datetime | None = None
+    """When a worker last ended a shard that it was trying alone; None if none has."""
 
     def measure(self, shard: Shard, now: datetime) -> None:
         """Record how long a finished shard took.

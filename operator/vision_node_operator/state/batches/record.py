@@ -1,12 +1,16 @@
 """The record of one ImageBatch: its state as last observed, and how fast it goes."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.names import OWNER_LABEL
-from vision_node_contract.ranges import RangeSet
+from vision_node_contract.ranges import Range, RangeSet
+
+from ..object_versions import LONG_AGO
 
 RATE_WINDOW = timedelta(seconds=10)
 """Period for which the rate is measured. It contains several counts, because finished shards are
@@ -24,6 +28,8 @@ class BatchRecord:
     counted: RangeSet = field(default_factory=RangeSet)
     """Indexes of the images that have been counted. Parsing them takes time, so it is done once for
     each change."""
+    suspects: Sequence[Range] = ()
+    """Ranges of images that must be tried alone, parsed once as well."""
     refusal: str | None = None
     """Why the API server has refused to create the last shard; None if it has not."""
     last_advance: datetime | None = None
@@ -46,6 +52,12 @@ class BatchRecord:
         """The ImageBatch's owner label; None if it has none."""
         return self.batch.metadata.labels.get(OWNER_LABEL) or None
 
+    @cached_property
+    def created(self) -> datetime:
+        """When the ImageBatch was created."""
+        # Times from pydantic have a time zone object each, which makes comparing them slow.
+        return (self.batch.metadata.creation_timestamp or LONG_AGO).astimezone(UTC)
+
     @property
     def is_active(self) -> bool:
         """Whether the manifest is frozen and the ImageBatch has not ended."""
@@ -56,6 +68,8 @@ class BatchRecord:
         if batch.status.counted != self.batch.status.counted or not self._samples:
             self.counted = RangeSet() if batch.finished else batch.counted
             self._samples.append((now, batch.counts.ended))
+        if batch.status.suspects != self.batch.status.suspects or not self.suspects:
+            self.suspects = batch.suspects
         while len(self._samples) > 1 and self._samples[1][0] <= now - RATE_WINDOW:
             self._samples.popleft()
 

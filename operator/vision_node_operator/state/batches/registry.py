@@ -1,6 +1,6 @@
 """The registry of ImageBatches and shards. Shards are never in the queue of ImageJobs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -34,6 +34,10 @@ class BatchRegistry:
     """Names of ImageBatches by UID."""
     _shards_of: dict[str, dict[str, Shard]] = field(default_factory=dict)
     """Shards by the UID of their ImageBatch, and by name."""
+    _ordered: dict[str, Sequence[Shard]] = field(default_factory=dict)
+    """The same shards, oldest first. They are sorted when they are needed after a change."""
+    _covered: dict[str, RangeSet] = field(default_factory=dict)
+    """The indexes of the images of the same shards, united when they are needed."""
     _by_worker: dict[str, dict[str, None]] = field(default_factory=dict)
     """Names of the shards in processing by worker (pod name)."""
     _active: dict[str, None] = field(default_factory=dict)
@@ -65,9 +69,14 @@ class BatchRegistry:
         name = self._uids.get(shard.spec.images.batch_uid)
         return self.batches[name] if name else None
 
-    def shards_of(self, uid: str) -> list[Shard]:
-        """Return the existing shards of the ImageBatch with this UID."""
-        return list(self._shards_of.get(uid, {}).values())
+    def shards_of(self, uid: str) -> Sequence[Shard]:
+        """Return the existing shards of the ImageBatch with this UID, oldest first."""
+        if uid not in self._shards_of:
+            return ()
+        if uid not in self._ordered:
+            self._ordered[uid] = sorted(self._shards_of[uid].values(), key=_age_of)
+
+        return self._ordered[uid]
 
     def stray(self) -> Iterator[Shard]:
         """Yield the shards whose ImageBatch has ended or is not known."""
@@ -77,12 +86,18 @@ class BatchRegistry:
 
     def creating_for(self, uid: str) -> list[ShardSpec]:
         """Return the shards of an ImageBatch whose creation is in flight."""
+        if not self.creating:
+            return []
+
         return [it for it in self.creating.values() if it.images.batch_uid == uid]
 
     def covered(self, uid: str) -> RangeSet:
         """Return the indexes of images for which a shard exists or is being created."""
-        existing = (shard.range for shard in self.shards_of(uid))
-        return RangeSet([*existing, *(it.images.range for it in self.creating_for(uid))])
+        if uid not in self._covered and uid in self._shards_of:
+            self._covered[uid] = RangeSet(shard.range for shard in self.shards_of(uid))
+
+        creating = (it.images.range for it in self.creating_for(uid))
+        return self._covered.get(uid, RangeSet()) | RangeSet(creating)
 
     def assigned_to(self, worker: str) -> list[Shard]:
         """Return the shards that are assigned to a worker (pod name)."""
@@ -157,6 +172,7 @@ class BatchRegistry:
 
         self.shards[name] = shard
         self._shards_of.setdefault(shard.spec.images.batch_uid, {})[name] = shard
+        self._forget_order(shard)
         if shard.status.phase == "processing":
             self._by_worker.setdefault(shard.status.worker or "", {})[name] = None
             if shard.spec.cancel:
@@ -176,10 +192,16 @@ class BatchRegistry:
 
         self._cancelled_at.pop(name, None)
         _discard(self._shards_of, shard.spec.images.batch_uid, name)
+        self._forget_order(shard)
         if shard.status.phase == "processing":
             _discard(self._by_worker, shard.status.worker or "", name)
 
         return shard
+
+    def _forget_order(self, changed: Shard) -> None:
+        """Forget what was derived from the shards of an ImageBatch, because one has changed."""
+        self._ordered.pop(changed.spec.images.batch_uid, None)
+        self._covered.pop(changed.spec.images.batch_uid, None)
 
     def _restore_pause(self, batch: ImageBatch, now: datetime) -> None:
         """After a restart, restore the pause that an ImageBatch's condition shows.
@@ -197,6 +219,12 @@ class BatchRegistry:
     def postpone(self, name: str, until: datetime) -> None:
         """Leave a finished ImageBatch alone until `until`, because it could not be deleted."""
         self._expiry.postpone(name, until)
+
+
+def _age_of(shard: Shard) -> tuple[str, int]:
+    """Return the key by which shards are sorted: the oldest comes first."""
+    created = shard.metadata.creation_timestamp
+    return created.isoformat() if created else "", shard.range.first
 
 
 def _discard(index: dict[str, dict[str, V]], key: str, name: str) -> None:

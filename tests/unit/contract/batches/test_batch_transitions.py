@@ -1,5 +1,6 @@
 """Tests of the transitions of an ImageBatch's status, and of what a shard contributes to it."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -133,6 +134,28 @@ def test_failures_are_limited_to_ten() -> None:
     ]
     both = step(batch(), entry(0, 9, 8, failures=failures), entry(10, 19, 8, failures=failures))
     assert [it.index for it in both.status.failures] == [*range(8), 0, 1]
+
+
+def test_status_with_everything_at_its_maximum_is_small() -> None:
+    """Each version of it is kept for some minutes, and there may be one a second."""
+    widest = "\N{GRINNING FACE}"  # four bytes
+    failures = [
+        {"index": n, "customId": widest * 512, "reason": "R" * 128, "message": widest * 512}
+        for n in range(10)
+    ]
+    before = batch(total=900_000_000, suspend=True)
+    ranges = ",".join(str(100_000_000 + 2 * n) for n in range(818))
+    suspects = ",".join(str(200_000_000 + 2 * n) for n in range(409))
+    found = {"shard": "a", "ranges": ranges, "done": 808, "failed": 10, "suspects": suspects}
+    entries = [IndexEntry.model_validate({**found, "failures": failures})]
+    progress = Progress(entries, 1.0, ("R" * 128, widest * 2048))
+    status = after(before, advance(before, progress, NOW)).status
+    assert len(status.counted or "") > 8100
+    assert len(status.suspects or "") > 4000
+    assert 0 < len(status.failures) < 10
+
+    size = len(json.dumps(status.to_json(), ensure_ascii=False).encode())
+    assert size < 32 << 10
 
 
 def shard(first: int = 10, count: int = 10, **status: Any) -> Shard:

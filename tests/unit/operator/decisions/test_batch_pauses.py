@@ -1,5 +1,6 @@
 """Tests of batches that wait for their Describer."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -125,6 +126,53 @@ def test_refusal_blocks_the_pool_and_then_shards_are_small() -> None:
     later = world.decided(21)
     assert "assign single to w0" in later
     assert "create 8" in later
+
+
+@pytest.mark.parametrize(
+    ("why", "refusals", "expected"),
+    [
+        ("a short pause", [(0, 4)], []),
+        ("a long pause", [(0, 6)], ["advance b waiting RateLimited idle"]),
+        (
+            "short pauses in a row",
+            [(-4, 1), (-2, 1), (0, 4)],
+            ["advance b waiting RateLimited idle"],
+        ),
+    ],
+)
+def test_batch_waits_if_refusals_last(
+    why: str, refusals: list[tuple[float, float]], expected: list[str]
+) -> None:
+    world = BatchWorld(0)
+    world.batch()
+    limit = world.record.rate_limit = world.state.rate_limit("metadata")
+    for since, seconds in refusals:
+        limit.block(seconds, NOW + timedelta(seconds=since))
+    assert [it for it in world.decided() if it.startswith("advance")] == expected, why
+    assert [it for it in world.decided(3.9) if it.startswith("advance")] == expected, why
+
+
+def test_short_refusals_with_success_in_between_are_not_shown() -> None:
+    world = BatchWorld(0)
+    world.batch()
+    limit = world.record.rate_limit = world.state.rate_limit("metadata")
+    for since in range(-50, 1, 5):
+        limit.block(3, NOW + timedelta(seconds=since))
+        limit.record_success(1)
+    assert not any(it.startswith("advance") for it in world.decided())
+
+
+def test_shard_that_must_be_alone_is_tried_after_a_refusal() -> None:
+    """Its size is fixed, even if only one image may be in processing."""
+    world = BatchWorld(0, concurrency=4)
+    world.batch(status={"suspects": "96-97"})
+    world.shard(96, 2, alone=True)
+    world.record.rate_limit = world.state.rate_limit("metadata")
+    world.record.rate_limit.block(0, NOW - timedelta(seconds=100))
+    assert assigned(world, 0) == ["assign b-96 to w0"]
+
+    world.processing("single", "w0")
+    assert assigned(world, 0) == []
 
 
 def test_rate_limit_applies_to_images_of_shards() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from batch_world import BatchWorld
+from vision_node_contract.models.imagebatch import MAX_COUNTED_CHARACTERS
 from vision_node_operator.decisions.actions import AdvanceBatch
 from vision_node_operator.decisions.decide import decide
 from world import NOW, SETTINGS, at
@@ -261,6 +262,12 @@ def test_higher_priority_comes_first() -> None:
             ["delete b-0"],
         ),
         (
+            "a range with a counted image is never a suspect",
+            {"done": 0, "rest": "0-7", "suspects": "0-3,4-7"},
+            {"counted": "3", "suspects": "4-7"},
+            ["delete b-0"],
+        ),
+        (
             "a part of a known suspect range is news",
             {"done": 0, "rest": "0-7", "suspects": "0-1"},
             {"suspects": "0-3"},
@@ -366,6 +373,21 @@ def test_batch_that_must_stop_ends_only_without_uncounted_shards() -> None:
     assert not any("idle" in it for it in world.decided())
     world.done(8)
     assert "advance b +8-15 idle" in world.decided()
+
+
+def test_cancelled_batch_ends_even_if_not_all_shards_can_be_counted() -> None:
+    world = BatchWorld(0)
+    counted = ",".join(str(2 * number + 100_000) for number in range(1170))
+    assert MAX_COUNTED_CHARACTERS - len(counted) < len(",500000-500007")
+    counts = {"total": 900_000, "done": 1170, "failed": 0}
+    world.batch(images=900_000, cancel=True, status={"counted": counted, "images": counts})
+    world.done(500_000)
+    world.done(600_000)
+    assert world.decided() == ["delete b-500000", "delete b-600000"]
+
+    world.forget("imagejobs", "b-500000")
+    world.forget("imagejobs", "b-600000")
+    assert world.decided() == ["advance b idle"]
 
 
 def test_rate_is_that_of_the_last_seconds() -> None:
