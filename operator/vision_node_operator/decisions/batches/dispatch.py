@@ -167,7 +167,8 @@ def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Sh
         return
 
     wanted = [shard for shard in batch.queued if shard.spec.images.alone == alone]
-    if not wanted or not batch.goes_on:
+    is_paused = batch.record.pause is not None and not batch.may_probe
+    if not wanted or is_paused or not batch.goes_on:
         return
 
     redundant = {shard.metadata.name for shard in batch.redundant}
