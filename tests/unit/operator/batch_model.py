@@ -295,11 +295,13 @@ class Workers:
 class Model:
     """A run of one batch, in which operators can be killed."""
 
-    images: int = 24
+    images: int = 16
     poison: dict[int, bool] = field(default_factory=lambda: {5: False, 13: True})
     on_write: dict[int, Callable[[Cluster], None]] = field(default_factory=dict)
     """What users do, by the number of writes that came before."""
     writes: int = 0
+    kinds: list[str] = field(default_factory=list)
+    """What was written: the kind of action, and the number of its writes that came before."""
 
     def __post_init__(self) -> None:
         self.cluster = Cluster()
@@ -327,11 +329,14 @@ class Model:
             action = operator.next_action()
             idle = 0 if action else idle + 1
             rest = writes(self.cluster, action) if action else iter(())
-            while action:
+            for part in itertools.count():
+                if not action:
+                    break
                 if limit <= 0:
                     return operator, rest
                 limit -= 1
                 self._count_write()
+                self.kinds.append(f"{type(action).__name__} {part}")
                 try:
                     next(rest)
                 except StopIteration:

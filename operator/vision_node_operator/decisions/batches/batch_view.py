@@ -12,6 +12,7 @@ from vision_node_contract.models.shard import Shard
 from vision_node_contract.ranges import Range, RangeSet
 
 from ...state.batches.record import BatchRecord
+from ...state.batches.shard_group import ShardGroup
 from ...state.state import State, key_of
 
 
@@ -39,38 +40,46 @@ class BatchView:
         is_deleting = self.batch.metadata.deletion_timestamp is not None
         return not (is_deleting or self.batch.spec.suspend or self.batch.stop_reason)
 
+    @cached_property
+    def _group(self) -> ShardGroup:
+        """The shards as they are in this round."""
+        return self.state.batches.shards_of(self.record.uid)
+
     @property
     def shards(self) -> Sequence[Shard]:
         """The existing shards, oldest first."""
-        return self.state.batches.shards_of(self.record.uid)
+        return self._group.all
 
-    @cached_property
+    @property
     def queued(self) -> Sequence[Shard]:
         """The shards that wait for a worker, oldest first."""
-        return [shard for shard in self.shards if shard.status.phase == "queued"]
+        return self._group.queued
 
-    @cached_property
+    @property
+    def queued_alone(self) -> Sequence[Shard]:
+        """Those of them that need a worker to themselves."""
+        return self._group.queued_alone
+
+    @property
+    def queued_together(self) -> Sequence[Shard]:
+        """Those of them that share a worker with single images."""
+        return self._group.queued_together
+
+    @property
     def finished(self) -> Sequence[Shard]:
         """The shards whose status is final, oldest first."""
-        return [shard for shard in self.shards if shard.finished]
+        return self._group.finished
 
     @cached_property
     def in_work(self) -> Sequence[Shard]:
         """The shards that a worker has, or that are being assigned to one."""
         pending = self.state.pending_writes
-        return [
-            shard
-            for shard in self.shards
-            if shard.status.phase == "processing"
-            or (shard.status.phase == "queued" and pending.get(key_of(shard)))
-        ]
+        being_assigned = [it for it in self.queued if pending.get(key_of(it))] if pending else []
+        return [*self._group.processing, *being_assigned]
 
     @property
     def images_in_work(self) -> int:
         """Number of images of the shards that workers have."""
-        if not self.shards:
-            return 0
-
         return sum(shard.range.size for shard in self.in_work)
 
     @cached_property
@@ -116,14 +125,22 @@ class BatchView:
         An operator that was replaced may have created them late. Images that must be tried alone
         must not be in a shard with others.
         """
+        counted, queued = self.record.counted, self.queued
+        if not queued:
+            return ()
+
+        is_any_counted = bool(counted.ranges) and any(counted.overlaps(it.range) for it in queued)
+        if self._group.is_disjoint and not (is_any_counted or self.record.suspects):
+            return ()
+
         found: list[Shard] = []
         kept = [*RangeSet(it.range for it in self.shards if it.status.phase != "queued").ranges]
-        for shard in self.queued:
+        for shard in queued:
             images, is_alone = shard.range, shard.spec.images.alone
             place = bisect_right(kept, images.last, key=attrgetter("first"))
             is_taken = place > 0 and kept[place - 1].overlaps(images)
             is_suspect = not is_alone and self.suspects.overlaps(images)
-            if is_taken or is_suspect or self.record.counted.overlaps(images):
+            if is_taken or is_suspect or counted.overlaps(images):
                 found.append(shard)
             else:
                 kept.insert(place, images)

@@ -78,6 +78,9 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
 
 def countable(batch: BatchView) -> list[Shard]:
     """Return the finished shards to count. They have no images in common, and all of them fit."""
+    if not batch.finished:
+        return []
+
     counted, taken, found = batch.record.counted, RangeSet(), list[Shard]()
     for shard in batch.finished:
         ended = shard.ended

@@ -163,10 +163,7 @@ class _Queue:
 
 def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Shard]:
     """Yield the queued shards of an ImageBatch that may be assigned, oldest first."""
-    if not batch.queued:
-        return
-
-    wanted = [shard for shard in batch.queued if shard.spec.images.alone == alone]
+    wanted = batch.queued_alone if alone else batch.queued_together
     is_paused = batch.record.pause is not None and not batch.may_probe
     if not wanted or is_paused or not batch.goes_on:
         return

@@ -1,6 +1,6 @@
 """The registry of ImageBatches and shards. Shards are never in the queue of ImageJobs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -13,6 +13,7 @@ from ..schedule import Schedule
 from .pace import Pace
 from .pause import Pause, stops_all
 from .record import BatchRecord
+from .shard_group import NO_SHARDS, ShardGroup
 
 V = TypeVar("V")
 
@@ -34,10 +35,8 @@ class BatchRegistry:
     """Names of ImageBatches by UID."""
     _shards_of: dict[str, dict[str, Shard]] = field(default_factory=dict)
     """Shards by the UID of their ImageBatch, and by name."""
-    _ordered: dict[str, Sequence[Shard]] = field(default_factory=dict)
-    """The same shards, oldest first. They are sorted when they are needed after a change."""
-    _covered: dict[str, RangeSet] = field(default_factory=dict)
-    """The indexes of the images of the same shards, united when they are needed."""
+    _groups: dict[str, ShardGroup] = field(default_factory=dict)
+    """The same shards as groups. A group is made when it is needed after a change."""
     _by_worker: dict[str, dict[str, None]] = field(default_factory=dict)
     """Names of the shards in processing by worker (pod name)."""
     _active: dict[str, None] = field(default_factory=dict)
@@ -76,14 +75,14 @@ class BatchRegistry:
         name = self._uids.get(shard.spec.images.batch_uid)
         return self.batches[name] if name else None
 
-    def shards_of(self, uid: str) -> Sequence[Shard]:
-        """Return the existing shards of the ImageBatch with this UID, oldest first."""
+    def shards_of(self, uid: str) -> ShardGroup:
+        """Return the existing shards of the ImageBatch with this UID."""
         if uid not in self._shards_of:
-            return ()
-        if uid not in self._ordered:
-            self._ordered[uid] = sorted(self._shards_of[uid].values(), key=_age_of)
+            return NO_SHARDS
+        if uid not in self._groups:
+            self._groups[uid] = ShardGroup(self._shards_of[uid].values())
 
-        return self._ordered[uid]
+        return self._groups[uid]
 
     def stray(self) -> Iterator[Shard]:
         """Yield the shards whose ImageBatch has ended or is not known."""
@@ -100,11 +99,8 @@ class BatchRegistry:
 
     def covered(self, uid: str) -> RangeSet:
         """Return the indexes of images for which a shard exists or is being created."""
-        if uid not in self._covered and uid in self._shards_of:
-            self._covered[uid] = RangeSet(shard.range for shard in self.shards_of(uid))
-
         creating = (it.images.range for it in self.creating_for(uid))
-        return self._covered.get(uid, RangeSet()) | RangeSet(creating)
+        return self.shards_of(uid).covered | RangeSet(creating)
 
     def assigned_to(self, worker: str) -> list[Shard]:
         """Return the shards that are assigned to a worker (pod name)."""
@@ -184,7 +180,7 @@ class BatchRegistry:
 
         self.shards[name] = shard
         self._shards_of.setdefault(shard.spec.images.batch_uid, {})[name] = shard
-        self._forget_order(shard)
+        self._groups.pop(shard.spec.images.batch_uid, None)
         if shard.status.phase == "processing":
             self._by_worker.setdefault(shard.status.worker or "", {})[name] = None
             if shard.spec.cancel:
@@ -204,16 +200,11 @@ class BatchRegistry:
 
         self._cancelled_at.pop(name, None)
         _discard(self._shards_of, shard.spec.images.batch_uid, name)
-        self._forget_order(shard)
+        self._groups.pop(shard.spec.images.batch_uid, None)
         if shard.status.phase == "processing":
             _discard(self._by_worker, shard.status.worker or "", name)
 
         return shard
-
-    def _forget_order(self, changed: Shard) -> None:
-        """Forget what was derived from the shards of an ImageBatch, because one has changed."""
-        self._ordered.pop(changed.spec.images.batch_uid, None)
-        self._covered.pop(changed.spec.images.batch_uid, None)
 
     def _restore_pause(self, batch: ImageBatch, now: datetime) -> None:
         """After a restart, restore the pause that an ImageBatch's condition shows.
@@ -231,12 +222,6 @@ class BatchRegistry:
     def postpone(self, name: str, until: datetime) -> None:
         """Leave a finished ImageBatch alone until `until`, because it could not be deleted."""
         self._expiry.postpone(name, until)
-
-
-def _age_of(shard: Shard) -> tuple[str, int]:
-    """Return the key by which shards are sorted: the oldest comes first."""
-    created = shard.metadata.creation_timestamp
-    return created.isoformat() if created else "", shard.range.first
 
 
 def _discard(index: dict[str, dict[str, V]], key: str, name: str) -> None:

@@ -1,10 +1,13 @@
 """Tests that batches leave workers, writes and time to single images and to other batches."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from batch_world import BatchWorld
+from vision_node_operator.decisions.actions import CreateShard
 from vision_node_operator.decisions.batches.counting import MAX_ADVANCING
+from vision_node_operator.decisions.decide import decide
 from vision_node_operator.state.object_versions import ObjectKey
 from world import NOW, at
 
@@ -133,3 +136,29 @@ def test_workers_that_are_too_old_are_not_multiplied(pool: Any) -> None:
     world.worker(0)
     world.batch(images=10_000)
     assert not any(it.startswith(("launch", "retire")) for it in world.decide())
+
+
+def created(world: BatchWorld) -> list[str]:
+    """Return the ImageBatches for which shards are to be created, once for each shard."""
+    actions = decide(world.state, world.settings, NOW)
+    return [it.spec.images.batch for it in actions if isinstance(it, CreateShard)]
+
+
+@pytest.mark.parametrize(
+    ("why", "spec", "expected"),
+    [
+        ("for four workers and one ahead, twice", {}, {"b0": 5, "b1": 5}),
+        (
+            "more batches if they can't use all workers",
+            {"parallelism": 1},
+            {"b0": 2, "b1": 2, "b2": 2, "b3": 2, "b4": 2},
+        ),
+    ],
+)
+def test_batches_that_have_their_turn_much_later_get_no_shards(
+    why: str, spec: Any, expected: Any
+) -> None:
+    world = BatchWorld(0, 1, 2, 3, maxWorkers=4)
+    for number in range(100):
+        world.batch(f"b{number}", priority=100 - number, **spec)
+    assert Counter(created(world)) == expected, why
