@@ -54,6 +54,9 @@ class Reason(StrEnum):
     """The image was replaced after an ImageBatch listed it."""
     DUPLICATE_CUSTOM_ID = "DuplicateCustomId"
     MANIFEST_LINE_INVALID = "ManifestLineInvalid"
+    MANIFEST_UNREADABLE = "ManifestUnreadable"
+    """A part of an ImageBatch's frozen manifest is missing or damaged, which concerns only that
+    batch."""
 
     @property
     def retryable(self) -> bool:

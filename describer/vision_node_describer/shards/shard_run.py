@@ -215,7 +215,7 @@ class ShardRun:
                 seat.line = line = await self._tools.manifests.line(folder, index)
                 await self._describe(line, seat)
         except ManifestUnreadableError as error:
-            self.stop(stop(Failure(Reason.STORAGE_UNAVAILABLE, str(error))))
+            self.stop(stop(Failure(Reason.MANIFEST_UNREADABLE, str(error))))
         except StoreUnavailableError as error:
             self.stop(stop(Failure(error.reason, str(error))))
 
