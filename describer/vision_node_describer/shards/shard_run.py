@@ -285,9 +285,11 @@ class ShardRun:
                 await self._checkpoints.save(line.index, data)
             return verdict
         finally:
-            await self._images.wait_for_threads(task)
-            self.steps += 1
-            seat.leave_slot()
+            try:
+                await self._images.wait_for_threads(task)
+            finally:
+                self.steps += 1
+                seat.leave_slot()
 
     async def _describe_once(
         self, task: ImageTask, line: ManifestLine, first_attempt_at: float
