@@ -140,12 +140,12 @@ class ShardRun:
         return True
 
     def _new_seat(self) -> Seat:
-        seat = Seat(acquire=self._acquire_slot, release=self._tools.slots.release)
+        slots = self._tools.slots
+        seat = Seat(lambda: slots.acquire(self._pace), self._advance, slots.release)
         seat.task = asyncio.create_task(self._occupy(seat))
         return seat
 
-    async def _acquire_slot(self) -> None:
-        await self._tools.slots.acquire(self._pace)
+    def _advance(self) -> None:
         self.steps += 1
 
     async def _supervise(self) -> None:
