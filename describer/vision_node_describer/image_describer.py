@@ -107,8 +107,9 @@ class ImageDescriber:
         )
         self.threads = AbandonedThreads()
         self.termination_message = TerminationMessage()
-        self.last_success = float("-inf")
-        """When the describer, and not its fallback, last described an image (monotonic time)."""
+        self.newest_success = float("-inf")
+        """When the newest attempt began in which the describer, and not its fallback, described an
+        image (monotonic time)."""
 
         self._fallback = fallback
         self._executor = executor
@@ -117,6 +118,11 @@ class ImageDescriber:
         self._first_in_background = asyncio.Lock()
         """Held by the only image of a shard that may wait for memory, so that a single image waits
         behind one of them at most."""
+
+    @property
+    def newest_fetch(self) -> float:
+        """When the newest successful request for an image's file began (monotonic time)."""
+        return self._fetcher.newest_success
 
     async def describe(self, task: ImageTask) -> Result:
         """Describe the image, using the fallback if necessary.
@@ -181,7 +187,7 @@ class ImageDescriber:
             description = await self._describe(attempt, self._fallback)
             return fallback, mark_as_fallback(description, instead_of=name, error=error)
 
-        self.last_success = time.monotonic()
+        self.newest_success = max(self.newest_success, attempt.started)
         return name, description
 
     async def _describe_or_explain(self, attempt: _Attempt) -> Description:
