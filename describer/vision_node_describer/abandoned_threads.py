@@ -40,11 +40,18 @@ class AbandonedThreads:
     async def wait_until_ended(self, image: ImageTask, patience_seconds: float) -> None:
         """Wait until an attempt's threads end.
 
-        If any of them is still running after `patience_seconds`, set `hung`.
+        If any of them is still running after `patience_seconds`, set `hung`, even if this method
+        has been cancelled.
         """
         tasks = self._tasks.pop(_attempt_key(image), None)
-        if tasks:
+        if not tasks:
+            return
+
+        try:
             await self._wait(tasks, image.name, patience_seconds)
+        except asyncio.CancelledError:
+            self.watch(tasks, image.name, patience_seconds)
+            raise
 
     def watch(self, tasks: Iterable[asyncio.Task[Any]], name: str, patience_seconds: float) -> None:
         """Set `hung` if any of the tasks of `name` is still running after `patience_seconds`."""

@@ -55,14 +55,21 @@ class _Attempt:
 
     task: ImageTask
     started: float = field(default_factory=time.monotonic)
+    begun: bool = field(init=False)
+    """Whether the time for describing has begun. An image of a shard waits for its slot first."""
     limit: asyncio.Timeout | None = None
+    """The timeout while it is running; None before and after."""
+
+    def __post_init__(self) -> None:
+        self.begun = not self.task.is_background
 
     async def wait_for_slot(self) -> None:
-        """Wait until the image may be described. Its time begins then."""
+        """Wait until the image may be described. Its time begins then, and again for a fallback."""
         if self.task.wait_for_slot is None:
             return
 
         await self.task.wait_for_slot()
+        self.begun = True
         self.started = time.monotonic()
         if self.limit:
             seconds = self.task.timeout_seconds * SHARE_OF_ATTEMPT
@@ -100,8 +107,9 @@ class ImageDescriber:
         )
         self.threads = AbandonedThreads()
         self.termination_message = TerminationMessage()
-        self.last_success = float("-inf")
-        """When the describer, and not its fallback, last described an image (monotonic time)."""
+        self.newest_success = float("-inf")
+        """When the newest attempt began in which the describer, and not its fallback, described an
+        image (monotonic time)."""
 
         self._fallback = fallback
         self._executor = executor
@@ -110,6 +118,11 @@ class ImageDescriber:
         self._first_in_background = asyncio.Lock()
         """Held by the only image of a shard that may wait for memory, so that a single image waits
         behind one of them at most."""
+
+    @property
+    def newest_fetch(self) -> float:
+        """When the newest successful request for an image's file began (monotonic time)."""
+        return self._fetcher.newest_success
 
     async def describe(self, task: ImageTask) -> Result:
         """Describe the image, using the fallback if necessary.
@@ -170,10 +183,11 @@ class ImageDescriber:
                 raise
 
             log.warning("%s: falling back to %s: %s", task.name, fallback, error.message)
+            await attempt.wait_for_slot()
             description = await self._describe(attempt, self._fallback)
             return fallback, mark_as_fallback(description, instead_of=name, error=error)
 
-        self.last_success = time.monotonic()
+        self.newest_success = max(self.newest_success, attempt.started)
         return name, description
 
     async def _describe_or_explain(self, attempt: _Attempt) -> Description:
@@ -317,10 +331,11 @@ async def _timeout_before_deadline(attempt: _Attempt) -> AsyncIterator[None]:
     The operator considers a worker hung if the worker exceeds this deadline.
     """
     seconds = attempt.task.timeout_seconds * SHARE_OF_ATTEMPT
-    has_begun = not attempt.task.is_background or attempt.limit is not None
     try:
-        async with asyncio.timeout(seconds if has_begun else None) as attempt.limit:
+        async with asyncio.timeout(seconds if attempt.begun else None) as attempt.limit:
             yield
     except TimeoutError as error:
         message = f"no description within {seconds:g} s"
         raise DescribeError(Reason.ATTEMPT_TIMED_OUT, message) from error
+    finally:
+        attempt.limit = None

@@ -1,5 +1,6 @@
 """Fetch images from the bucket within the memory budget for files."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -21,6 +22,8 @@ class ImageFetcher:
         """The part of the memory for files that images of shards may use, so that single images
         need not wait until images that were fetched ahead have been described."""
         self._max_image_bytes = max_image_bytes
+        self.newest_success = float("-inf")
+        """When the newest successful request for a file began (monotonic time)."""
 
     @asynccontextmanager
     async def fetch(self, task: ImageTask) -> AsyncIterator[bytes]:
@@ -41,7 +44,10 @@ class ImageFetcher:
         for expected_bytes in dict.fromkeys((stated_bytes, max_bytes)):
             wanted = FETCH_COPIES * expected_bytes
             async with self._reserve(task, wanted) as reservations:
+                began = time.monotonic()
                 image = await self._get(task, expected_bytes)
+                self.newest_success = max(self.newest_success, began)
+
                 if len(image) <= expected_bytes:
                     for reservation in reservations:
                         reservation.shrink(len(image))

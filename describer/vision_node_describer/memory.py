@@ -20,7 +20,8 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 
 PROCESS_BYTES = 104 << 20
 """Part of the container's memory limit that is set aside for the process itself (about 70 MB),
-answers, results, and a safety margin."""
+answers, results (up to 16 MiB), parts of manifests (usually below 1 MiB, at most 21 MiB), and a
+safety margin."""
 
 FILES_BYTES = 96 << 20
 """Part of the container's memory limit that is set aside for fetched files. It is enough for

@@ -30,6 +30,9 @@ _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """Error codes for conditional writes whose condition was not met (Amazon S3 User Guide, "How to
 prevent object overwrites")."""
 
+_PRECONDITION_FAILED = 412
+"""HTTP status of a condition that was not met (RFC 9110). A proxy may have replaced the body."""
+
 EXPIRED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "InvalidTokenId"})
 """Error codes from Amazon S3 and MinIO for temporary keys that are no longer valid."""
 
@@ -145,7 +148,7 @@ def parse_refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
 
     if code in _MISSING:
         return ObjectNotFoundError("no such object")
-    if conditional and code in _CHANGED:
+    if conditional and (code in _CHANGED or (status == _PRECONDITION_FAILED and not found)):
         return ObjectChangedError("another writer changed the object first")
 
     reason = _BY_CODE.get(code) or _BY_STATUS.get(status, Reason.STORAGE_UNAVAILABLE)

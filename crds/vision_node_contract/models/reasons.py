@@ -55,7 +55,8 @@ class Reason(StrEnum):
     DUPLICATE_CUSTOM_ID = "DuplicateCustomId"
     MANIFEST_LINE_INVALID = "ManifestLineInvalid"
     MANIFEST_UNREADABLE = "ManifestUnreadable"
-    """A part of an ImageBatch's frozen manifest is missing or damaged. Only this batch waits."""
+    """A part of an ImageBatch's frozen manifest is missing or damaged, which concerns only that
+    batch."""
 
     @property
     def retryable(self) -> bool:

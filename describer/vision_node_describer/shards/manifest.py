@@ -6,16 +6,27 @@ from vision_node_contract.batch_objects import CHUNK_LINES, LineError, ManifestL
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.models.reasons import Reason
 
+from ..memory import Budget
+
 MAX_CHUNKS = 4
 """Maximum number of a manifest's parts in memory. Two are in use at most, if a shard begins in one
 and ends in the next; the others serve the next shards."""
 
-MAX_CHUNK_BYTES = 16 << 20
-"""Maximum size of a part of a manifest. A thousand lines with prompts of the maximum length in a
-script with three bytes per character have 13 MB; usual lines have 150 kB together."""
+MAX_CHUNK_BYTES = 20 << 20
+"""Maximum size of a part of a manifest. A thousand lines of 16 KiB, which is the maximum, have up
+to 17.5 MB as the archiver writes them; usual lines have 150 kB together."""
 
-KEPT_BYTES = 8 << 20
-"""Maximum size of the parts that are kept in memory besides the one that was read last."""
+USUAL_CHUNK_BYTES = 1 << 20
+"""Size up to which a part is read without reserving memory. A larger part is fetched again, with
+memory for it from the budget for files, since it would exceed what is set aside for the process."""
+
+CHUNK_COPIES = 2
+"""Number of copies of a part in memory while it is read: its pieces and the whole part, and then
+the whole part and its lines."""
+
+KEPT_BYTES = 4 << 20
+"""Maximum size of the parts that are kept in memory besides the one that was read last. Together
+with the largest part, the results, and the process itself, they take up PROCESS_BYTES."""
 
 
 class ManifestUnreadableError(Exception):
@@ -25,8 +36,9 @@ class ManifestUnreadableError(Exception):
 class ManifestReader:
     """Reads manifests line by line, and keeps the latest parts in memory."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, files: Budget) -> None:
         self._bucket = bucket
+        self._files = files
         self._chunks: dict[str, list[bytes]] = {}
         self._sizes: dict[str, int] = {}
         self._reading = asyncio.Lock()
@@ -61,19 +73,41 @@ class ManifestReader:
             if key in self._chunks:
                 return self._chunks[key]
 
-            try:
-                data = await self._bucket.get(key, MAX_CHUNK_BYTES)
-            except ObjectNotFoundError as error:
-                message = f"{key}, a part of the batch's manifest, is missing in the bucket"
-                raise ManifestUnreadableError(message) from error
-            if len(data) > MAX_CHUNK_BYTES:
-                raise ManifestUnreadableError(f"{key} has more than {MAX_CHUNK_BYTES} bytes")
+            usual_bytes = min(USUAL_CHUNK_BYTES, MAX_CHUNK_BYTES)
+            data = await self._get(key, usual_bytes)
+            if len(data) <= usual_bytes:
+                return self._keep(key, data)
 
-            self._make_room()
-            # Not splitlines(), which also splits at other characters than the line feed.
-            self._chunks[key] = lines = data.removesuffix(b"\n").split(b"\n")
-            self._sizes[key] = len(data)
-            return lines
+            del data
+            wanted = min(CHUNK_COPIES * MAX_CHUNK_BYTES, self._files.total)
+            async with self._files.reserve(wanted):
+                return self._keep(key, await self._get(key, MAX_CHUNK_BYTES))
+
+    async def _get(self, key: str, max_bytes: int) -> bytes:
+        """Return up to `max_bytes` bytes of a part, and one more if it is longer."""
+        try:
+            return await self._bucket.get(key, max_bytes)
+        except ObjectNotFoundError as error:
+            message = (
+                f"{key}, a part of the batch's manifest, is missing in the bucket; "
+                "create the batch again"
+            )
+            raise ManifestUnreadableError(message) from error
+
+    def _keep(self, key: str, data: bytes) -> list[bytes]:
+        """Return the lines of a part, and keep them."""
+        if len(data) > MAX_CHUNK_BYTES:
+            raise ManifestUnreadableError(f"{key} has more than {MAX_CHUNK_BYTES} bytes")
+
+        self._make_room()
+        # Not splitlines(), which also splits at other characters than the line feed.
+        lines = data.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+
+        self._chunks[key] = lines
+        self._sizes[key] = len(data)
+        return lines
 
     def _make_room(self) -> None:
         while len(self._chunks) >= MAX_CHUNKS or sum(self._sizes.values()) > KEPT_BYTES:

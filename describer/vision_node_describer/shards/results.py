@@ -88,6 +88,11 @@ class ShardResults:
         return index in self._lines
 
     @property
+    def done(self) -> int:
+        """Number of images that have been described."""
+        return len(self._lines) - self._failed
+
+    @property
     def is_full(self) -> bool:
         """Whether other shards must describe the remaining images."""
         return self.size_bytes >= MAX_RESULTS_BYTES
@@ -124,7 +129,7 @@ class ShardResults:
         usage = Usage(input_tokens=self._input_tokens, output_tokens=self._output_tokens)
 
         return ShardOutcome(
-            done=len(self._lines) - self._failed,
+            done=self.done,
             failed=self._failed,
             rest=str(rest) or None,
             suspects=",".join(map(str, sorted(suspects))) or None,

@@ -37,7 +37,8 @@ class ShardRunner:
         images: ImageDescriber,
         slots: DescribeSlots,
     ) -> None:
-        self._tools = ShardTools(bucket, images, ManifestReader(bucket), slots)
+        manifests = ManifestReader(bucket, images.budgets.files)
+        self._tools = ShardTools(bucket, images, manifests, slots)
         self._writer = ShardWriter(imagejobs, bucket, images.settings.pod_name)
         self._waiting: dict[Assignment, Shard] = {}
         self._task: asyncio.Task[None] | None = None

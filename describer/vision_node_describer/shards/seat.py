@@ -13,6 +13,8 @@ class Seat:
 
     acquire: Callable[[], Awaitable[None]]
     """Waits for a slot."""
+    on_begin: Callable[[], None]
+    """Called when a describer or its fallback begins with an image."""
     release: Callable[[], None]
     """Frees the slot."""
     line: ManifestLine | None = None
@@ -26,10 +28,15 @@ class Seat:
     _is_cancelled: bool = False
 
     async def wait_for_slot(self) -> None:
-        """Wait until the image may be described. It keeps its slot for a fallback."""
+        """Wait until the image may be described.
+
+        It keeps its slot for a fallback, which has as much time as the describer had.
+        """
         if self.busy_since is None:
             await self.acquire()
-            self.busy_since = asyncio.get_running_loop().time()
+
+        self.busy_since = asyncio.get_running_loop().time()
+        self.on_begin()
 
     @property
     def is_awaited(self) -> bool:

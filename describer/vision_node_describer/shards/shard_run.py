@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,7 +22,8 @@ from .checkpoints import Checkpoints
 from .manifest import ManifestReader, ManifestUnreadableError
 from .results import ShardResults, error_line, line_error, result_line, stop, valid_error
 from .seat import Seat
-from .verdict import FailImage, RetryImage, StopShard, Verdict, judge
+from .trials import Trial, Trials
+from .verdict import FailImage, RetryImage, SetAside, StopShard, Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +77,9 @@ class ShardRun:
         """Why the shard ends early; None if it does not, or if the worker is being stopped."""
 
         self.steps = 0
-        """Number of times that an attempt has begun, got its slot or ended, or that an image which
-        waits for its next attempt has been seen to do so. It shows the operator that the shard
-        advances, even while no image ends."""
+        """Number of times that an attempt has begun, got its slot, passed to the fallback or ended,
+        or that an image which waits for its next attempt has been seen to do so. It shows the
+        operator that the shard advances, even while no image ends."""
 
         self._shard = shard
         self._tools = tools
@@ -94,6 +94,7 @@ class ShardRun:
         spec, settings = shard.spec, tools.images.settings
         self._timeout_seconds = spec.timeout_seconds or settings.timeout_seconds
         self._max_attempts = spec.max_attempts or settings.max_attempts
+        self._trials = Trials(tools.images)
         self._seats: list[Seat] = []
         self._stopping = asyncio.Event()
         self._stop_deadline = float("inf")
@@ -119,6 +120,7 @@ class ShardRun:
             return
 
         count = min(self._shard.range.size, self._images.settings.concurrency + FETCHED_AHEAD)
+        self._trials.begin(count)
         self._seats = [self._new_seat() for _ in range(count)]
         try:
             await self._supervise()
@@ -140,12 +142,12 @@ class ShardRun:
         return True
 
     def _new_seat(self) -> Seat:
-        seat = Seat(acquire=self._acquire_slot, release=self._tools.slots.release)
+        slots = self._tools.slots
+        seat = Seat(lambda: slots.acquire(self._pace), self._advance, slots.release)
         seat.task = asyncio.create_task(self._occupy(seat))
         return seat
 
-    async def _acquire_slot(self) -> None:
-        await self._tools.slots.acquire(self._pace)
+    def _advance(self) -> None:
         self.steps += 1
 
     async def _supervise(self) -> None:
@@ -215,9 +217,11 @@ class ShardRun:
                 seat.line = line = await self._tools.manifests.line(folder, index)
                 await self._describe(line, seat)
         except ManifestUnreadableError as error:
-            self.stop(stop(Failure(Reason.STORAGE_UNAVAILABLE, str(error))))
+            self.stop(stop(Failure(Reason.MANIFEST_UNREADABLE, str(error))))
         except StoreUnavailableError as error:
             self.stop(stop(Failure(error.reason, str(error))))
+        finally:
+            self._trials.end()
 
     def _next_index(self) -> int | None:
         if self._stopping.is_set() or self.results.is_full:
@@ -233,14 +237,39 @@ class ShardRun:
         if await self._take_checkpoint(line):
             return
 
-        first_attempt_at = time.monotonic()
+        trial = Trial(line)
         for attempt in itertools.count(1):
-            task = self._task(line, line.key, attempt, seat)
-            verdict = await self._attempt(task, line, seat, first_attempt_at)
+            trial.attempt = attempt
+            verdict = await self._attempt(self._task(line, line.key, attempt, seat), trial, seat)
+            if isinstance(verdict, SetAside):
+                verdict = await self._wait_for_others(trial, verdict.failure)
             if not isinstance(verdict, RetryImage):
                 return
 
             await self._wait(verdict.seconds + backoff(attempt - 1, *RETRY_SECONDS))
+
+    async def _wait_for_others(self, trial: Trial, failure: Failure) -> Verdict | None:
+        """Wait until other images show whether this one is to blame. Return what follows."""
+        if not await self._trials.wait(trial):
+            self._stop_at_last(trial.line, failure)
+            return None
+
+        verdict = self._judge(trial, failure)
+        if isinstance(verdict, FailImage):
+            await self._save(trial.line, self._add_error(trial.line, line_error(failure)))
+        return verdict
+
+    def _stop_at_last(self, line: ManifestLine, failure: Failure) -> None:
+        """Stop the shard, because no other image is left to show who is to blame.
+
+        If all others have ended, and some have been described, the image is tried alone.
+        """
+        if self.results.is_full or self._stopping.is_set():  # others follow in the next shard
+            return
+
+        if self.results.done and len(self.results) == self._shard.range.size - 1:
+            self.suspects.add(line.index)
+        self.stop(stop(_of_all(line, failure)))
 
     async def _wait(self, seconds: float) -> None:
         """Wait before the next attempt at an image."""
@@ -265,46 +294,59 @@ class ShardRun:
             wait_for_slot=seat.wait_for_slot,
         )
 
-    async def _attempt(
-        self, task: ImageTask, line: ManifestLine, seat: Seat, first_attempt_at: float
-    ) -> Verdict | None:
+    async def _attempt(self, task: ImageTask, trial: Trial, seat: Seat) -> Verdict | None:
         """Make an attempt, and add its outcome. Return what follows if it has failed.
 
         The seat keeps its slot until then: if the shard is to stop, no other image may start.
         """
-        self.steps += 1
+        line = trial.line
+        self._advance()
         try:
-            data, verdict = await self._describe_once(task, line, first_attempt_at)
+            data, verdict = await self._describe_once(task, trial)
             match verdict:
                 case StopShard(failure):
                     self.stop(stop(failure))
                 case FailImage(failure):
                     data = self._add_error(line, line_error(failure))
 
-            if data and self._checkpoints:
-                await self._checkpoints.save(line.index, data)
+            if data:
+                await self._save(line, data)
             return verdict
         finally:
-            await self._images.wait_for_threads(task)
-            self.steps += 1
-            seat.leave_slot()
+            try:
+                await self._images.wait_for_threads(task)
+            finally:
+                self._advance()
+                seat.leave_slot()
+                self._trials.attempt_ended()
 
     async def _describe_once(
-        self, task: ImageTask, line: ManifestLine, first_attempt_at: float
+        self, task: ImageTask, trial: Trial
     ) -> tuple[bytes | None, Verdict | None]:
         """Return the image's line, or what follows from the failure."""
         try:
-            return self._add_result(line, await self._images.describe(task)), None
+            return self._add_result(trial.line, await self._images.describe(task)), None
         except Exception as error:  # noqa: BLE001 (it is judged or logged)
             failure = self._images.explain(task, error)
 
-        others_succeed = self._images.last_success > first_attempt_at
-        return None, judge(
+        trial.record(failure)
+        verdict = self._judge(trial, failure)
+        if isinstance(verdict, SetAside) and not self._trials.set_aside(trial):
+            verdict = StopShard(_of_all(trial.line, failure))
+        return None, verdict
+
+    def _judge(self, trial: Trial, failure: Failure) -> Verdict:
+        return judge(
             failure,
-            attempt=task.attempt,
-            max_attempts=task.max_attempts,
-            others_succeed=others_succeed,
+            attempt=trial.attempt,
+            max_attempts=self._max_attempts,
+            others_succeed=self._trials.others_succeed(trial),
         )
+
+    async def _save(self, line: ManifestLine, data: bytes) -> None:
+        """Store the line of an image that has ended, if its describer asks a provider."""
+        if self._checkpoints:
+            await self._checkpoints.save(line.index, data)
 
     def _add_result(self, line: ManifestLine, result: Result) -> bytes:
         data = result_line(line, result)
@@ -328,6 +370,16 @@ class ShardRun:
         else:
             self.results.add_result(line.index, data, _usage(known))
         return True
+
+
+def _of_all(line: ManifestLine, failure: Failure) -> Failure:
+    """Return an image's failure as the problem of its describer or bucket."""
+    reason = failure.reason
+    if reason is Reason.ATTEMPT_TIMED_OUT:  # of an asynchronous describer, which waits for others
+        reason = Reason.PROVIDER_UNAVAILABLE
+
+    message = f"image {line.index}: {failure.message}"
+    return failure._replace(reason=reason, message=message)
 
 
 def _usage(line: ResultLine) -> Usage | None:

@@ -1,8 +1,9 @@
 """Decide what follows from a failed attempt at an image of a shard."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
-from vision_node_contract.models.reasons import Reason
+from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 from ..image_describer import Failure
 
@@ -10,6 +11,13 @@ from ..image_describer import Failure
 @dataclass(frozen=True, slots=True)
 class StopShard:
     """All images are concerned, so that the shard ends here."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Either this image or all of them are concerned, which attempts at other images will show."""
 
     failure: Failure
 
@@ -28,11 +36,46 @@ class RetryImage:
     seconds: float
 
 
-Verdict = StopShard | FailImage | RetryImage
+Verdict = StopShard | SetAside | FailImage | RetryImage
 
 MAX_RETRY_AFTER_SECONDS = 30.0
 """Maximum number of seconds for which a provider may delay an image's next attempt. A shard that
 waits longer would be taken for lost."""
+
+
+class Suspicion(Enum):
+    """What else may be to blame if an attempt at an image fails."""
+
+    DESCRIBER = auto()
+    BUCKET = auto()
+
+
+_STOPPING = frozenset(
+    {
+        Reason.CREDENTIALS_MISSING,
+        Reason.DESCRIBER_NOT_FOUND,
+        Reason.QUOTA_EXHAUSTED,
+        Reason.RATE_LIMITED,
+        Reason.STORAGE_FULL,
+        Reason.CLOCK_SKEW,
+        Reason.BUCKET_NOT_FOUND,
+    }
+)
+"""Problems that no image can cause."""
+
+_OUTAGES = frozenset({Reason.PROVIDER_UNAVAILABLE, Reason.ATTEMPT_TIMED_OUT})
+"""Reasons that are seen often enough when nothing is wrong, so that the image is tried again
+first. AttemptTimedOut comes from asynchronous describers, which may wait for others."""
+
+
+def suspicion_of(reason: Reason) -> Suspicion | None:
+    """Return what else than the image may be to blame; None if the reason leaves no doubt."""
+    if reason in _STOPPING:
+        return None
+    if reason in STORAGE_REASONS:
+        return Suspicion.BUCKET
+
+    return Suspicion.DESCRIBER if reason.is_describers_problem or reason in _OUTAGES else None
 
 
 def judge(failure: Failure, *, attempt: int, max_attempts: int, others_succeed: bool) -> Verdict:
@@ -42,17 +85,18 @@ def judge(failure: Failure, *, attempt: int, max_attempts: int, others_succeed: 
         failure: Why the attempt failed.
         attempt: Number of the attempt at this image, starting at 1.
         max_attempts: Maximum number of attempts at an image.
-        others_succeed: Whether the describer has described another image since the first attempt
-            at this one. If not, an unavailable provider says nothing about the image.
+        others_succeed: Whether an attempt at another image has succeeded that began after the first
+            such failure of this one. If so, only this image is concerned.
     """
     reason = failure.reason
-    if reason.is_describers_problem:
-        return StopShard(failure)
-    if not reason.retryable:
-        return FailImage(failure)
-    if attempt < max_attempts:
-        return RetryImage(min(failure.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
-    if reason is Reason.PROVIDER_UNAVAILABLE and not others_succeed:
+    if reason in _STOPPING:
         return StopShard(failure)
 
-    return FailImage(failure)
+    retry = RetryImage(min(failure.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
+    suspicion = suspicion_of(reason)
+    if suspicion and not others_succeed:
+        tries_first = reason in _OUTAGES and attempt < max_attempts
+        return retry if tries_first else SetAside(failure)
+
+    may_pass = suspicion is not None or reason.retryable
+    return retry if may_pass and attempt < max_attempts else FailImage(failure)

@@ -14,6 +14,7 @@ from vision_node_contract.clients.bucket import (
     ObjectNotFoundError,
     StoreUnavailableError,
 )
+from vision_node_contract.clients.bucket_errors import parse_refusal
 from vision_node_contract.models.reasons import Reason
 
 KEY = "inbox/a.png"
@@ -126,6 +127,13 @@ async def test_only_conditional_writes_raise_object_changed(
     s3.fails = refused
     with pytest.raises(StoreUnavailableError):
         await UNCONDITIONAL[use](bucket)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Precondition Failed</html>"])
+def test_status_of_an_unmet_condition_needs_no_error_code(body: bytes) -> None:
+    """A proxy may replace the body, and the answer to HEAD has none."""
+    assert isinstance(parse_refusal(412, body, conditional=True), ObjectChangedError)
+    assert isinstance(parse_refusal(412, body, conditional=False), StoreUnavailableError)
 
 
 async def test_stat_finds_an_object_that_is_stored_during_the_lookup(

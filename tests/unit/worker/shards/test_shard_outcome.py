@@ -16,6 +16,7 @@ from shard_world import (
     key_of,
     refused,
     settings,
+    until,
 )
 from vision_node_contract.clients.kube import ConflictError, KubeError, UnavailableError
 from vision_node_contract.models.description import Result
@@ -130,7 +131,6 @@ async def test_transient_failure_is_retried_up_to_max_attempts(
 
 
 STOPPING = {
-    "wrong key": refused(Reason.CREDENTIALS_REFUSED),
     "quota": refused(Reason.QUOTA_EXHAUSTED),
     "429": refused(Reason.RATE_LIMITED, retry_after=7.5),
     "429 with an absurd wait": refused(Reason.RATE_LIMITED, retry_after=1e9),
@@ -151,23 +151,6 @@ async def test_problem_of_the_describer_stops_the_shard_and_fails_no_image(case:
         "message": "m",
         **({"retryAfterSeconds": min(wait, 3600)} if wait else {}),
     }
-
-
-@pytest.mark.parametrize("lives", [True, False])
-async def test_unavailable_provider_fails_an_image_only_if_it_answers_for_others(
-    *, lives: bool
-) -> None:
-    world = World(Asking(), count=3, settings=settings(concurrency=1))
-    down = refused(Reason.PROVIDER_UNAVAILABLE)
-    world.describer.steps = {str(index): [down] * 9 for index in ([1] if lives else [0, 1, 2])}
-    outcome = await world.run()
-    if lives:
-        assert world.results == {0: "0", 1: "ProviderUnavailable", 2: "2"}
-        return
-
-    assert (outcome["done"], outcome["failed"], outcome["rest"]) == (0, 0, "0-2")
-    assert outcome["stopped"]["reason"] == "ProviderUnavailable"
-    assert "key" not in outcome
 
 
 CHUNK = f"{FOLDER.manifest(1)}000000000"
@@ -220,7 +203,7 @@ async def test_damaged_manifest_fails_no_image(
         world.body["spec"]["images"]["first"] = 1
     outcome = await world.run()
     assert (outcome["done"], outcome["failed"]) == (0, 0)
-    assert outcome["stopped"]["reason"] == "StorageUnavailable"
+    assert outcome["stopped"]["reason"] == "ManifestUnreadable"
 
 
 async def test_line_of_another_image_means_a_damaged_manifest() -> None:
@@ -228,7 +211,31 @@ async def test_line_of_another_image_means_a_damaged_manifest() -> None:
     world.lines[0], world.lines[1] = world.lines[1], world.lines[0]
     outcome = await world.run()
     assert outcome["rest"] == "0-3"
-    assert outcome["stopped"]["reason"] == "StorageUnavailable"
+    assert outcome["stopped"]["reason"] == "ManifestUnreadable"
+
+
+async def test_part_of_a_manifest_with_the_longest_lines_is_read() -> None:
+    """A line of 16 KiB may become longer when the archiver writes it."""
+    world = World(count=4)
+    world.lines[0]["options"] = {"prompt": "p"}
+    world.write_manifest()
+    world.bucket.objects[CHUNK] += b" " * (17_500_000 - len(world.bucket.objects[CHUNK]))
+    assert (await world.run())["done"] == 4
+
+
+async def test_large_part_of_a_manifest_waits_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "USUAL_CHUNK_BYTES", 100)
+    world = World(count=4)
+    files = world.images.budgets.files
+    async with files.reserve(files.total):
+        world.assign()
+        await until(lambda: CHUNK in world.bucket.gets)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert world.bucket.gets == [CHUNK]
+    await asyncio.wait_for(world.runner.idle.wait(), 5)
+    assert world.outcome["done"] == 4
+    assert (world.bucket.gets.count(CHUNK), files._used) == (2, 0)
 
 
 async def test_results_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

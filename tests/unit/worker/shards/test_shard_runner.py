@@ -263,12 +263,37 @@ async def test_abandoned_image_keeps_its_memory_until_its_thread_returns() -> No
     assert world.images.budgets.decoding._used == 0
 
 
-async def test_provider_that_does_not_answer_in_time_fails_the_attempt() -> None:
-    world = World(Asking(), count=1, settings=settings(timeout_seconds=0.05, max_attempts=2))
-    world.describer.answers.clear()
-    outcome = await world.run()
-    assert world.results == {0: "AttemptTimedOut"}
-    assert (outcome["failed"], world.describer.asked) == (1, ["0", "0"])
+@pytest.mark.parametrize("how", ["stopped", "abandoned"])
+async def test_slot_is_free_and_the_worker_hung_if_a_preparation_never_returns(how: str) -> None:
+    """The seat may be cancelled while it waits for the thread of an attempt that timed out."""
+    gate = threading.Event()
+
+    class Stuck(Asking):
+        def prepare(self, image: bytes, options: Options) -> str:
+            gate.wait(10)
+            return super().prepare(image, options)
+
+    world = World(
+        Stuck(), count=1, settings=settings(concurrency=1, timeout_seconds=0.3, max_attempts=1)
+    )
+    waiting = asyncio.Event()
+    wait = world.images.threads.wait_until_ended
+
+    async def wait_until_ended(task: ImageTask, seconds: float) -> None:
+        waiting.set()
+        await wait(task, seconds)
+
+    world.images.threads.wait_until_ended = wait_until_ended  # type: ignore[method-assign]
+    world.assign()
+    await waiting.wait()
+    if how == "abandoned":
+        world.runner.release({"b-0"})
+    else:
+        world.runner.finish()
+    await asyncio.wait_for(world.images.threads.hung.wait(), 5)
+    await until(world.runner.idle.is_set)
+    assert world.slots._shard_images == 0
+    gate.set()
 
 
 async def test_images_of_a_shard_use_the_slots_that_single_images_leave_free() -> None:

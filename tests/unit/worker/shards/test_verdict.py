@@ -3,7 +3,7 @@
 import pytest
 from vision_node_contract.models.reasons import Reason
 from vision_node_describer.image_describer import Failure
-from vision_node_describer.shards.verdict import FailImage, RetryImage, StopShard, judge
+from vision_node_describer.shards.verdict import FailImage, RetryImage, SetAside, StopShard, judge
 
 
 @pytest.mark.parametrize(
@@ -14,20 +14,28 @@ from vision_node_describer.shards.verdict import FailImage, RetryImage, StopShar
         (Reason.CONTENT_REFUSED, 1, True, FailImage),
         (Reason.REQUEST_REFUSED, 1, True, FailImage),
         (Reason.RATE_LIMITED, 1, True, StopShard),
-        (Reason.CREDENTIALS_REFUSED, 1, True, StopShard),
+        (Reason.CREDENTIALS_REFUSED, 1, False, SetAside),
+        (Reason.CREDENTIALS_REFUSED, 2, True, RetryImage),
+        (Reason.CREDENTIALS_REFUSED, 3, True, FailImage),
+        (Reason.CREDENTIALS_MISSING, 1, True, StopShard),
         (Reason.QUOTA_EXHAUSTED, 3, True, StopShard),
-        (Reason.STORAGE_UNAVAILABLE, 3, True, StopShard),
+        (Reason.STORAGE_UNAVAILABLE, 1, False, SetAside),
+        (Reason.STORAGE_DENIED, 3, True, FailImage),
+        (Reason.STORAGE_FULL, 1, True, StopShard),
+        (Reason.BUCKET_NOT_FOUND, 1, True, StopShard),
         (Reason.CLOCK_SKEW, 1, True, StopShard),
         (Reason.DESCRIBER_FAILED, 1, False, RetryImage),
         (Reason.DESCRIBER_FAILED, 3, False, FailImage),
-        (Reason.ATTEMPT_TIMED_OUT, 2, True, RetryImage),
+        (Reason.ATTEMPT_TIMED_OUT, 2, False, RetryImage),
+        (Reason.ATTEMPT_TIMED_OUT, 3, True, FailImage),
+        (Reason.ATTEMPT_TIMED_OUT, 3, False, SetAside),
         (Reason.OUT_OF_MEMORY, 3, True, FailImage),
         (Reason.PROVIDER_UNAVAILABLE, 2, False, RetryImage),
         (Reason.PROVIDER_UNAVAILABLE, 3, True, FailImage),
-        (Reason.PROVIDER_UNAVAILABLE, 3, False, StopShard),
+        (Reason.PROVIDER_UNAVAILABLE, 3, False, SetAside),
     ],
 )
-def test_failure_fails_its_image_or_stops_the_shard_or_is_retried(
+def test_failure_has_the_consequence_that_fits_its_reason(
     reason: Reason, attempt: int, expected: type, *, others_succeed: bool
 ) -> None:
     failure = Failure(reason, "m")
