@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """The image was replaced after an ImageBatch listed it."""
     DUPLICATE_CUSTOM_ID = "DuplicateCustomId"
     MANIFEST_LINE_INVALID = "ManifestLineInvalid"
+    MANIFEST_UNREADABLE = "ManifestUnreadable"
+    """A part of an ImageBatch's frozen manifest is missing or damaged. Only this batch waits."""
 
     @property
     def retryable(self) -> bool:

@@ -26,7 +26,11 @@ the other place lets small ones pass. Each takes up to 30 MB."""
 
 MAX_WAITING = 1000
 """Maximum number of ImageBatches to remember. If more are queued, they are listed again as soon as
-these are frozen."""
+these are frozen or wait for another attempt."""
+
+RELIST_SECONDS = 30.0
+"""Minimum time between two lists of the ImageBatches that were too many, while others wait for
+another attempt. A list of some thousands of them takes the API server a second."""
 
 RETRY_SECONDS = (0.5, 30.0)
 """First and longest wait in seconds before another attempt, if the bucket or the API server does
@@ -76,6 +80,7 @@ class FreezeQueue:
         self._waiting: dict[str, Entry] = {}
         self._running: dict[str, tuple[Entry, asyncio.Task[None]]] = {}
         self._overflowed = False
+        self._relist_due = 0.0
         self._changed = asyncio.Event()
 
     def offer(self, batch: ImageBatch) -> None:
@@ -113,7 +118,7 @@ class FreezeQueue:
                 self._heartbeat.beat()
                 self._changed.clear()
                 self._start(tasks)
-                if self._overflowed and not self._waiting:
+                if self._overflowed and self._may_list_again():
                     await self._list_again()
 
                 await self._wait()
@@ -131,8 +136,19 @@ class FreezeQueue:
         del self._running[uid]
         self._changed.set()
 
+    def _may_list_again(self) -> bool:
+        """Return whether there is room for others, and nothing else to do."""
+        now = time.monotonic()
+        if not self._waiting:
+            return True
+        if len(self._waiting) >= MAX_WAITING or now < self._relist_due:
+            return False
+
+        return all(it.due > now for it in self._waiting.values())
+
     async def _list_again(self) -> None:
         self._overflowed = False
+        self._relist_due = time.monotonic() + RELIST_SECONDS
         try:
             await self._relist()
         except KubeError as error:

@@ -16,7 +16,7 @@ from vision_node_contract.models.reasons import BatchReason
 from .batches import BatchClient
 from .folder_cleaner import FolderCleaner
 from .manifests.chunk_writer import ChunkWriter
-from .manifests.freeze_errors import SourceChangedError, SourceRefusedError
+from .manifests.freeze_errors import SourceChangedError, SourceRefusedError, TryLostError
 from .manifests.sources import Source, source_of
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,9 @@ class Freezer:
         self._batches = batches
         self._cleaner = cleaner
         self._max_images = max_images
+        self._last_deleted = 0
+        """Highest number of a try whose folder this process deletes. Later tries have higher
+        numbers, so that a late deletion can't hit their objects."""
 
     async def freeze(self, name: str, uid: str) -> None:
         """Freeze the manifest of a queued ImageBatch, or let the batch fail.
@@ -138,12 +141,26 @@ class Freezer:
         async for names in self._bucket.list_folders(folder.prefix):
             tries += [int(it[1:]) for it in names if it[:1] == "m" and it[1:].isdecimal()]
 
-        new = max(tries, default=0) + 1
+        new = max([*tries, self._last_deleted]) + 1
         return folder.manifest(new), tuple(map(folder.manifest, sorted(tries)))
 
     async def _copy(self, source: Source, folder: str) -> FrozenManifest:
-        async with ChunkWriter(self._bucket, folder) as writer:
-            return await self._copy_lines(source, writer)
+        writer = ChunkWriter(self._bucket, folder)
+        try:
+            async with writer:
+                return await self._copy_lines(source, writer)
+        except TryLostError:
+            raise  # another archiver may use the folder
+        except BaseException:
+            if writer.owns_folder:
+                self._delete_try(folder)
+            raise
+
+    def _delete_try(self, folder: str) -> None:
+        # A bucket that is full would otherwise be filled again by each of the next tries.
+        number = int(folder.rstrip("/").rpartition("/m")[2])
+        self._last_deleted = max(self._last_deleted, number)
+        self._clean(folder)
 
     async def _copy_lines(self, source: Source, writer: ChunkWriter) -> FrozenManifest:
         async for lines in source.pages():

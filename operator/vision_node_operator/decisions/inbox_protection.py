@@ -1,6 +1,6 @@
 """Which images in the inbox unfinished ImageBatches need."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -44,3 +44,15 @@ class InboxProtection:
     def __or__(self, other: Self) -> Self:
         prefixes = {*self.prefixes, *other.prefixes}
         return type(self)(tuple(sorted(prefixes)), self.is_complete or other.is_complete)
+
+
+def suspended_keeper(body: dict[str, Any]) -> Iterator[str]:
+    """Yield the name of a suspended ImageBatch that keeps the whole inbox.
+
+    Nothing but a user ends that, so the user must hear of it.
+    """
+    match body:
+        case {"status": {"phase": str(phase)}} if phase in TERMINAL:
+            return
+        case {"metadata": {"name": str(name)}, "spec": {"manifest": str(), "suspend": True}}:
+            yield name

@@ -173,6 +173,9 @@ class ActionExecutor:
             outcome = "unavailable"
             log.warning("%s %s failed: %s", type(action).__name__, _path(key), error)
             self._back_off(action)
+            if isinstance(action, AdvanceBatch) and isinstance(error, StoreUnavailableError):
+                name = action.batch.metadata.name
+                self._state.batches.record_storage_problem(name, error.reason, str(error))
         except Exception:
             # This is a bug. Pause only this object, so that everything else continues.
             outcome = "bug"

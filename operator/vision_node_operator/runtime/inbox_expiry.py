@@ -19,7 +19,7 @@ from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 from vision_node_contract.names import BATCH_PLURAL, PLURAL
 
 from ..decisions.failed_deletions import FailedDeletions
-from ..decisions.inbox_protection import InboxProtection
+from ..decisions.inbox_protection import InboxProtection, suspended_keeper
 from .storage_ownership import StorageOwnership
 
 log = logging.getLogger(__name__)
@@ -248,18 +248,26 @@ class InboxExpiry:
         return named
 
     async def _listed_protection(self) -> InboxProtection:
-        protection = InboxProtection()
+        protection, keepers = InboxProtection(), list[str]()
         path = self._imagejobs.path.removesuffix(PLURAL) + BATCH_PLURAL
 
         try:
             async for bodies, _ in self._kube.list_pages(path):
                 for body in bodies:
                     protection |= InboxProtection.by_body(body, self._store.folders)
+                    keepers += suspended_keeper(body)
         except KubeError as error:
             # The CRD or the rights come with the chart. Without them, nothing describes batches.
             if error.status not in {403, 404}:
                 raise
 
+        if keepers:
+            log.warning(
+                "the whole inbox is kept for %d suspended ImageBatches with a list of images, such "
+                "as %s: resume, cancel or delete them",
+                len(keepers),
+                ", ".join(keepers[:MAX_LOGGED]),
+            )
         return protection
 
     def _complete(self, keys: Iterable[str]) -> frozenset[str]:

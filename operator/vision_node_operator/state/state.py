@@ -19,7 +19,14 @@ from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.shard import Shard, is_shard
 from vision_node_contract.models.transitions import AnyJob
 
-from .batches.outcomes import record_health, record_pace, record_rate_limit, record_worker
+from .batches.outcomes import (
+    failed_alone,
+    record_health,
+    record_own_problem,
+    record_pace,
+    record_rate_limit,
+    record_worker,
+)
 from .batches.registry import BatchRegistry
 from .describer_registry import DescriberRegistry
 from .job_queue import JobQueue
@@ -341,7 +348,7 @@ class State:
 
         after = self.describers.pool(name)
         if before and after and before.template_hash != after.template_hash:
-            self.batches.pace(name).pause = None  # the change may have fixed the problem
+            self.batches.end_pauses(name)  # the change may have fixed the problem
 
     def _put_shard(self, shard: Shard, now: datetime) -> None:
         if problem := shard.contradiction:
@@ -358,6 +365,10 @@ class State:
             self.workers.record(shard.status.worker or "").assigned_total += shard.range.size
         if shard.finished and not (before and before.finished):
             self._record_shard_end(shard, now)
+
+        record = self.batches.batch_of(shard)
+        if record and shard.finished:
+            self.batches.put_shard(failed_alone(record, shard), now)
 
     def _drop_shard(self, name: str, now: datetime) -> None:
         self._release_worker(self.batches.drop_shard(name), now)
@@ -378,6 +389,8 @@ class State:
         record_rate_limit(record.rate_limit, shard, now)
         record_health(record, shard)
         record_pace(self.batches.pace(shard.spec.describer), shard, now)
+        if batch := self.batches.batch_of(shard):
+            record_own_problem(batch, shard, now)
 
         worker = self.workers.find(shard.status.worker)
         if worker and worker.pod:

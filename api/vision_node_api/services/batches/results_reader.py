@@ -40,7 +40,7 @@ MAX_INDEX_BYTES = 8 << 20
 """Maximum size of an index object. The operator lists up to 64 shards in one, which take about
 20 kB, or 5 MB if each has ten failures with the longest messages."""
 
-MAX_CHUNK_BYTES = 16 << 20
+MAX_CHUNK_BYTES = 20 << 20
 """Maximum size of a part of the manifest: 1,000 lines, each with the longest prompt."""
 
 GONE = "ResultGone"

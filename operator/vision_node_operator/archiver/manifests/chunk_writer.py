@@ -30,7 +30,7 @@ class ChunkWriter:
         self.folder = folder
         self.images = 0
         """Number of lines so far."""
-        self._owns_folder = False
+        self.owns_folder = False
         """Whether the first object has been stored, so that no other archiver uses the folder."""
         self._bucket = bucket
         self._lines: list[bytes] = []
@@ -87,9 +87,9 @@ class ChunkWriter:
         self._lines.clear()
         self._digest.update(data)
 
-        if not self._owns_folder:
+        if not self.owns_folder:
             await self._put(key, data)
-            self._owns_folder = True
+            self.owns_folder = True
             return
 
         await self._wait_for_fewer(than=MAX_WRITES)

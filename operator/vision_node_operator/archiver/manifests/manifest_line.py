@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from vision_node_contract.batch_objects import MAX_CUSTOM_ID_CHARACTERS, LineError, ManifestLine
 from vision_node_contract.bucket_keys import INBOX_PREFIX, BucketFolders
 from vision_node_contract.models.description import Options
@@ -22,8 +22,22 @@ anything else."""
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Pattern of texts without control characters, which break logs, headers and databases."""
 
+_RESERVED = re.compile(r"line-[0-9]+/")
+"""Pattern of customIds that invalid lines without one get. Others may not have them, because they
+would be duplicates. Default customIds don't end with a slash, since keys of images don't."""
+
+
+def _unreserved(custom_id: str) -> str:
+    if _RESERVED.fullmatch(custom_id):
+        raise ValueError("the form line-<number>/ is reserved for lines without a customId")
+
+    return custom_id
+
+
 _CustomId = Annotated[
-    str, Field(min_length=1, max_length=MAX_CUSTOM_ID_CHARACTERS, pattern=_PRINTABLE)
+    str,
+    Field(min_length=1, max_length=MAX_CUSTOM_ID_CHARACTERS, pattern=_PRINTABLE),
+    AfterValidator(_unreserved),
 ]
 
 
@@ -143,7 +157,7 @@ def _custom_id(text: bytes, number: int) -> str:
     try:
         return _CustomIdOnly.model_validate_json(text).custom_id
     except ValidationError:
-        return f"line-{number}"
+        return f"line-{number}/"
 
 
 def _with_error(index: int, custom_id: str, reason: Reason, message: str) -> ManifestLine:

@@ -1,6 +1,8 @@
 """Read a list of images in JSON Lines, which someone stored in the inbox."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 
 from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, ObjectNotFoundError
@@ -12,7 +14,15 @@ from .line_splitter import MAX_LINE_BYTES, LineSplitter
 from .manifest_line import duplicate_of, read_line, too_long_line
 
 PART_BYTES = 1 << 18
-"""Number of bytes to read at a time. Their lines take some 20 ms, for which nothing else runs."""
+"""Number of bytes to read at a time. To split them into lines takes some milliseconds."""
+
+PAGE_LINES = 1000
+"""Maximum number of lines to turn into images at a time. If all are invalid, they take 15 ms, and
+2 MB of memory: a part may have a hundred times as many lines as usual."""
+
+MAX_BLANK_LINES = 2_000_000
+"""Maximum number of blank lines. There may be two for each of a million images, and they take some
+seconds to skip."""
 
 
 class ManifestSource:
@@ -33,10 +43,11 @@ class ManifestSource:
         self.skipped = 0
 
     async def pages(self) -> AsyncIterator[list[ManifestLine]]:
-        """Yield the lines, as many at a time as were read.
+        """Yield the lines, at most PAGE_LINES at a time, and let others run in between.
 
         Raises:
-            SourceRefusedError: The object does not exist, or is too large.
+            SourceRefusedError: The object does not exist, is too large, or has too many blank
+                lines.
             SourceChangedError: The object was replaced meanwhile.
             StoreUnavailableError: The bucket did not respond or refused a request.
         """
@@ -44,9 +55,12 @@ class ManifestSource:
         splitter = LineSplitter()
         for first in range(0, size, PART_BYTES):
             piece = await self._read(first, min(PART_BYTES, size - first), etag)
-            yield [line for text in splitter.feed(piece) for line in self._lines(text)]
+            for page in self._pages(splitter.feed(piece)):
+                yield page
+                await asyncio.sleep(0)
 
-        yield [line for text in splitter.finish() for line in self._lines(text)]
+        for page in self._pages(splitter.finish()):
+            yield page
 
     async def _find(self) -> tuple[int, str]:
         """Return the size and the ETag of the object."""
@@ -78,13 +92,19 @@ class ManifestSource:
 
         return piece
 
+    def _pages(self, texts: Iterator[bytes | None]) -> Iterator[list[ManifestLine]]:
+        """Yield the images of these lines. None are made before they are asked for."""
+        while some := list(islice(texts, PAGE_LINES)):
+            yield [line for text in some for line in self._lines(text)]
+
     def _lines(self, text: bytes | None) -> list[ManifestLine]:
         """Return the image of a line; no image for a blank line. None stands for a long line."""
         self._number += 1
+        number, index = self._number, self._index
         if text == b"":
+            self._refuse_blank_lines(number - index)
             return []
 
-        number, index = self._number, self._index
         self._index += 1
         if text is None:
             line = too_long_line(number, index, MAX_LINE_BYTES)
@@ -92,3 +112,11 @@ class ManifestSource:
             line = read_line(text, number, index, self._bucket.folders)
 
         return [line if self._custom_ids.add(line.custom_id) else duplicate_of(line, number)]
+
+    def _refuse_blank_lines(self, count: int) -> None:
+        if count > MAX_BLANK_LINES:
+            raise SourceRefusedError(
+                BatchReason.MANIFEST_TOO_LARGE,
+                f"{self._key} has more than {MAX_BLANK_LINES} blank lines: store it without them, "
+                "and create another batch",
+            )

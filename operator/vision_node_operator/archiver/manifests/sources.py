@@ -13,6 +13,10 @@ from .freeze_errors import SourceRefusedError
 from .line_splitter import MAX_LINE_BYTES
 from .manifest_source import ManifestSource
 
+MAX_LIST_BYTES = 4 << 30
+"""Maximum size of a list of images. A million lines may have 4 KiB each on average; more bytes are
+no sensible list, and would take minutes to read."""
+
 
 class Source(Protocol):
     """Where the images of an ImageBatch are."""
@@ -86,7 +90,8 @@ def source_of(bucket: Bucket, spec: ImageBatchSpec, max_images: int) -> Source:
     if spec.prefix is not None:
         return PrefixSource(bucket, spec.prefix)
     if spec.manifest is not None:
-        return ManifestSource(bucket, spec.manifest, max_bytes=max_images * (MAX_LINE_BYTES + 1))
+        max_bytes = min(max_images * (MAX_LINE_BYTES + 1), MAX_LIST_BYTES)
+        return ManifestSource(bucket, spec.manifest, max_bytes)
 
     raise SourceRefusedError(
         BatchReason.NO_IMAGES, "neither spec.prefix nor spec.manifest is set: create another batch"
@@ -99,4 +104,5 @@ def _too_long_name(index: int) -> ManifestLine:
         message=f"the object's name has more than {MAX_CUSTOM_ID_CHARACTERS} characters: use a "
         "list of images (spec.manifest) that gives it a customId",
     )
-    return ManifestLine(index=index, custom_id=f"object-{index}", error=error)
+    # No object's customId ends with a slash, because keys that do are folders.
+    return ManifestLine(index=index, custom_id=f"object-{index}/", error=error)

@@ -97,6 +97,12 @@ class BatchView:
         return max(0, self.batch.total - self.batch.counts.ended - uncounted)
 
     @property
+    def may_probe(self) -> bool:
+        """Whether one shard may be tried although the ImageBatch alone is paused."""
+        pause = self.record.pause
+        return pause is not None and self.now >= pause.probe_at and not self.in_work
+
+    @property
     def begun(self) -> int:
         """Number of images that have been counted, or for which a shard exists."""
         return len(self.record.counted | self.state.batches.covered(self.record.uid))

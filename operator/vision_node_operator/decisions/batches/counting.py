@@ -57,15 +57,22 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
     if not _may_write(batch):
         return None
 
+    problem = batch.record.storage_problem
+    if problem and not _is_shown(batch, problem):
+        # Nothing can be counted, but everybody should see why.
+        return AdvanceBatch(batch.batch, Progress((), 0.0, problem)) if _is_due(batch) else None
+
     counted = countable(batch)
-    waiting = (waiting or _refusal(batch)) if batch.goes_on else None
+    waiting = (waiting or _own_problem(batch)) if batch.goes_on else None
     ended = batch.batch.counts.ended + sum(len(shard.ended) for shard in counted)
     is_change = bool(counted) or _conditions_change(batch, waiting)
     if not (_must_end(batch, ended, counted) or (is_change and _is_due(batch))):
         return None
 
     entries = [IndexEntry.of(shard) for shard in counted]
-    rate, is_idle = batch.record.rate(ended, batch.now), _is_idle(batch, counted)
+    stands_still = waiting is not None or not batch.goes_on
+    rate = 0.0 if stands_still else batch.record.rate(ended, batch.now)
+    is_idle = _is_idle(batch, counted)
     return AdvanceBatch(batch.batch, Progress(entries, rate, waiting, is_idle))
 
 
@@ -134,10 +141,19 @@ def _fit(batch: BatchView, shards: Sequence[Shard]) -> bool:
     return is_short and len(patch["suspects"] or "") <= MAX_SUSPECTS_CHARACTERS
 
 
-def _refusal(batch: BatchView) -> tuple[str, str] | None:
-    """Return the reason and a message if the API server refuses to create shards."""
-    message = batch.record.refusal
-    return (BatchReason.SHARDS_REFUSED, message) if message else None
+def _own_problem(batch: BatchView) -> tuple[str, str] | None:
+    """Return the reason and a message if this ImageBatch alone can't be described at present."""
+    record = batch.record
+    if record.refusal:
+        return BatchReason.SHARDS_REFUSED, record.refusal
+    if record.pause:
+        return record.pause.reason, record.pause.message
+    if batch.shards:
+        return None
+
+    paused = (it for it in record.suspect_pauses.values() if batch.now < it.probe_at)
+    pause = next(paused, None)
+    return (pause.reason, pause.message) if pause else None
 
 
 def _may_write(batch: BatchView) -> bool:
@@ -171,12 +187,16 @@ def _conditions_change(batch: BatchView, waiting: tuple[str, str] | None) -> boo
     """Return whether the condition Waiting or Suspended must be written."""
     status, is_suspended = batch.batch.status, batch.batch.spec.suspend
     shown = status.condition("Waiting")
-    if waiting is None:
-        is_changed = shown is not None and shown.status == "True"
-    else:
-        found = (shown.reason, shown.message) if shown and shown.status == "True" else None
-        is_changed = found != waiting
+    is_shown_as_waiting = shown is not None and shown.status == "True"
+    is_changed = not _is_shown(batch, waiting) if waiting else is_shown_as_waiting
 
     suspended = status.condition("Suspended")
     was_suspended = suspended is not None and suspended.status == "True"
     return is_changed or is_suspended != was_suspended
+
+
+def _is_shown(batch: BatchView, waiting: tuple[str, str]) -> bool:
+    """Return whether the condition Waiting has this reason and message."""
+    shown = batch.batch.status.condition("Waiting")
+    found = (shown.reason, shown.message) if shown and shown.status == "True" else None
+    return found == waiting

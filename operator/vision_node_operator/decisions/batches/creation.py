@@ -56,6 +56,9 @@ def _all_creations(
         if pause:
             limit = int(may_probe(view) and total == 0)
 
+        if batch.record.pause:
+            limit = int(batch.may_probe and limit > 0)
+
         waiting = len(batch.queued) + len(view.state.batches.creating_for(batch.record.uid))
         total += waiting
         for creation in islice(_creations(view, batch, workers), max(0, limit - waiting)):
@@ -68,7 +71,9 @@ def _creations(view: PoolView, batch: BatchView, workers: int) -> Iterator[Creat
     state, record = view.state, batch.record
     taken = record.counted | state.batches.covered(record.uid)
     for suspect in record.suspects:
-        if not taken.overlaps(suspect) and suspect.size <= MAX_SHARD_IMAGES:
+        pause = record.suspect_pauses.get(suspect.first)
+        is_due = pause is None or view.now >= pause.probe_at
+        if is_due and not taken.overlaps(suspect) and suspect.size <= MAX_SHARD_IMAGES:
             creation = _creation(view, batch, suspect, alone=True)
             if creation:
                 yield creation

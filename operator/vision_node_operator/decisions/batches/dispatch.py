@@ -164,7 +164,8 @@ class _Queue:
 def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Shard]:
     """Yield the queued shards of an ImageBatch that may be assigned, oldest first."""
     wanted = batch.queued_alone if alone else batch.queued_together
-    if not wanted or not batch.goes_on:
+    is_paused = batch.record.pause is not None and not batch.may_probe
+    if not wanted or is_paused or not batch.goes_on:
         return
 
     redundant = {shard.metadata.name for shard in batch.redundant}

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from vision_node_contract.models.imagejob import Stop
+from vision_node_contract.models.imagejob import JobError, Stop
 from vision_node_contract.models.reasons import STORAGE_REASONS, ReadyReason, Reason
 from vision_node_contract.models.shard import Shard
 
@@ -13,16 +13,61 @@ from ..rate_limit import RateLimit
 from ..worker_registry import WorkerRecord
 from .pace import Pace
 from .pause import pause_after, stops_all
+from .record import BatchRecord
+
+MAX_ALONE_FAILURES = 5
+"""Number of times that a problem may stop an image which is tried alone. With the pauses in
+between, they take about eight minutes, so a problem of all images is most likely noticed by
+others."""
 
 
 def record_pace(pace: Pace, shard: Shard, now: datetime) -> None:
-    """Record what a finished shard shows about the Describer: its speed, and a problem or none."""
+    """Record what a finished shard shows about the Describer: its speed, and a problem or none.
+
+    If the problem is perhaps that of a single image, which is tried alone, others need not wait.
+    """
     pace.measure(shard, now)
 
-    if stopped := problem_of(shard):
+    stopped, has_suspects = problem_of(shard), bool(shard.suspects)
+    if stopped and not (shard.spec.images.alone or has_suspects):
         pace.pause = pause_after(pace.pause, stopped.reason, stopped.message, now)
     elif shard.status.images and shard.status.images.done:
         pace.pause = None
+
+
+def record_own_problem(record: BatchRecord, shard: Shard, now: datetime) -> None:
+    """Record a problem that only the shard's own ImageBatch has, or that it is over."""
+    outcome = shard.status.images
+    stopped, images = outcome.stopped if outcome else None, shard.spec.images
+
+    if stopped and stopped.reason == Reason.MANIFEST_UNREADABLE:
+        record.pause = pause_after(record.pause, stopped.reason, stopped.message, now)
+    elif outcome and outcome.done:
+        record.pause = None
+
+    if images.alone and (problem := problem_of(shard)):
+        before = record.suspect_pauses.get(images.first)
+        pause = pause_after(before, problem.reason, problem.message, now)
+        record.suspect_pauses[images.first] = pause
+
+
+def failed_alone(record: BatchRecord, shard: Shard) -> Shard:
+    """Return a finished shard; if a problem stops its only image again and again, it has failed.
+
+    Others of the batch's images have been described, so the problem is that of the image. For
+    example, a provider may answer that the key is wrong, only because of the image's content.
+    """
+    pause = record.suspect_pauses.get(shard.range.first)
+    is_alone = shard.spec.images.alone and shard.range.size == 1 and shard.status.images
+    if not (pause and is_alone and problem_of(shard)):
+        return shard
+    if pause.failures < MAX_ALONE_FAILURES or not record.batch.counts.done:
+        return shard
+
+    message = f"{pause.message} (while the image was described alone, {pause.failures} times)"
+    error = JobError(reason=pause.reason, message=message, retryable=False)
+    status = shard.status.model_copy(update={"phase": "failed", "images": None, "error": error})
+    return shard.model_copy(update={"status": status})
 
 
 def problem_of(shard: Shard) -> Stop | None:

@@ -11,6 +11,7 @@ from vision_node_contract.names import OWNER_LABEL
 from vision_node_contract.ranges import Range, RangeSet
 
 from ..object_versions import LONG_AGO
+from .pause import Pause
 
 RATE_WINDOW = timedelta(seconds=10)
 """Period for which the rate is measured. It contains several counts, because finished shards are
@@ -32,6 +33,13 @@ class BatchRecord:
     """Ranges of images that must be tried alone, parsed once as well."""
     refusal: str | None = None
     """Why the API server has refused to create the last shard; None if it has not."""
+    storage_problem: tuple[str, str] | None = None
+    """Reason and message if the bucket did not store what was to be counted; otherwise None."""
+    pause: Pause | None = None
+    """The pause of this ImageBatch alone, because its own manifest can't be read."""
+    suspect_pauses: dict[int, Pause] = field(default_factory=dict)
+    """The pauses of ranges that are tried alone and that a problem has stopped, by first index.
+    Such a problem may be that of the image, so other images do not wait."""
     last_advance: datetime | None = None
     """When this operator last started to write the status."""
     _samples: deque[tuple[datetime, int]] = field(default_factory=deque)
@@ -68,12 +76,20 @@ class BatchRecord:
         if batch.status.counted != self.batch.status.counted or not self._samples:
             self.counted = RangeSet() if batch.finished else batch.counted
             self._samples.append((now, batch.counts.ended))
+            self._forget_pauses()
+        if batch.index != self.batch.index:
+            self.storage_problem = None
         if batch.status.suspects != self.batch.status.suspects or not self.suspects:
             self.suspects = batch.suspects
         while len(self._samples) > 1 and self._samples[1][0] <= now - RATE_WINDOW:
             self._samples.popleft()
 
         self.batch = batch
+
+    def _forget_pauses(self) -> None:
+        """Forget the pauses of images that have been counted."""
+        for first in [it for it in self.suspect_pauses if it in self.counted]:
+            del self.suspect_pauses[first]
 
     def rate(self, ended: int, now: datetime) -> float | None:
         """Return the images per second in the last few seconds; None if it is not known yet.

@@ -55,6 +55,13 @@ class BatchRegistry:
         if pace := self.paces.get(describer):
             pace.pause = None
 
+    def end_pauses(self, describer: str) -> None:
+        """Try everything again that a problem has stopped, because the Describer was changed."""
+        self.end_pause(describer)
+        for record in self.batches.values():
+            if record.batch.spec.describer == describer:
+                record.suspect_pauses.clear()
+
     def all_batches(self) -> list[ImageBatch]:
         """Return all ImageBatches."""
         return [record.batch for record in self.batches.values()]
@@ -125,6 +132,11 @@ class BatchRegistry:
         record = self.batches.get(spec.images.batch)
         if record and record.uid == spec.images.batch_uid:
             record.refusal = message
+
+    def record_storage_problem(self, name: str, reason: str, message: str) -> None:
+        """Record that the bucket did not store what an ImageBatch was to count."""
+        if record := self.batches.get(name):
+            record.storage_problem = (reason, message)
 
     def record_advance(self, name: str, now: datetime) -> None:
         """Record that an ImageBatch's status is being written."""

@@ -27,6 +27,8 @@ Start = Callable[..., AbstractAsyncContextManager[None]]
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry soon."""
     monkeypatch.setattr(freeze_queue, "RETRY_SECONDS", (0.001, 0.01))
+    monkeypatch.setattr(freeze_queue, "RELIST_SECONDS", 0.001)
+    monkeypatch.setattr(freeze_queue, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(freezer, "COMMIT_PAUSES", (0.001, 0.01))
 
 

@@ -3,12 +3,17 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+from unittest.mock import AsyncMock, Mock
 
 import pytest
+from aiohttp import web
 from archiver_helpers import BATCHES, INBOX, Frozen, until
 from fakes.batch_api import BatchApi
 from fakes.s3 import S3
+from vision_node_contract.clients.bucket import StoreUnavailableError
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_operator.archiver import freeze_queue
+from vision_node_operator.archiver.freeze_queue import FreezeQueue
 
 
 class Start(Protocol):
@@ -133,6 +138,55 @@ async def test_more_batches_than_the_queue_remembers_are_listed_again(
         api.create(name, prefix="inbox/")
     async with archiver():
         await until(lambda: all(phase(api, name) == "processing" for name in names))
+
+
+async def test_batch_that_waits_for_another_attempt_does_not_hide_those_that_were_too_many(
+    s3: S3, api: BatchApi, archiver: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freeze_queue, "MAX_WAITING", 3)
+    monkeypatch.setattr(freeze_queue, "backoff", lambda *_: 3600.0)
+
+    async def refuse(prefix: str) -> None:
+        if prefix == f"{INBOX}refused/":
+            raise web.HTTPForbidden
+
+    s3.before_list = refuse
+    s3.put(f"{INBOX}a")
+    api.create("refused", prefix="inbox/refused/")
+    names = [f"b{number}" for number in range(12)]
+    for name in names:
+        api.create(name, prefix="inbox/")
+    async with archiver():
+        await until(lambda: all(phase(api, name) == "processing" for name in names))
+        assert phase(api, "refused") == "queued"
+
+
+async def test_batches_are_not_listed_again_while_there_is_no_room_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bucket that is down would otherwise let the archiver list them all the time."""
+    monkeypatch.setattr(freeze_queue, "MAX_WAITING", 3)
+    monkeypatch.setattr(freeze_queue, "backoff", lambda *_: 3600.0)
+    freezer, relist, heart = AsyncMock(), AsyncMock(), Mock()
+    freezer.freeze.side_effect = StoreUnavailableError("no answer")
+    queue = FreezeQueue(freezer, Mock(), Mock(), relist, heart)
+
+    def offer(name: str) -> None:
+        body = {"metadata": {"name": name, "uid": name}, "spec": {"prefix": "inbox/"}}
+        queue.offer(ImageBatch.model_validate(body))
+
+    for name in "abc":
+        offer(name)
+    running = asyncio.create_task(queue.run())
+    await until(lambda: freezer.report_waiting.await_count == 3)
+    offer("d")
+    beats = heart.beat.call_count
+    await until(lambda: heart.beat.call_count > beats + 5)
+    assert relist.await_count == 0
+
+    queue.remove("a")
+    await until(lambda: relist.await_count == 1)
+    running.cancel()
 
 
 async def test_cancelled_batch_is_stopped_while_it_is_being_frozen(

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
 from archiver_helpers import BATCHES, INBOX, Frozen, until
 from fakes.batch_api import BatchApi
-from fakes.s3 import S3
+from fakes.s3 import S3, do_nothing
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError
 from vision_node_operator.archiver.freezer import Freezer
@@ -198,6 +199,53 @@ async def test_bucket_that_fails_lets_no_batch_fail(
 
     assert len(frozen("b")) == IMAGES
     assert api.condition("b", "Waiting")[:2] == ("False", "NotWaiting")
+
+
+@pytest.mark.usefixtures("batch")
+@pytest.mark.parametrize("how", ["full", "cancelled"])
+async def test_failed_try_leaves_nothing_in_the_bucket_and_its_folder_is_not_used_again(
+    s3: S3, api: BatchApi, freezer_of: FreezerOf, frozen: Frozen, how: str
+) -> None:
+    """Otherwise, tries in a full bucket would take whatever others free."""
+
+    async def fail(key: str) -> None:
+        if key.endswith("/000002000"):
+            if how == "full":
+                raise web.HTTPInsufficientStorage
+            attempt.cancel()
+
+    s3.before_put = fail
+    freezer = freezer_of()
+    for _ in range(3):
+        attempt = asyncio.create_task(freezer.freeze("b", "u-b"))
+        await asyncio.wait({attempt})
+        assert attempt.cancelled() or isinstance(attempt.exception(), StoreUnavailableError)
+        await until(lambda: not own_keys(s3))
+
+    s3.before_put = do_nothing
+    await freezer.freeze("b", "u-b")
+    assert len(frozen("b")) == IMAGES
+    assert {key.split("/")[3] for key in own_keys(s3)} == {"m4"}
+
+
+@pytest.mark.usefixtures("batch")
+async def test_failed_try_does_not_delete_the_folder_of_another_archiver(
+    s3: S3, api: BatchApi, freezer_of: FreezerOf, frozen: Frozen
+) -> None:
+    other = f"{FOLDER}m1/000000000"
+
+    async def take(key: str) -> None:
+        s3.put(other)
+
+    s3.before_put = take
+    freezer = freezer_of()
+    with pytest.raises(TryLostError):
+        await freezer.freeze("b", "u-b")
+
+    s3.put(f"{BATCHES}u-c/m1/000000000")
+    freezer._clean(f"{BATCHES}u-c/")  # deletions are in order
+    await until(lambda: f"{BATCHES}u-c/m1/000000000" not in s3.objects)
+    assert own_keys(s3) == [other]
 
 
 @pytest.mark.usefixtures("batch")

@@ -1,5 +1,6 @@
 """Tests of what becomes of a queued ImageBatch, with a fake bucket and a fake API server."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -8,8 +9,10 @@ from archiver_helpers import BATCHES, INBOX, Frozen
 from fakes.batch_api import BatchApi
 from fakes.s3 import S3
 from vision_node_contract.batch_objects import ManifestLine
+from vision_node_contract.clients.bucket import Bucket
 from vision_node_operator.archiver.freezer import Freezer
-from vision_node_operator.archiver.manifests import manifest_source
+from vision_node_operator.archiver.manifests import manifest_source, sources
+from vision_node_operator.archiver.manifests.manifest_source import ManifestSource
 
 FreezerOf = Callable[..., Freezer]
 
@@ -87,13 +90,14 @@ async def test_object_whose_name_is_too_long_for_a_custom_id_is_an_error_line(
 ) -> None:
     s3.put(f"{INBOX}a")
     s3.put(f"{INBOX}b{'b' * 512}")
+    s3.put(f"{INBOX}object-1")
     api.create("b", prefix="inbox/")
 
     await freezer_of().freeze("b", "u-b")
 
-    good, bad = frozen("b")
-    assert good.custom_id == "a"
-    assert (bad.custom_id, bad.key) == ("object-1", None)
+    good, bad, other = frozen("b")
+    assert (good.custom_id, other.custom_id) == ("a", "object-1")
+    assert (bad.custom_id, bad.key) == ("object-1/", None)
     assert bad.error
     assert bad.error.reason == "ManifestLineInvalid"
 
@@ -154,13 +158,15 @@ async def test_each_line_of_a_list_is_an_image_or_an_error(
         "",
         "x" * 16385,
         {"key": "inbox/z"},
+        *({"key": f"inbox/{n}", "customId": f"line-{n}"} for n in range(1, 40)),
         end=end,
     )
     api.create("b", manifest="inbox/lists/a.jsonl")
 
     await freezer_of().freeze("b", "u-b")
 
-    assert [brief(it) for it in frozen("b") if not it.custom_id.startswith("line-")] == [
+    named = [brief(it) for it in frozen("b") if not it.custom_id.endswith("/")]
+    assert named == [
         ("a", "a"),
         ("two", "b"),
         ("two", "DuplicateCustomId"),
@@ -170,10 +176,34 @@ async def test_each_line_of_a_list_is_an_image_or_an_error(
         ("a", "DuplicateCustomId"),
         ("again", "a"),
         ("z", "z"),
+        *((f"line-{n}", f"{n}") for n in range(1, 40)),
     ]
-    (too_long,) = [it for it in frozen("b") if it.custom_id.startswith("line-")]
+    (too_long,) = [it for it in frozen("b") if it.custom_id.endswith("/")]
     assert too_long.error
     assert "more than 16384 bytes" in too_long.error.message
+
+
+async def test_pages_of_a_list_are_small_and_let_others_run(bucket: Bucket, s3: S3) -> None:
+    """Otherwise, the 131,072 lines of one part take all memory, and block the liveness probe."""
+    s3.put(f"{INBOX}a", b"1\n" * 3500 + b"\n" * 2500 + b"1")
+    sizes, turns = list[int](), list[int]()
+    turn = 0
+
+    async def take_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    async for page in ManifestSource(bucket, "inbox/a", 1 << 20).pages():
+        sizes.append(len(page))
+        turns.append(turn)
+    other.cancel()
+
+    assert [it for it in sizes if it] == [1000, 1000, 1000, 500, 1]
+    assert len(sizes) >= 7
+    assert len(set(turns)) == len(turns)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +217,7 @@ async def test_each_line_of_a_list_is_an_image_or_an_error(
         ({"manifest": "inbox/blank.jsonl"}, "NoImages", f"{INBOX}blank.jsonl"),
         ({"manifest": "inbox/five.jsonl"}, "ManifestTooLarge", "limits.batchImages"),
         ({"manifest": "inbox/large.jsonl"}, "ManifestTooLarge", "65540 bytes"),
+        ({"manifest": "inbox/blanks.jsonl"}, "ManifestTooLarge", "more than 100 blank lines"),
         ({"prefix": "inbox/four/", "cancel": True}, "Cancelled", "cancelled"),
         ({}, "NoImages", "neither"),
     ],
@@ -195,10 +226,12 @@ async def test_batch_without_usable_images_fails_with_the_reason(
     s3: S3,
     api: BatchApi,
     freezer_of: FreezerOf,
+    monkeypatch: pytest.MonkeyPatch,
     spec: dict[str, str],
     reason: str,
     words: str,
 ) -> None:
+    monkeypatch.setattr(manifest_source, "MAX_BLANK_LINES", 100)
     s3.put(f"{INBOX}hidden/.a")
     s3.put(f"{INBOX}hidden/folder/")
     for name in ["five/1", "five/2", "five/3", "five/4", "five/5", "four/1"]:
@@ -207,6 +240,7 @@ async def test_batch_without_usable_images_fails_with_the_reason(
     s3.put(f"{INBOX}blank.jsonl", b"\xef\xbb\xbf\n\r\n  \n")
     s3.put(f"{INBOX}five.jsonl", b"x\n" * 5)
     s3.put(f"{INBOX}large.jsonl", b"\n" * 65541)
+    s3.put(f"{INBOX}blanks.jsonl", b"1\n" + b"\n" * 50 + b"2\n" + b" \n" * 51)
     api.create("b", **spec)
 
     await freezer_of(max_images=4).freeze("b", "u-b")
@@ -216,6 +250,18 @@ async def test_batch_without_usable_images_fails_with_the_reason(
     assert words in api.condition("b", "Failed")[2]
     kind = "Normal" if reason == "Cancelled" else "Warning"
     assert [(it["type"], it["reason"]) for it in api.events] == [(kind, reason)]
+
+
+async def test_list_may_not_be_larger_than_any_sensible_one(
+    s3: S3, api: BatchApi, freezer_of: FreezerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of images allows 16 GB, whose blank lines would be read for minutes."""
+    monkeypatch.setattr(sources, "MAX_LIST_BYTES", 1000)
+    s3.put(f"{INBOX}a", b"\n" * 1001)
+    api.create("b", manifest="inbox/a")
+    await freezer_of().freeze("b", "u-b")
+    assert api.condition("b", "Failed")[1] == "ManifestTooLarge"
+    assert "1001 bytes, of at most 1000 bytes" in api.condition("b", "Failed")[2]
 
 
 async def test_as_many_images_as_allowed_are_frozen(

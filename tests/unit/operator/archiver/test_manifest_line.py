@@ -28,6 +28,8 @@ def read(line: object) -> dict[str, Any]:
         ({"key": "inbox/.a"}, {"customId": ".a", "key": f"{INBOX}.a"}),
         ({"key": "inbox/a b é"}, {"customId": "a b é", "key": f"{INBOX}a b é"}),
         ({"key": "inbox/a", "customId": "1", "n": [1]}, {"customId": "1", "key": f"{INBOX}a"}),
+        ({"key": "inbox/a", "customId": "line-8"}, {"customId": "line-8", "key": f"{INBOX}a"}),
+        ({"key": "inbox/a", "customId": "line-8/9"}, {"customId": "line-8/9", "key": f"{INBOX}a"}),
         (
             {"key": "inbox/a", "etag": "abc"},
             {"customId": "a", "key": f"{INBOX}a", "etag": '"abc"'},
@@ -80,6 +82,8 @@ def test_valid_line_is_an_image(line: object, expected: dict[str, Any]) -> None:
         ({"key": "inbox/a", "customId": "a" * 513}, "customId: "),
         ({"key": "inbox/a", "customId": "a\nb"}, "customId: "),
         ({"key": "inbox/a", "customId": 1}, "customId: "),
+        ({"key": "inbox/a", "customId": "line-8/"}, "customId: "),
+        ({"customId": "line-8/", "key": 3}, "key: "),
         ({"key": "inbox/a", "etag": ""}, "etag"),
         ({"key": "inbox/a", "etag": "a\r\nb"}, "etag"),
         ({"key": "inbox/a", "etag": 'W/"a"'}, "etag"),
@@ -97,7 +101,7 @@ def test_valid_line_is_an_image(line: object, expected: dict[str, Any]) -> None:
 def test_invalid_line_has_an_error_in_place_of_a_key(line: object, word: str) -> None:
     found = read(line)
     error = found.pop("error")
-    assert found == {"index": 5, "customId": "line-7"}
+    assert found == {"index": 5, "customId": "line-7/"}
     assert error["reason"] == "ManifestLineInvalid"
     assert error["message"].startswith("line 7 of the list of images is invalid: ")
     assert word in error["message"]

@@ -489,6 +489,35 @@ async def test_unfinished_batch_keeps_its_images(
     assert [key.removeprefix(INBOX) for key in s3.objects] == left
 
 
+@pytest.mark.parametrize(
+    ("body", "is_named"),
+    [
+        (imagebatch(manifest="inbox/list.jsonl", suspend=True), True),
+        (imagebatch("queued", manifest="inbox/list.jsonl", suspend=True), True),
+        (imagebatch(manifest="inbox/list.jsonl", suspend=False), False),
+        (imagebatch(manifest="inbox/list.jsonl"), False),
+        (imagebatch("done", manifest="inbox/list.jsonl", suspend=True), False),
+        (imagebatch(prefix="inbox/a/", suspend=True), False),
+    ],
+)
+async def test_suspended_batch_that_keeps_the_whole_inbox_is_named_once_per_sweep(
+    s3: S3,
+    cluster: FakeCluster,
+    expiry: InboxExpiry,
+    caplog: pytest.LogCaptureFixture,
+    body: dict[str, Any],
+    *,
+    is_named: bool,
+) -> None:
+    """Nothing else says why the inbox grows until someone resumes the batch."""
+    for key in SOME_KEYS:
+        s3.put(key, modified=OLD)
+    cluster.batches.append(body)
+    await expiry.sweep(NOW)
+    logged = [it for it in caplog.messages if "whole inbox is kept" in it and "b" in it]
+    assert len(logged) == is_named
+
+
 @pytest.mark.parametrize("spec", [{"prefix": ["inbox/a/"]}, {}, {"upload": {}}])
 async def test_batch_with_an_unknown_source_keeps_everything(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry, spec: dict[str, Any]
