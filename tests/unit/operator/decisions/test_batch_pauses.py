@@ -128,6 +128,21 @@ def test_refusal_blocks_the_pool_and_then_shards_are_small() -> None:
     assert "create 8" in later
 
 
+def test_shards_that_are_too_large_after_a_refusal_make_room_for_small_ones() -> None:
+    world = BatchWorld(0, maxWorkers=1)
+    world.batch()
+    for first in (8, 16, 24):
+        world.shard(first)
+    world.done(0, done=3, rest="3-7", stopped=THROTTLED)
+    deleted = [it for it in world.decided() if it.startswith("delete")]
+    assert deleted == ["delete b-8", "delete b-16", "delete b-24"]
+
+    for first in (8, 16, 24):
+        world.forget("imagejobs", f"b-{first}")
+    world.progress(0, when=21)
+    assert [it for it in world.decided(21) if it.startswith("create")] == ["create 8", "create 9"]
+
+
 @pytest.mark.parametrize(
     ("why", "refusals", "expected"),
     [
