@@ -7,35 +7,35 @@ from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.models.reasons import Reason
 
 MAX_CHUNKS = 4
-"""Maximum number of a manifest's parts in memory. Two are in use at most, if a shard begins in one
-and ends in the next; the others serve the next shards."""
+"""Maximum number of chunks in memory. A shard uses at most two, if it begins in one and ends in the
+next; the others are for the next shards."""
 
 MAX_CHUNK_BYTES = 16 << 20
-"""Maximum size of a part of a manifest. A thousand lines with prompts of the maximum length in a
-script with three bytes per character have 13 MB; usual lines have 150 kB together."""
+"""Maximum size of a chunk of a manifest. A thousand lines with prompts of the maximum length in a
+script with three bytes per character have 13 MB; a usual chunk has 150 kB."""
 
 KEPT_BYTES = 8 << 20
-"""Maximum size of the parts that are kept in memory besides the one that was read last."""
+"""Maximum total size of the chunks that are kept in memory when another one is read."""
 
 
 class ManifestUnreadableError(Exception):
-    """A part of a frozen manifest is missing or damaged."""
+    """A chunk of a frozen manifest is missing or damaged."""
 
 
 class ManifestReader:
-    """Reads manifests line by line, and keeps the latest parts in memory."""
+    """Reads manifests line by line, and keeps recently read chunks in memory."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._chunks: dict[str, list[bytes]] = {}
         self._sizes: dict[str, int] = {}
         self._reading = asyncio.Lock()
-        """Held while a part is read, so that each part is read once."""
+        """Held while a chunk is read, so that each chunk is read once."""
 
     async def line(self, folder: str, index: int) -> ManifestLine:
         """Return the line of an image.
 
-        A line that is not valid becomes a line with an error.
+        An invalid line becomes a line with an error.
 
         Raises:
             ManifestUnreadableError: The line is missing or belongs to another image.
@@ -64,13 +64,13 @@ class ManifestReader:
             try:
                 data = await self._bucket.get(key, MAX_CHUNK_BYTES)
             except ObjectNotFoundError as error:
-                message = f"{key}, a part of the batch's manifest, is missing in the bucket"
+                message = f"{key}, a chunk of the batch's frozen manifest, is missing in the bucket"
                 raise ManifestUnreadableError(message) from error
             if len(data) > MAX_CHUNK_BYTES:
                 raise ManifestUnreadableError(f"{key} has more than {MAX_CHUNK_BYTES} bytes")
 
             self._make_room()
-            # Not splitlines(), which also splits at other characters than the line feed.
+            # Not splitlines(), which also splits at characters other than the line feed.
             self._chunks[key] = lines = data.removesuffix(b"\n").split(b"\n")
             self._sizes[key] = len(data)
             return lines

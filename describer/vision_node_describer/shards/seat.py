@@ -1,4 +1,4 @@
-"""One of the images of a shard that are in progress at the same time."""
+"""A place for one of the images of a shard that are in progress at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,15 +18,15 @@ class Seat:
     line: ManifestLine | None = None
     """The image; None before the first one."""
     busy_since: float | None = None
-    """Since when the image is being described, according to the event loop's clock. None while
-    another image would lose nothing if this one were dropped: it is being fetched, or waits."""
+    """When describing the image began, by the event loop's clock. None while the image is being
+    fetched or waits for a slot, so that it can be dropped at no loss."""
     is_abandoned: bool = False
     """Whether the shard has stopped waiting for the image. Its thread may still be running."""
     task: asyncio.Task[None] = field(init=False)
     _is_cancelled: bool = False
 
     async def wait_for_slot(self) -> None:
-        """Wait until the image may be described. It keeps its slot for a fallback."""
+        """Wait until the image may be described. The slot is kept if a fallback describes it."""
         if self.busy_since is None:
             await self.acquire()
             self.busy_since = asyncio.get_running_loop().time()
@@ -42,15 +42,15 @@ class Seat:
             self.cancel()
 
     def abandon(self) -> None:
-        """Wait for the image no longer."""
+        """Stop waiting for the image."""
         self.is_abandoned = True
         self.cancel()
 
     def cancel(self) -> None:
         """Cancel the task once.
 
-        It then waits for its thread. A second cancellation would end it earlier, and free the
-        memory that the thread still uses.
+        It then waits for its thread. A second cancellation would end it too early, and free memory
+        that the thread still uses.
         """
         if not self._is_cancelled:
             self._is_cancelled = True

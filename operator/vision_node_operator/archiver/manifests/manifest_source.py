@@ -1,4 +1,4 @@
-"""Read a list of images in JSON Lines, which someone stored in the inbox."""
+"""Read a user's list of images, which is an object in the inbox in JSON Lines."""
 
 from collections.abc import AsyncIterator
 
@@ -12,14 +12,14 @@ from .line_splitter import MAX_LINE_BYTES, LineSplitter
 from .manifest_line import duplicate_of, read_line, too_long_line
 
 PART_BYTES = 1 << 18
-"""Number of bytes to read at a time. Their lines take some 20 ms, for which nothing else runs."""
+"""Number of bytes to read at a time. Parsing them blocks the event loop for some 20 ms."""
 
 
 class ManifestSource:
     """A list of images: an object in the inbox.
 
-    Every line that is not blank is an image. If a line is invalid, it has an error in place of a
-    key. All lines come from the same version of the object.
+    Every line that is not blank is an image. An invalid line has an error instead of a key.
+    All lines come from the same version of the object.
     """
 
     def __init__(self, bucket: Bucket, key: str, max_bytes: int) -> None:
@@ -53,15 +53,15 @@ class ManifestSource:
         try:
             found = await self._bucket.stat(self._key)
         except ObjectNotFoundError as error:
-            message = f"{self._key} is not in the bucket: store the list of images, and try again"
+            message = f"{self._key} is not in the bucket: store the list of images there"
             raise SourceRefusedError(
-                BatchReason.MANIFEST_NOT_FOUND, f"{message} with another batch"
+                BatchReason.MANIFEST_NOT_FOUND, f"{message}, and create another batch"
             ) from error
 
         if found.size_bytes > self._max_bytes:
             raise SourceRefusedError(
                 BatchReason.MANIFEST_TOO_LARGE,
-                f"{self._key} has {found.size_bytes} bytes, of at most {self._max_bytes} bytes: "
+                f"{self._key} has {found.size_bytes} bytes, but at most {self._max_bytes} bytes are allowed: "
                 "divide it into several batches",
             )
 
@@ -79,7 +79,7 @@ class ManifestSource:
         return piece
 
     def _lines(self, text: bytes | None) -> list[ManifestLine]:
-        """Return the image of a line; no image for a blank line. None stands for a long line."""
+        """Return the image of a line; none for a blank line. `text` is None if it is too long."""
         self._number += 1
         if text == b"":
             return []

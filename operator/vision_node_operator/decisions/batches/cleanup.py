@@ -48,7 +48,7 @@ def delete_stray(state: State, now: datetime) -> Iterator[DeleteShard]:
 def _unsuited(batch: BatchView, view: PoolView | None) -> Iterator[Shard]:
     """Yield queued shards that were asked to end early, or that have become too large.
 
-    A shard becomes too large if the provider refuses requests after its creation.
+    A shard becomes too large if the provider limits the rate after the shard's creation.
     """
     largest = largest_size(view) if view else None
     for shard in batch.queued:

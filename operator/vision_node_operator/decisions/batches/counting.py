@@ -14,8 +14,8 @@ from ..actions import AdvanceBatch
 from .batch_view import BatchView
 
 MIN_INTERVAL = timedelta(seconds=1)
-"""Minimum time between two writes of an ImageBatch's status. A status has up to 32 kB, and each
-version of it is kept by etcd for some minutes."""
+"""Minimum time between two writes of an ImageBatch's status. A status has up to 32 kB, and etcd
+keeps each version for some minutes."""
 
 MAX_ENTRIES = 200
 """Maximum number of shards that are counted in one write."""
@@ -45,7 +45,7 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
 
 
 def countable(batch: BatchView) -> list[Shard]:
-    """Return the finished shards to count. They have no images in common, and all of them fit."""
+    """Return the finished shards to count. They are disjoint, and fit into the status."""
     taken, found = batch.record.counted, list[Shard]()
     for shard in batch.finished:
         if not batch.is_settled(shard) and taken.isdisjoint(shard.ended):
@@ -59,8 +59,8 @@ def countable(batch: BatchView) -> list[Shard]:
 def surplus(batch: BatchView) -> list[Shard]:
     """Return finished shards that can't be counted, but that block the first gap.
 
-    Their images are described again. Otherwise, the text with the counted ranges, which is as long
-    as it may be, could never become shorter.
+    Their images are described again. Otherwise, the text with the counted ranges, which has its
+    maximum length, could never become shorter.
     """
     taken = batch.record.counted
     blocking = next(taken.gaps(batch.all_images), None)

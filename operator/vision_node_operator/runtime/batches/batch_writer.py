@@ -54,7 +54,7 @@ class BatchWriter:
         The state is None if the object was deleted.
 
         Raises:
-            StoreUnavailableError: the bucket may not have stored what is counted, so that the
+            StoreUnavailableError: the bucket may not have stored the index object, so the
                 ImageBatch's status was not changed.
         """
         match action:
@@ -81,7 +81,7 @@ class BatchWriter:
         try:
             return await self._kube.request("POST", self._shards.path, body=body)
         except AlreadyExistsError:
-            # The answer to an earlier request was lost, or another operator was faster.
+            # The response to an earlier request was lost, or another operator was faster.
             return await self._kube.request("GET", f"{self._shards.path}/{action.name}")
 
     async def _give_up(self, action: GiveUpShard, now: datetime) -> Json:
@@ -114,7 +114,7 @@ class BatchWriter:
     async def _store(
         self, batch: ImageBatch, progress: batch_transitions.Progress
     ) -> batch_transitions.Progress:
-        """Store the entries; return the progress with the entries that are really stored."""
+        """Store the entries; return the progress with the entries that are actually stored."""
         if not progress.entries:
             return progress
 

@@ -16,7 +16,7 @@ from .pause import pause_after, stops_all
 
 
 def record_pace(pace: Pace, shard: Shard, now: datetime) -> None:
-    """Record what a finished shard shows about the Describer: its speed, and a problem or none."""
+    """Record a finished shard's speed, and whether the Describer has a problem."""
     pace.measure(shard, now)
 
     if stopped := problem_of(shard):
@@ -26,13 +26,13 @@ def record_pace(pace: Pace, shard: Shard, now: datetime) -> None:
 
 
 def problem_of(shard: Shard) -> Stop | None:
-    """Return the problem that stopped a shard, and that would stop any other shard as well."""
+    """Return the problem that stopped a shard and would stop any other shard, too."""
     stopped = shard.status.images.stopped if shard.status.images else None
     return stopped if stopped and stops_all(stopped.reason) else None
 
 
 def record_rate_limit(rate_limit: RateLimit, shard: Shard, now: datetime) -> None:
-    """Record whether the provider has refused a finished shard's images."""
+    """Record whether the provider limited the rate of a finished shard."""
     outcome = shard.status.images
     stopped = outcome.stopped if outcome else None
     if stopped and (stopped.reason == Reason.RATE_LIMITED or stopped.retry_after_seconds):

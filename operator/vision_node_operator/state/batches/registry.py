@@ -35,11 +35,11 @@ class BatchRegistry:
     _shards_of: dict[str, dict[str, Shard]] = field(default_factory=dict)
     """Shards by the UID of their ImageBatch, and by name."""
     _by_worker: dict[str, dict[str, None]] = field(default_factory=dict)
-    """Names of the shards in processing by worker (pod name)."""
+    """Names of the processing shards by worker (pod name)."""
     _active: dict[str, None] = field(default_factory=dict)
-    """Names of ImageBatches in processing."""
+    """Names of processing ImageBatches."""
     _cancelled_at: dict[str, datetime] = field(default_factory=dict)
-    """When shards in processing were first seen with a request to end early."""
+    """When each processing shard was first seen with a request to end early."""
     _expiry: Schedule = field(default_factory=Schedule)
     """When finished ImageBatches expire."""
 
@@ -48,7 +48,7 @@ class BatchRegistry:
         return self.paces.setdefault(describer, Pace())
 
     def end_pause(self, describer: str) -> None:
-        """Let a Describer's ImageBatches go on, because the Describer works again."""
+        """Resume a Describer's ImageBatches, because the Describer works again."""
         if pace := self.paces.get(describer):
             pace.pause = None
 
@@ -93,7 +93,7 @@ class BatchRegistry:
         return list(self._by_worker)
 
     def cancelled_at(self, name: str) -> datetime | None:
-        """Return when a shard in processing was first seen with a request to end early."""
+        """Return when a processing shard was first seen with a request to end early."""
         return self._cancelled_at.get(name)
 
     def expired(self, now: datetime) -> Iterator[BatchRecord]:
@@ -106,7 +106,7 @@ class BatchRegistry:
         self.creating[shard_name(images.batch, images.batch_uid, images.first)] = spec
 
     def end_creation(self, name: str) -> None:
-        """Record that the creation of a shard has ended, whether or not it was successful."""
+        """Record that the creation of a shard has ended, successfully or not."""
         self.creating.pop(name, None)
 
     def record_advance(self, name: str, now: datetime) -> None:
@@ -175,7 +175,7 @@ class BatchRegistry:
     def _restore_pause(self, batch: ImageBatch, now: datetime) -> None:
         """After a restart, restore the pause that an ImageBatch's condition shows.
 
-        One shard is tried at once, instead of one for each worker.
+        One shard is tried immediately, instead of one for each worker.
         """
         waiting = batch.status.condition("Waiting")
         if batch.finished or waiting is None or waiting.status != "True":
