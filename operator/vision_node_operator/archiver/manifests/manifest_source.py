@@ -61,8 +61,8 @@ class ManifestSource:
         if found.size_bytes > self._max_bytes:
             raise SourceRefusedError(
                 BatchReason.MANIFEST_TOO_LARGE,
-                f"{self._key} has {found.size_bytes} bytes, but at most {self._max_bytes} bytes are allowed: "
-                "divide it into several batches",
+                f"{self._key} has {found.size_bytes} bytes, more than the allowed "
+                f"{self._max_bytes} bytes: divide it into several batches",
             )
 
         return found.size_bytes, found.etag
