@@ -48,7 +48,7 @@ SHARDS_ABILITY = "shards"
 """The ability to describe shards of ImageBatches. Workers of older releases lack it."""
 
 PROGRESS_ANNOTATION = f"{GROUP}/shard-progress"
-"""Annotation on a worker's Lease. It changes whenever an image of the worker's shard ends, and
+"""Annotation on a worker's Lease. It changes whenever an image of the worker's shard ends. It
 consists of the shard's uid, a slash and the number of images that have ended."""
 
 RELEASE_CONFIGMAP = "vision-node-release"

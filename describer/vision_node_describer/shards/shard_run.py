@@ -105,7 +105,7 @@ class ShardRun:
     async def run(self) -> None:
         """Describe the images.
 
-        If cancelled, this method returns at once, although threads may still be running.
+        If cancelled, this method returns immediately, although threads may still be running.
         """
         if not await self._find_checkpoints():
             return
