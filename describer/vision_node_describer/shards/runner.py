@@ -55,10 +55,10 @@ class ShardRunner:
 
     @property
     def progress(self) -> str | None:
-        """The running shard's uid and the number of its images that have ended, for the Lease."""
+        """The running shard's uid and its progress, for the Lease."""
         if self._assignment is None or self._run is None:
             return None
-        return f"{self._assignment.uid}/{len(self._run.results)}"
+        return f"{self._assignment.uid}/{len(self._run.results)}.{self._run.steps}"
 
     def handle(self, body: dict[str, Any]) -> None:
         """Start or stop a shard according to an event of the watch."""

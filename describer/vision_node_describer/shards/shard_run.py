@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from vision_node_contract.batch_objects import BatchFolder, LineError, ManifestLine, ResultLine
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
@@ -49,6 +48,9 @@ HUNG_SHARE = 0.95
 asynchronous describer gets, and leaves time to commit before the operator considers the shard
 lost."""
 
+STEP_SECONDS = 5.0
+"""Maximum seconds between two steps of an image that waits for its next attempt."""
+
 MAX_CHECK_SECONDS = 1.0
 """Maximum seconds between two checks for images that take too long."""
 
@@ -72,6 +74,11 @@ class ShardRun:
         """Indexes of images whose threads did not return in time."""
         self.stopped: Stop | None = None
         """Why the shard ends early; None if it does not, or if the worker is being stopped."""
+
+        self.steps = 0
+        """Number of times that an attempt has begun, got its slot or ended, and of the intervals for
+        which images waited for their next attempt. It shows the operator that the shard makes
+        progress, even while no image ends."""
 
         self._shard = shard
         self._tools = tools
@@ -132,10 +139,13 @@ class ShardRun:
         return True
 
     def _new_seat(self) -> Seat:
-        slots = self._tools.slots
-        seat = Seat(acquire=partial(slots.acquire, self._pace), release=slots.release)
+        seat = Seat(acquire=self._acquire_slot, release=self._tools.slots.release)
         seat.task = asyncio.create_task(self._occupy(seat))
         return seat
+
+    async def _acquire_slot(self) -> None:
+        await self._tools.slots.acquire(self._pace)
+        self.steps += 1
 
     async def _supervise(self) -> None:
         """Wait until the seats have ended; end or abandon them when the shard must stop."""
@@ -229,7 +239,14 @@ class ShardRun:
             if not isinstance(verdict, RetryImage):
                 return
 
-            await asyncio.sleep(verdict.seconds + backoff(attempt - 1, *RETRY_SECONDS))
+            await self._wait(verdict.seconds + backoff(attempt - 1, *RETRY_SECONDS))
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait before the next attempt at an image."""
+        while seconds > 0:
+            await asyncio.sleep(min(seconds, STEP_SECONDS))
+            seconds -= STEP_SECONDS
+            self.steps += 1
 
     def _task(self, line: ManifestLine, key: str, attempt: int, seat: Seat) -> ImageTask:
         metadata = self._shard.metadata
@@ -254,6 +271,7 @@ class ShardRun:
 
         The seat keeps its slot until then: if the shard must stop, no other image may start.
         """
+        self.steps += 1
         try:
             data, verdict = await self._describe_once(task, line, first_attempt_at)
             match verdict:
@@ -267,6 +285,7 @@ class ShardRun:
             return verdict
         finally:
             await self._images.wait_for_threads(task)
+            self.steps += 1
             seat.leave_slot()
 
     async def _describe_once(

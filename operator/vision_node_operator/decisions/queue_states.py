@@ -1,7 +1,10 @@
-"""Summarize the queues of Describers, for the operator's metrics."""
+"""Summarize the queues and ImageBatches of Describers, for the operator's metrics."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from vision_node_contract.models.imagejob import Phase
 
 from ..state.state import State
 
@@ -30,5 +33,38 @@ def queue_states(state: State, now: datetime) -> dict[str, QueueState]:
         queue.depth += depth
         if oldest := state.job_queue.oldest_queued(describer):
             queue.oldest_seconds = max(queue.oldest_seconds, (now - oldest).total_seconds())
+
+    return found
+
+
+@dataclass(slots=True)
+class BatchStates:
+    """How many ImageBatches and shards there are, and what is left to do."""
+
+    phases: Counter[Phase] = field(default_factory=Counter)
+    """Numbers of ImageBatches by phase."""
+    images_left: Counter[str] = field(default_factory=Counter)
+    """Numbers of images that have not been counted, by the Describer's name in metrics."""
+    waiting: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Numbers of waiting ImageBatches, by the Describer's name in metrics and by reason."""
+    shards: Counter[Phase] = field(default_factory=Counter)
+    """Numbers of shards by phase."""
+
+
+def batch_states(state: State) -> BatchStates:
+    """Return the state of all ImageBatches and shards."""
+    found = BatchStates()
+    found.shards.update(shard.status.phase for shard in state.batches.shards.values())
+
+    for batch in state.batches.all_batches():
+        found.phases[batch.status.phase] += 1
+        if batch.finished:
+            continue
+
+        label = state.label(batch.spec.describer)
+        found.images_left[label] += batch.counts.total - batch.counts.ended
+        waiting = batch.status.condition("Waiting")
+        if waiting and waiting.status == "True":
+            found.waiting[label, waiting.reason] += 1
 
     return found

@@ -167,6 +167,8 @@ class ActionExecutor:
             self._back_off(action)
             if isinstance(action, Launch):
                 self._record_refusal(action, error)
+            elif isinstance(action, CreateShard) and outcome == "refused":
+                self._state.batches.record_refusal(action.spec, error.message)
         except (StoreUnavailableError, ObjectNotFoundError) as error:
             outcome = "unavailable"
             log.warning("%s %s failed: %s", type(action).__name__, _path(key), error)

@@ -311,7 +311,7 @@ class State:
             case "describers":
                 self._put_describer(Describer.model_validate(body))
             case "imagebatches":
-                self.batches.put_batch(ImageBatch.model_validate(body), self.job_queue.ttl, now)
+                self._put_batch(ImageBatch.model_validate(body), now)
             case "imagejobs" if is_shard(body):
                 self._put_shard(Shard.model_validate(body), now)
             case "imagejobs":
@@ -324,6 +324,13 @@ class State:
                 return self._put_lease(Lease.of(body), now)
 
         return True
+
+    def _put_batch(self, batch: ImageBatch, now: datetime) -> None:
+        before = self.batches.batches.get(batch.metadata.name)
+        if before and before.uid == batch.metadata.uid:
+            self.statistics.record_batch(batch, before.batch, self.label(batch.spec.describer))
+
+        self.batches.put_batch(batch, self.job_queue.ttl, now)
 
     def _put_describer(self, describer: Describer) -> None:
         name = describer.metadata.name

@@ -82,6 +82,11 @@ class BatchView:
         )
         return max(0, self.batch.total - self.batch.counts.ended - uncounted)
 
+    @property
+    def begun(self) -> int:
+        """Number of images that have been counted, or for which a shard exists."""
+        return len(self.record.counted | self.state.batches.covered(self.record.uid))
+
     def is_settled(self, shard: Shard) -> bool:
         """Return whether a finished shard may be deleted: it has been counted, or must not be.
 

@@ -7,6 +7,7 @@ from vision_node_contract.batch_objects import IndexEntry
 from vision_node_contract.models import batch_transitions
 from vision_node_contract.models.batch_transitions import Progress
 from vision_node_contract.models.imagebatch import MAX_COUNTED_CHARACTERS
+from vision_node_contract.models.reasons import BatchReason
 from vision_node_contract.models.shard import Shard
 
 from ...state.object_versions import ObjectKey
@@ -14,8 +15,8 @@ from ..actions import AdvanceBatch
 from .batch_view import BatchView
 
 MIN_INTERVAL = timedelta(seconds=1)
-"""Minimum time between two writes of an ImageBatch's status. A status has up to 32 kB, and etcd
-keeps each version for some minutes."""
+"""Minimum time between two writes of an ImageBatch's status, except for the last one. A status has
+up to 32 kB, and etcd keeps each version for some minutes."""
 
 MAX_ENTRIES = 200
 """Maximum number of shards that are counted in one write."""
@@ -35,11 +36,12 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
     counted = countable(batch)
     entries = [IndexEntry.of(shard) for shard in counted]
     is_idle = _is_idle(batch, counted)
-    waiting = waiting if batch.goes_on else None
-    if not (entries or _must_end(batch, is_idle=is_idle) or _conditions_change(batch, waiting)):
+    waiting = (waiting or _refusal(batch)) if batch.goes_on else None
+    ended = batch.batch.counts.ended + sum(len(entry.ended) for entry in entries)
+    is_last = _must_end(batch, ended, is_idle=is_idle)
+    if not (is_last or (_is_due(batch) and (entries or _conditions_change(batch, waiting)))):
         return None
 
-    ended = batch.batch.counts.ended + sum(len(entry.ended) for entry in entries)
     rate = batch.record.rate(ended, batch.now)
     return AdvanceBatch(batch.batch, Progress(entries, rate, waiting, is_idle))
 
@@ -95,14 +97,23 @@ def _fit(batch: BatchView, shards: Sequence[Shard]) -> bool:
     return is_short and len(patch["suspects"] or "") <= MAX_SUSPECTS_CHARACTERS
 
 
+def _refusal(batch: BatchView) -> tuple[str, str] | None:
+    """Return the reason and a message if the API server refuses to create shards."""
+    message = batch.record.refusal
+    return (BatchReason.SHARDS_REFUSED, message) if message else None
+
+
 def _may_write(batch: BatchView) -> bool:
-    state, last = batch.state, batch.record.last_advance
+    state = batch.state
     if not state.knows_all_shards or batch.batch.metadata.deletion_timestamp:
-        return False
-    if last is not None and batch.now - last < MIN_INTERVAL:
         return False
 
     return state.is_free(ObjectKey("imagebatches", batch.record.name), batch.now)
+
+
+def _is_due(batch: BatchView) -> bool:
+    last = batch.record.last_advance
+    return last is None or batch.now - last >= MIN_INTERVAL
 
 
 def _is_idle(batch: BatchView, counted: Sequence[Shard]) -> bool:
@@ -113,9 +124,10 @@ def _is_idle(batch: BatchView, counted: Sequence[Shard]) -> bool:
     return not is_any_left and not batch.state.batches.creating_for(batch.record.uid)
 
 
-def _must_end(batch: BatchView, *, is_idle: bool) -> bool:
-    counts = batch.batch.counts
-    return counts.ended >= counts.total or (is_idle and batch.batch.stop_reason is not None)
+def _must_end(batch: BatchView, ended: int, *, is_idle: bool) -> bool:
+    """Return whether the write, after which `ended` images are counted, ends the ImageBatch."""
+    total = batch.batch.counts.total
+    return ended >= total or (is_idle and batch.batch.stop_reason is not None)
 
 
 def _conditions_change(batch: BatchView, waiting: tuple[str, str] | None) -> bool:

@@ -14,6 +14,10 @@ FIRST_IMAGES = 8
 """Number of images of a shard until the time per image is known. It is small enough for a provider
 that takes seconds, and lets clients read the first results soon."""
 
+FIRST_SECONDS = 0.2
+"""Time that a worker should spend on one of the first shards of an ImageBatch. The user who starts a
+batch wants to see soon whether the results are as expected."""
+
 MIN_IMAGES = 8
 """Minimum number of images of a shard at the end of a batch, where shards become smaller so that
 all workers end at about the same time."""
@@ -42,8 +46,23 @@ def shard_size(view: PoolView, batch: BatchView, workers: int) -> int:
         growth = max(FIRST_IMAGES, pace.measured_images * GROWTH)
         size = min(TARGET_SECONDS / pace.seconds_per_image, growth)
 
-    size = min(size, max(MIN_IMAGES, batch.left / (2 * max(1, workers))), largest_size(view))
-    return max(1, int(size))
+    limits = (
+        max(_first_size(view), batch.begun),
+        max(MIN_IMAGES, batch.left / (2 * max(1, workers))),
+        largest_size(view),
+    )
+    return max(1, int(min(size, *limits)))
+
+
+def _first_size(view: PoolView) -> float:
+    """Return the maximum number of images of an ImageBatch's first shards.
+
+    They keep all threads of a worker busy. Each further shard is at most as large as all
+    earlier ones together.
+    """
+    pace = view.state.batches.pace(view.pool.describer)
+    seconds = FIRST_SECONDS / pace.seconds_per_image if pace.measured_images else FIRST_IMAGES
+    return max(seconds, view.pool.spec.images_at_once)
 
 
 def largest_size(view: PoolView) -> float:

@@ -10,7 +10,7 @@ import logging
 from vision_node_contract.clients.kube import Kube, KubeError, backoff
 from vision_node_contract.names import BATCH_PLURAL, path_of
 
-from ..reconciler import Reconciler
+from ..reconciler import Reconciler, until_answered
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ async def watch_imagebatches(kube: Kube, namespace: str, reconciler: Reconciler)
         try:
             async for event in kube.follow(path):
                 failures = 0
+                if event.type == "SYNCED" and not reconciler.state.knows_all_shards:
+                    # The CRD did not exist, or its permissions were missing, at the last list.
+                    await until_answered(reconciler.resync)
+
                 kind = event.type if event.type in {"ADDED", "MODIFIED", "DELETED"} else None
                 for body in event.objects:
                     reconciler.observe("imagebatches", kind, body)

@@ -7,12 +7,13 @@ from datetime import datetime
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.imagebatches import ImageBatchClient
 from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import AlreadyExistsError, Kube, NotFoundError
+from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
 from vision_node_contract.json_types import Json
 from vision_node_contract.models import batch_transitions, transitions
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Condition
 from vision_node_contract.models.shard import shard_manifest
+from vision_node_contract.names import BATCH_LABEL
 
 from ...decisions.actions import (
     AdvanceBatch,
@@ -77,12 +78,20 @@ class BatchWriter:
                 return "imagebatches", None
 
     async def _create(self, action: CreateShard) -> Json:
-        body = shard_manifest(action.spec, action.owner)
+        body, batch_uid = shard_manifest(action.spec, action.owner), action.spec.images.batch_uid
         try:
             return await self._kube.request("POST", self._shards.path, body=body)
-        except AlreadyExistsError:
+        except AlreadyExistsError as error:
             # The response to an earlier request was lost, or another operator was faster.
-            return await self._kube.request("GET", f"{self._shards.path}/{action.name}")
+            existing = await self._kube.request("GET", f"{self._shards.path}/{action.name}")
+            if existing["metadata"].get("labels", {}).get(BATCH_LABEL) == batch_uid:
+                return existing
+
+            message = (
+                f"ImageJob {action.name} exists but is not a shard of ImageBatch "
+                f"{action.spec.images.batch}: delete it"
+            )
+            raise KubeError(error.status, error.reason, message) from error
 
     async def _give_up(self, action: GiveUpShard, now: datetime) -> Json:
         patch = transitions.give_up_shard(

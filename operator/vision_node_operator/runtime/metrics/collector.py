@@ -10,7 +10,7 @@ from vision_node_contract.clients.kube import Kube
 from vision_node_contract.metrics.registry import MetricsRegistry, storage_errors, watch_ages
 from vision_node_contract.names import PLURAL, path_of
 
-from ...decisions.queue_states import queue_states
+from ...decisions.queue_states import batch_states, queue_states
 from ...decisions.worker_states import count_workers
 from ...settings import Settings
 from ..clock import utcnow
@@ -47,7 +47,11 @@ class OperatorCollector(Collector):
         yield from families.of_jobs(statistics)
         yield families.of_workers(count_workers(state, now), statistics)
 
-        yield families.of_phases(state.job_queue.by_phase())
+        batches = batch_states(state)
+        yield from families.of_batches(batches, statistics)
+
+        phases = state.job_queue.by_phase()
+        yield families.of_phases({it: phases[it] + batches.shards[it] for it in phases})
         text = "Maximum number of ImageJobs. Near it, finished ones are deleted early."
         yield GaugeMetricFamily("vision_node_imagejobs_limit", text, self._settings.max_imagejobs)
 

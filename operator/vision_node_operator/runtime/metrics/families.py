@@ -1,6 +1,7 @@
 """Turn the operator's statistics into metrics for Prometheus."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -10,7 +11,7 @@ from prometheus_client.core import (
 )
 from vision_node_contract.models.imagejob import Phase
 
-from ...decisions.queue_states import QueueState
+from ...decisions.queue_states import BatchStates, QueueState
 from ...decisions.worker_states import STATES, WorkerState
 from ...state.statistics.durations import Durations
 from ...state.statistics.job_statistics import DescriberStatistics
@@ -99,6 +100,36 @@ def of_phases(numbers: Mapping[Phase, int]) -> Metric:
         family.add_metric([phase], number)
 
     return family
+
+
+def of_batches(states: BatchStates, describers: Statistics) -> Iterator[Metric]:
+    """Yield the metrics about ImageBatches."""
+    text = "ImageBatches that exist, by phase."
+    batches = GaugeMetricFamily("vision_node_imagebatches", text, labels=["phase"])
+    for phase in get_args(Phase):
+        batches.add_metric([phase], states.phases[phase])
+    yield batches
+
+    text = "Images of ImageBatches that have neither been described nor failed."
+    left = GaugeMetricFamily("vision_node_batch_images_left", text, labels=["describer"])
+    for name in sorted({*describers, *states.images_left}):
+        left.add_metric([name], states.images_left[name])
+    yield left
+
+    text = "ImageBatches that wait at present, by Describer and reason."
+    labels = ["describer", "reason"]
+    waiting = GaugeMetricFamily("vision_node_imagebatches_waiting", text, labels=labels)
+    for values, number in sorted(states.waiting.items()):
+        waiting.add_metric(values, number)
+    yield waiting
+
+    text = "Images of ImageBatches that have been counted, by outcome (done or failed)."
+    counted = [
+        ((name, outcome), count)
+        for name, each in describers.items()
+        for outcome, count in each.batch_images.items()
+    ]
+    yield counter("vision_node_batch_images", text, ["describer", "outcome"], counted)
 
 
 def histogram(

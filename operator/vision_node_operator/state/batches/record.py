@@ -24,6 +24,8 @@ class BatchRecord:
     counted: RangeSet = field(default_factory=RangeSet)
     """Indexes of the images that have been counted. Parsing them takes time, so it is done once for
     each change."""
+    refusal: str | None = None
+    """Why the API server has refused to create the last shard; None if it has not."""
     last_advance: datetime | None = None
     """When this operator last started to write the status."""
     _samples: deque[tuple[datetime, int]] = field(default_factory=deque)

@@ -109,6 +109,12 @@ class BatchRegistry:
         """Record that the creation of a shard has ended, successfully or not."""
         self.creating.pop(name, None)
 
+    def record_refusal(self, spec: ShardSpec, message: str) -> None:
+        """Record that the API server has refused to create a shard, for example because of a quota."""
+        record = self.batches.get(spec.images.batch)
+        if record and record.uid == spec.images.batch_uid:
+            record.refusal = message
+
     def record_advance(self, name: str, now: datetime) -> None:
         """Record that an ImageBatch's status is being written."""
         if record := self.batches.get(name):
@@ -155,6 +161,9 @@ class BatchRegistry:
             self._by_worker.setdefault(shard.status.worker or "", {})[name] = None
             if shard.spec.cancel:
                 self._cancelled_at[name] = cancelled_at
+
+        if before is None and (record := self.batch_of(shard)):
+            record.refusal = None
 
         is_same = before is not None and before.metadata.uid == shard.metadata.uid
         return before if is_same else None

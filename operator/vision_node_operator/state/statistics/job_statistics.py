@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
 
@@ -50,6 +51,8 @@ class DescriberStatistics:
     """Numbers of attempts after which the ImageJob was queued again, by reason."""
     lost: Counter[str] = field(default_factory=Counter)
     """Numbers of those attempts that did not count toward maxAttempts, by cause."""
+    batch_images: Counter[str] = field(default_factory=lambda: Counter({"done": 0, "failed": 0}))
+    """Numbers of images of ImageBatches that were counted, by outcome."""
 
 
 @dataclass
@@ -109,6 +112,12 @@ class JobStatistics:
 
         if job.finished or start:
             self.drop_job(job.metadata.name)
+
+    def record_batch(self, batch: ImageBatch, before: ImageBatch, label: str) -> None:
+        """Record how many more images of an ImageBatch have been counted."""
+        found = self.by_describer.setdefault(label, DescriberStatistics())
+        found.batch_images["done"] += batch.counts.done - before.counts.done
+        found.batch_images["failed"] += batch.counts.failed - before.counts.failed
 
     def _record_new(self, job: ImageJob, now: datetime) -> None:
         if not (job.finished or job.status.start_time):

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from batch_world import BatchWorld
 from vision_node_contract.ranges import RangeSet
-from world import NOW, at
+from vision_node_operator.decisions.actions import CreateShard
+from vision_node_operator.decisions.decide import decide
+from world import NOW, SETTINGS, at
 
 KEY = {"reason": "CredentialsRefused", "message": "wrong key"}
 THROTTLED = {"reason": "RateLimited", "message": "m", "retryAfterSeconds": 20}
@@ -168,12 +170,24 @@ def test_batch_waits_if_workers_are_too_old() -> None:
     assert "advance b waiting WorkerTooOld idle" in world.decided()
 
 
+def test_batch_waits_if_the_api_server_refuses_its_shards() -> None:
+    world = BatchWorld(0)
+    world.batch()
+    created = [it for it in decide(world.state, SETTINGS, NOW) if isinstance(it, CreateShard)]
+    spec = created[0].spec
+    world.state.batches.record_refusal(spec, "exceeded quota: jobs")
+    assert "advance b waiting ShardsRefused idle" in world.decided()
+
+    world.shard(0)
+    assert not [it for it in world.decided() if "waiting" in it]
+
+
 @pytest.mark.parametrize(
     ("why", "seconds", "expected"),
     [
-        ("fast images: at most four times as many, up to 500", 0.02, [32, 128, 500, 500]),
-        ("slow images", 20, [1, 1]),
-        ("about 2.5 s for each shard", 1, [20, 26]),
+        ("fast images: as many as before, up to 500", 0.02, [32, 114, 178, 332, 500, 500]),
+        ("slow images: those that a worker describes at once", 20, [1, 1]),
+        ("about 2.5 s for each shard", 1, [8, 16, 25]),
     ],
 )
 def test_size_of_shards_follows_the_measured_speed(
@@ -194,11 +208,33 @@ def test_size_of_shards_follows_the_measured_speed(
 
 def test_shards_become_smaller_towards_the_end() -> None:
     world = BatchWorld(0, 1, maxWorkers=2)
-    world.batch(images=300)
-    world.state.batches.pace("metadata").seconds_per_image = 0.01
-    world.state.batches.pace("metadata").measured_images = 500
+    counts = {"total": 500, "done": 200, "failed": 0}
+    world.batch(images=500, status={"counted": "0-199", "images": counts})
+    measure(world, seconds_per_image=0.01)
     created = [it for it in world.decided() if it.startswith("create")]
-    assert created == ["create 0-74", "create 75-149", "create 150-224"]
+    assert created == ["create 200-274", "create 275-349", "create 350-424"]
+
+
+@pytest.mark.parametrize(
+    ("why", "seconds_per_image", "expected"),
+    [
+        ("0.2 s of a worker", 0.01, ["create 0-19", "create 20-39", "create 40-59"]),
+        ("what a worker describes at once", 3, ["create 0", "create 1", "create 2"]),
+    ],
+)
+def test_first_shards_of_a_batch_are_small(
+    why: str, seconds_per_image: float, expected: list[str]
+) -> None:
+    """The first results are readable soon, even if the Describer's speed is known."""
+    world = BatchWorld(0, 1, maxWorkers=2)
+    world.batch(images=10_000)
+    measure(world, seconds_per_image)
+    assert [it for it in world.decided() if it.startswith("create")] == expected, why
+
+
+def measure(world: BatchWorld, seconds_per_image: float) -> None:
+    pace = world.state.batches.pace("metadata")
+    pace.seconds_per_image, pace.measured_images = seconds_per_image, 500
 
 
 def test_restarted_operator_tries_one_shard_of_a_waiting_batch() -> None:

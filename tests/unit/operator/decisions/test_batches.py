@@ -296,6 +296,14 @@ def test_status_is_written_once_a_second(after: float, expected: list[str]) -> N
     assert [it for it in world.decided(after) if it.startswith("advance")] == expected
 
 
+def test_last_images_are_counted_at_once() -> None:
+    world = BatchWorld()
+    world.batch(images=8)
+    world.state.batches.record_advance("b", NOW)
+    world.done(0)
+    assert [it for it in world.decided() if it.startswith("advance")] == ["advance b +0-7 idle"]
+
+
 WAITING = {"type": "Waiting", "status": "True", "lastTransitionTime": at(0)}
 SUSPENDED = {"type": "Suspended", "reason": "Suspended", "message": "", "status": "True"}
 

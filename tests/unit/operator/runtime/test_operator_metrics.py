@@ -115,6 +115,51 @@ def test_queue_and_limits_are_shown(operator: Operator) -> None:
     assert operator.number("imagejobs_limit") == 500
 
 
+def imagebatch(version: int, done: int, failed: int = 0, **status: Any) -> dict[str, Any]:
+    counts = {"images": {"total": 50, "done": done, "failed": failed}}
+    manifest = {"folder": "batches/secret/", "images": 50, "sha256": "0" * 64}
+    return {
+        "metadata": {"name": "b", "uid": "b-uid", "resourceVersion": str(version)},
+        "spec": {"prefix": "inbox/secret/", "describer": "metadata"},
+        "status": {"phase": "processing", "manifest": manifest, **counts, **status},
+    }
+
+
+def test_batches_are_shown(operator: Operator) -> None:
+    """What was counted before the operator's start is not counted again."""
+    waiting = {
+        "type": "Waiting",
+        "status": "True",
+        "reason": "QuotaExhausted",
+        "message": "secret",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    observe = operator.reconciler.observe
+    observe("imagebatches", "ADDED", imagebatch(1, 10))
+    observe("imagebatches", "MODIFIED", imagebatch(2, 30, 5, conditions=[waiting]))
+    assert operator.number("imagebatches", phase="processing") == 1
+    assert operator.number("batch_images_left", describer="metadata") == 15
+    assert operator.number("batch_images_total", describer="metadata", outcome="done") == 20
+    assert operator.number("batch_images_total", describer="metadata", outcome="failed") == 5
+    labels = {"describer": "metadata", "reason": "QuotaExhausted"}
+    assert operator.number("imagebatches_waiting", **labels) == 1
+    assert "secret" not in operator.text
+
+    observe("imagebatches", "MODIFIED", imagebatch(3, 45, 5, phase="done"))
+    assert operator.number("imagebatches", phase="processing") == 0
+    assert operator.number("imagebatches", phase="done") == 1
+    assert operator.number("batch_images_left", describer="metadata") == 0
+    assert operator.number("imagebatches_waiting", **labels) is None
+
+
+def test_shards_are_imagejobs(operator: Operator) -> None:
+    body = imagejob(1)
+    images = {"batch": "b", "batchUID": "b-uid", "manifest": "batches/x/", "first": 0, "count": 8}
+    body["spec"] = {"images": images, "describer": "metadata"}
+    operator.reconciler.observe("imagejobs", "ADDED", body)
+    assert operator.number("imagejobs", phase="queued") == 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -24,7 +24,7 @@ from shard_world import (
 )
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.description import Options
-from vision_node_contract.models.reasons import Reason
+from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.attempt import AttemptRunner
 from vision_node_describer.image_task import ImageTask
 from vision_node_describer.lease import keep_lease
@@ -293,7 +293,8 @@ async def test_single_image_is_described_while_a_shard_occupies_all_threads(bloc
 
 
 async def test_progress_names_the_shard_and_the_number_of_ended_images(blocked: World) -> None:
-    assert blocked.runner.progress == f"{UID}/2"
+    progress = blocked.runner.progress or ""
+    assert progress.startswith(f"{UID}/2.")
     gate_of(blocked).set()
     await blocked.runner.idle.wait()
     assert blocked.runner.progress is None
@@ -336,6 +337,23 @@ async def test_worker_routes_events_of_shards(blocked: World) -> None:
     gate_of(blocked).set()
     await asyncio.wait_for(blocked.runner.idle.wait(), 5)
     assert blocked.api.patches == []
+
+
+async def test_shard_advances_while_its_last_image_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise, the operator would take the worker of a slow provider for hung."""
+    monkeypatch.setattr(shard_run, "RETRY_SECONDS", (3600.0, 3600.0))
+    monkeypatch.setattr(shard_run, "STEP_SECONDS", 0.001)
+    monkeypatch.setattr(shard_run, "backoff", lambda *_: 3600.0)
+
+    world = World(count=1)
+    world.describer.steps["0"] = [DescribeError(Reason.PROVIDER_UNAVAILABLE, "503")]
+    world.assign()
+    await until(lambda: "0" in world.describer.described)
+    before = world.runner.progress
+    await until(lambda: world.runner.progress != before)
+    assert (world.runner.progress or "").startswith(f"{UID}/0.")
 
 
 async def test_lease_tells_abilities_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,16 @@ from fakes.s3 import RELEASE_ID, S3, serving_s3
 from vision_node_contract.batch_objects import BatchFolder, IndexEntry
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
-from vision_node_contract.clients.kube import AlreadyExistsError, ConflictError, NotFoundError
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    ConflictError,
+    KubeError,
+    NotFoundError,
+)
 from vision_node_contract.models.batch_transitions import Progress
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.shard import ShardSpec
+from vision_node_contract.names import BATCH_LABEL
 from vision_node_operator.decisions.actions import AdvanceBatch, CreateShard, DeleteShard
 from vision_node_operator.runtime.batches.batch_writer import BatchWriter
 from vision_node_operator.runtime.batches.index_objects import store_entries
@@ -42,6 +48,7 @@ class FakeKube:
         self.body = json.loads(json.dumps(BODY))
         self.requests: list[tuple[str, str, Any]] = []
         self.exists = False
+        self.existing = {"metadata": {"name": "shard", "labels": {BATCH_LABEL: UID}}}
 
     async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> Any:
         self.requests.append((method, path.rpartition("/vision-node/")[2], body))
@@ -50,7 +57,7 @@ class FakeKube:
         if method == "DELETE":
             raise NotFoundError(404, "NotFound", path)
         if method != "PATCH":
-            return {"metadata": {"name": "shard"}}
+            return self.existing
 
         if body["metadata"]["resourceVersion"] != self.body["metadata"]["resourceVersion"]:
             raise ConflictError(409, "Conflict", path)
@@ -175,9 +182,22 @@ async def test_shard_that_exists_already_is_read(storage: tuple[S3, Bucket]) -> 
     kind, body = await Operator(kube, bucket).perform(CreateShard(SPEC, None))
 
     name = "holiday-0f0e0d0c-10"
-    assert (kind, body) == ("imagejobs", {"metadata": {"name": "shard"}})
+    assert (kind, body) == ("imagejobs", kube.existing)
     sent = [(method, path) for method, path, _ in kube.requests]
     assert sent == [("POST", "imagejobs"), ("GET", f"imagejobs/{name}")]
+
+
+@pytest.mark.parametrize("labels", [{}, {BATCH_LABEL: "another-uid"}])
+async def test_name_that_another_imagejob_has_is_refused(
+    storage: tuple[S3, Bucket], labels: dict[str, str]
+) -> None:
+    """The refusal makes the operator wait before it tries again."""
+    _, bucket = storage
+    kube = FakeKube()
+    kube.exists = True
+    kube.existing = {"metadata": {"name": "holiday-0f0e0d0c-10", "labels": labels}}
+    with pytest.raises(KubeError, match="is not a shard of ImageBatch holiday"):
+        await Operator(kube, bucket).perform(CreateShard(SPEC, None))
 
 
 async def test_only_the_counted_shard_is_deleted(storage: tuple[S3, Bucket]) -> None:
