@@ -76,7 +76,7 @@ class ShardRun:
         """Why the shard ends early; None if it does not, or if the worker is being stopped."""
 
         self.steps = 0
-        """Number of times that an attempt has begun, got its slot or ended, and of the intervals for
+        """Number of times that an attempt has begun, got its slot or ended, plus the intervals for
         which images waited for their next attempt. It shows the operator that the shard makes
         progress, even while no image ends."""
 

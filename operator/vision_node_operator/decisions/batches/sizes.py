@@ -15,7 +15,7 @@ FIRST_IMAGES = 8
 that takes seconds, and lets clients read the first results soon."""
 
 FIRST_SECONDS = 0.2
-"""Time that a worker should spend on one of the first shards of an ImageBatch. The user who starts a
+"""Time that a worker should spend on one of the first shards of an ImageBatch. A user who starts a
 batch wants to see soon whether the results are as expected."""
 
 MIN_IMAGES = 8

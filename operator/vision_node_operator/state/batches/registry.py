@@ -110,7 +110,7 @@ class BatchRegistry:
         self.creating.pop(name, None)
 
     def record_refusal(self, spec: ShardSpec, message: str) -> None:
-        """Record that the API server has refused to create a shard, for example because of a quota."""
+        """Record that the API server refused to create a shard, for example because of a quota."""
         record = self.batches.get(spec.images.batch)
         if record and record.uid == spec.images.batch_uid:
             record.refusal = message
