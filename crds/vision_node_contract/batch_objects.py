@@ -2,17 +2,17 @@
 
 All of them are in JSON Lines, below batches/<id>/<uid of the ImageBatch>/:
 
-- m<try>/<first> is a part of the frozen manifest: up to CHUNK_LINES lines, of which the first has
-  the index `first`. The archiver writes them, and they are valid only once the ImageBatch's status
+- m<attempt>/<first> is a chunk of the frozen manifest: up to CHUNK_LINES lines, starting with the
+  index `first`. The archiver writes chunks, and they are valid only once the ImageBatch's status
   names their folder.
 - results/<first>-<uid of the shard>-<attempt> has one line for each image of a shard that has a
   result or an error. Workers write it.
 - checkpoints/<index> is the line of one image, written as soon as a provider has answered, so that
-  no answer is paid twice. Workers write it.
+  no answer is paid for twice. Workers write it.
 - index/<n> lists results, numbered from 0. The operator writes it, and never changes it. Only those
   that the ImageBatch's status counts are valid.
 
-Numbers in keys have nine digits, so that keys are in the order of the numbers.
+Indexes and <n> have nine digits, so that keys sort in their order.
 """
 
 from typing import Any, Self
@@ -70,7 +70,7 @@ class BatchFolder:
 
 
 def chunk_key(folder: str, index: int) -> str:
-    """Return the key of the part of a frozen manifest that has the line with this index."""
+    """Return the key of the chunk of a frozen manifest that has the line with this index."""
     return f"{folder}{index // CHUNK_LINES * CHUNK_LINES:0{DIGITS}}"
 
 
@@ -84,7 +84,7 @@ class LineError(KubeModel):
 class ManifestLine(KubeModel):
     """An image in a frozen manifest.
 
-    A line with an error names no readable image, and the error is its outcome.
+    A line with an error names no image, and the error is the image's outcome.
     """
 
     index: int
@@ -112,8 +112,8 @@ class ResultLine(KubeModel):
 class IndexEntry(KubeModel):
     """What one shard contributes to its batch: a line of an index object.
 
-    If the worker ended on the only image of the shard, there are no results, and `error` says why
-    the image failed.
+    If the only image of the shard killed or blocked its worker, there are no results, and `error`
+    says why the image failed.
     """
 
     shard: str

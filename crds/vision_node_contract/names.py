@@ -48,9 +48,10 @@ SHARDS_ABILITY = "shards"
 """The ability to describe shards of ImageBatches. Workers of older releases lack it."""
 
 PROGRESS_ANNOTATION = f"{GROUP}/shard-progress"
-"""Annotation on a worker's Lease. It changes as long as the worker's shard advances, and consists
-of the shard's uid, a slash, the number of images that have ended, a dot and the number of steps of
-the attempts so far."""
+"""Annotation on a worker's Lease. It changes as long as the worker's shard makes progress.
+
+It consists of the shard's uid, a slash, the number of images that have ended, a dot and the number
+of steps of all attempts so far."""
 
 RELEASE_CONFIGMAP = "vision-node-release"
 """Name of the ConfigMap that the chart creates with every release. Older charts did not create

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATIENCE_SECONDS = 5.0
-"""After how many seconds without a slot an image of a shard is described beside single images.
-Otherwise, the operator would take a shard that never advances for lost."""
+"""Seconds without a free slot after which an image of a shard is described in addition to the
+single images. Otherwise, the operator would consider a shard that makes no progress lost."""
 
 
 class DescribeSlots:
     """Counts the images that are being described.
 
     Single images never wait here. Images of a shard use only the slots that single images leave
-    free, so each single image gets a slot at the latest when one image of a shard has ended.
+    free, so a single image exceeds the number of slots only until an image of a shard has ended.
     """
 
     def __init__(self, total: int) -> None:

@@ -117,7 +117,7 @@ class ImageDescriber:
         self._fetcher = ImageFetcher(bucket, self.budgets, settings.max_image_bytes)
         self._first_in_background = asyncio.Lock()
         """Held by the only image of a shard that may wait for memory, so that a single image waits
-        behind one of them at most."""
+        behind at most one of them."""
 
     @property
     def newest_fetch(self) -> float:
@@ -158,7 +158,9 @@ class ImageDescriber:
                 message = f"the bucket has no object {task.key}; upload it first"
                 return Failure(Reason.IMAGE_NOT_FOUND, message)
             case ObjectChangedError():
-                message = f"{task.key} was replaced after the batch had listed it; list it again"
+                message = (
+                    f"{task.key} was replaced after the batch had listed it; use another batch"
+                )
                 return Failure(Reason.IMAGE_CHANGED, message)
             case StoreUnavailableError():
                 return Failure(error.reason, str(error))

@@ -15,24 +15,24 @@ class ImageTask:
     """One attempt at one image."""
 
     name: str
-    """What the image is called in the log."""
+    """The image's name in the log."""
     uid: str
-    """What the image is called in the termination message. It is unique."""
+    """The image's id in the termination message. It is unique."""
     number: int
     """Number of the attempt. It is unique for the image in this worker."""
     key: str
     etag: str | None
     """ETag that the image must have; None if any will do."""
     size_bytes: int | None
-    """The file's size as stated by others, so it is untrusted; None if it is unknown."""
+    """The file's stated size, which is untrusted; None if it is unknown."""
     options: Options
     attempt: int
-    """Number of the attempts that count, this one included."""
+    """Number of attempts that count toward `max_attempts`, including this one."""
     max_attempts: int
     timeout_seconds: float
     wait_for_slot: Callable[[], Awaitable[None]] | None = None
-    """Waits until the image, which has been fetched, may be described; None if it may be at once.
-    The time for fetching and waiting then doesn't count toward the timeout."""
+    """Waits until the fetched image may be described; None if it need not wait. If it must,
+    the time for fetching and waiting does not count toward the timeout."""
 
     @classmethod
     def of(cls, job: ImageJob, settings: Settings) -> Self:

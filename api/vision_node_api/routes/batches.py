@@ -95,12 +95,13 @@ class BatchResponse(BaseModel):
     source: BatchSource
     images: BatchImages
     rate: float | None = Field(
-        description="images per second, of the last seconds or, at the end, on average"
+        description="images per second just before the last change of the status or, at the end, "
+        "on average"
     )
     usage: BatchUsage | None = Field(description="tokens that the provider has charged")
     suspended: bool
     waiting: WaitingReason | None = Field(
-        description="why no image is being described at present; the batch goes on by itself"
+        description="why no images can be described at present; the batch continues by itself"
     )
     error: BatchError | None
     failures: list[BatchFailure] = Field(
@@ -150,7 +151,7 @@ async def get_batch(name: str, request: Request, batches: BatchesDep) -> BatchRe
             "headers": {
                 AFTER_HEADER: {
                     "description": "Number of parts that existed at the start. As `after`, it "
-                    "continues where a response without `follow` ends",
+                    "continues where a response without `follow` ended",
                     "schema": {"type": "integer"},
                 }
             },

@@ -1,7 +1,7 @@
 """Client for the ImageJobs with a single image, which are the API's jobs.
 
-The other ImageJobs are shards of ImageBatches. They are none of the API's business, because an
-ImageBatch may have hundreds of them, and each exists for a few seconds only.
+The other ImageJobs are shards of ImageBatches, which the API ignores: an ImageBatch may have
+hundreds of them, and each exists for only a few seconds.
 """
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -11,7 +11,7 @@ from vision_node_contract.models.shard import is_shard
 from vision_node_contract.names import BATCH_LABEL
 
 SINGLE = Selectors(labels=f"!{BATCH_LABEL}")
-"""Selects the ImageJobs that are no shards."""
+"""Selects the ImageJobs that are not shards."""
 
 
 class SingleImageJobs(ImageJobClient):

@@ -31,7 +31,7 @@ clients that have stopped reading can't use up the limit on streams."""
 
 
 IS_HEAD = "vision_node.is_head"
-"""Key in the scope that says that the body of the response will be dropped, so that it need not be
+"""Key in the scope that says that the body of the response will be dropped, so it need not be
 produced."""
 
 
@@ -42,7 +42,7 @@ class _StalledError(Exception):
 class JsonLinesResponse(StreamingResponse):
     """A streamed response whose client must keep reading.
 
-    If the first piece can't be had because of a Problem, the problem is the response.
+    If the first piece raises a Problem, the problem is the response.
     """
 
     body_iterator: AsyncGenerator[bytes, None]

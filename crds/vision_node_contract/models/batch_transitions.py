@@ -41,10 +41,10 @@ class Progress:
     rate: float | None = None
     """Images per second at present; None if it is unknown."""
     waiting: tuple[str, str] | None = None
-    """Reason and message if the ImageBatch can't go on at present; otherwise None."""
+    """Reason and message if the ImageBatch must wait at present; otherwise None."""
     is_idle: bool = False
     """Whether the ImageBatch has no shards besides those in `entries`. If no more images are to be
-    described, the ImageBatch then ends."""
+    described, the ImageBatch ends."""
 
 
 def freeze(batch: ImageBatch, manifest: FrozenManifest, now: datetime) -> StatusPatch:
@@ -86,8 +86,8 @@ def fail(batch: ImageBatch, reason: str, message: str, now: datetime) -> StatusP
 def advance(batch: ImageBatch, progress: Progress, now: datetime) -> StatusPatch:
     """Return the patch that counts finished shards, and ends the ImageBatch if nothing is left.
 
-    A shard is counted with all or none of its images, so that `entries` must not contain images
-    that have been counted before.
+    A shard is counted with all or none of its images, so `entries` must not contain images that
+    have been counted before.
     """
     counts, status = _counts(batch, progress.entries), batch.status
     patch: StatusPatch = {"images": counts.to_json()}
@@ -101,12 +101,12 @@ def advance(batch: ImageBatch, progress: Progress, now: datetime) -> StatusPatch
     if progress.waiting:
         changes.append(("Waiting", True, *progress.waiting))
     elif status.condition("Waiting"):
-        changes.append(("Waiting", False, BatchReason.NOT_WAITING, "images are being described"))
+        changes.append(("Waiting", False, BatchReason.NOT_WAITING, "the batch no longer waits"))
     if batch.spec.suspend:
-        message = "set spec.suspend to false to go on"
+        message = "set spec.suspend to false to resume the batch"
         changes.append(("Suspended", True, BatchReason.SUSPENDED, message))
     elif status.condition("Suspended"):
-        changes.append(("Suspended", False, BatchReason.RESUMED, "the batch goes on"))
+        changes.append(("Suspended", False, BatchReason.RESUMED, "the batch was resumed"))
 
     if counts.ended >= counts.total or progress.is_idle:
         patch |= _end(batch, counts, patch, changes, now)
@@ -199,10 +199,10 @@ def _end(
 ) -> StatusPatch:
     """Return the final part of the patch, and add the final condition to `changes`.
 
-    If the ImageBatch must go on, return nothing.
+    If the ImageBatch continues, return an empty patch.
     """
     reason = after(batch, patch).stop_reason
-    summary = f"{counts.done} of {counts.total} images have been described, {counts.failed} failed"
+    summary = f"{counts.done} of {counts.total} images were described, {counts.failed} failed"
 
     if counts.ended >= counts.total and reason in {None, "Cancelled"}:
         changes.append(("Complete", True, BatchReason.COMPLETED, summary))

@@ -132,7 +132,7 @@ class ImageBatch(KubeModel):
 
     @property
     def suspects(self) -> list[Range]:
-        """The ranges of images that may have ended or blocked a worker. Each is tried alone."""
+        """The ranges of images that may have killed or blocked a worker. Each is tried alone."""
         return parse_ranges(self.status.suspects or "")
 
     @property
@@ -144,7 +144,7 @@ class ImageBatch(KubeModel):
     def stop_reason(self) -> str | None:
         """Why no more images are to be described: Cancelled, TooManyFailedImages or TokensUsedUp.
 
-        None if the batch goes on.
+        None if the batch continues.
         """
         spec, usage = self.spec, self.status.usage
         tokens = usage.input_tokens + usage.output_tokens if usage else 0

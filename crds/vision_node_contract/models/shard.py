@@ -75,7 +75,7 @@ class Shard(KubeModel):
         """The indexes of the images that a finished shard has left to other shards.
 
         If a shard of one image has failed without an outcome, its image has failed. If a larger
-        shard has, nothing is known about its images, so all of them are left.
+        shard has failed, nothing is known about its images, so all of them are left.
         """
         outcome = self.status.images
         whole = RangeSet([self.range])
@@ -92,7 +92,7 @@ class Shard(KubeModel):
 
     @property
     def suspects(self) -> list[Range]:
-        """The ranges of images that may have ended or blocked the worker of a finished shard."""
+        """The ranges of images that may have killed or blocked the worker of a finished shard."""
         outcome = self.status.images
         return parse_ranges(outcome.suspects or "") if outcome else []
 

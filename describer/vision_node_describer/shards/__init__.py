@@ -1,1 +1,1 @@
-"""Describe the images of a shard of an ImageBatch, and commit what has been done."""
+"""Describe the images of a shard of an ImageBatch, and commit the results."""

@@ -1,4 +1,4 @@
-"""Keep each provider's answer in the bucket as soon as it is there, so that none is paid twice."""
+"""Store each provider's answer in the bucket immediately, so that none is paid for twice."""
 
 from vision_node_contract.batch_objects import BatchFolder, ManifestLine, ResultLine
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
@@ -6,7 +6,7 @@ from vision_node_contract.clients.bucket_objects import MAX_KEYS
 from vision_node_contract.ranges import Range
 
 MAX_LINE_BYTES = 4 << 20
-"""Maximum size of a checkpoint that is taken over. Results have a few kilobytes."""
+"""Maximum size of a checkpoint that is used. Results have a few kilobytes."""
 
 MEDIA_TYPE = "application/json"
 
@@ -18,7 +18,7 @@ class Checkpoints:
         self._bucket = bucket
         self._folder = folder
         self._keys: set[str] = set()
-        """Keys of the checkpoints that an earlier worker has left."""
+        """Keys of the checkpoints that earlier workers stored."""
 
     async def find(self, indexes: Range) -> None:
         """List the checkpoints of the images.

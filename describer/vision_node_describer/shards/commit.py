@@ -29,8 +29,8 @@ STORE_RETRY_SECONDS = (0.5, 4.0)
 """Initial and longest delay in seconds between two attempts to store the results."""
 
 STORE_SECONDS = 45.0
-"""Maximum seconds for storing the results, with all attempts. With the 20 s for images in progress,
-a worker can still commit within the 80 s that it has to finish."""
+"""Maximum seconds for storing the results, including all attempts. After the 20 s for images in
+progress, a worker can still commit within the 80 s that it has to finish."""
 
 MEDIA_TYPE = "application/jsonl"
 
@@ -46,7 +46,7 @@ class ShardWriter:
         """Store the results and commit the outcome, unless the shard has been reassigned.
 
         Raises:
-            KubeError: The API server refused the outcome, and then the report of the refusal, too.
+            KubeError: The API server refused the outcome, and then also the report of the refusal.
         """
         outcome = run.results.outcome(run.suspects, run.stopped)
         if run.results:
@@ -67,9 +67,9 @@ class ShardWriter:
     async def _store(
         self, shard: Shard, results: ShardResults, outcome: ShardOutcome
     ) -> ShardOutcome:
-        """Return the outcome with the place of the results.
+        """Return the outcome with the key of the results.
 
-        If they can't be stored, nothing has ended, and all images are left.
+        If they can't be stored, no image has ended, and all are left to other shards.
         """
         images = shard.spec.images
         folder = BatchFolder(self._bucket.folders, images.batch_uid)
@@ -81,7 +81,7 @@ class ShardWriter:
             async with asyncio.timeout(STORE_SECONDS):
                 await self._put(key, data, sha256)
         except TimeoutError:
-            message = f"storage did not take the results within {STORE_SECONDS:g} s"
+            message = f"storage did not accept the results within {STORE_SECONDS:g} s"
             return _nothing_ended(shard, outcome, Failure(Reason.STORAGE_UNAVAILABLE, message))
         except StoreUnavailableError as error:
             return _nothing_ended(shard, outcome, Failure(error.reason, str(error)))

@@ -9,8 +9,8 @@ from vision_node_contract.models.reasons import Reason
 from ..memory import Budget
 
 MAX_CHUNKS = 4
-"""Maximum number of a manifest's parts in memory. Two are in use at most, if a shard begins in one
-and ends in the next; the others serve the next shards."""
+"""Maximum number of chunks in memory. A shard uses at most two, if it begins in one and ends in the
+next; the others are for the next shards."""
 
 MAX_CHUNK_BYTES = 20 << 20
 """Maximum size of a part of a manifest. A thousand lines of 16 KiB, which is the maximum, have up
@@ -30,11 +30,11 @@ with the largest part, the results, and the process itself, they take up PROCESS
 
 
 class ManifestUnreadableError(Exception):
-    """A part of a frozen manifest is missing or damaged."""
+    """A chunk of a frozen manifest is missing or damaged."""
 
 
 class ManifestReader:
-    """Reads manifests line by line, and keeps the latest parts in memory."""
+    """Reads manifests line by line, and keeps recently read chunks in memory."""
 
     def __init__(self, bucket: Bucket, files: Budget) -> None:
         self._bucket = bucket
@@ -42,12 +42,12 @@ class ManifestReader:
         self._chunks: dict[str, list[bytes]] = {}
         self._sizes: dict[str, int] = {}
         self._reading = asyncio.Lock()
-        """Held while a part is read, so that each part is read once."""
+        """Held while a chunk is read, so that each chunk is read once."""
 
     async def line(self, folder: str, index: int) -> ManifestLine:
         """Return the line of an image.
 
-        A line that is not valid becomes a line with an error.
+        An invalid line becomes a line with an error.
 
         Raises:
             ManifestUnreadableError: The line is missing or belongs to another image.

@@ -1,4 +1,4 @@
-"""Collect the results of a shard, and say what its outcome is."""
+"""Collect the results of a shard, and determine its outcome."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from vision_node_contract.ranges import Range, RangeSet
 from ..image_describer import Failure
 
 MAX_RESULTS_BYTES = 8 << 20
-"""Size of the results at which a shard starts no more images. They are in memory twice when they
-are stored, and part of the 104 MiB that a worker sets aside for more than describing."""
+"""Size of the results at which a shard starts no more images. They are in memory twice while they
+are being stored, within the 104 MiB that a worker reserves for purposes other than describing."""
 
 MAX_FAILURE_CHARACTERS = 512
 """Maximum length of a message in the list of failed images, as in the CRD."""
@@ -26,7 +26,7 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 """Maximum of retryAfterSeconds, as in the CRD."""
 
 _REASON = re.compile("[A-Z][A-Za-z]{0,127}")
-"""What a reason looks like in the CRD."""
+"""Pattern of a reason, as in the CRD."""
 
 
 def result_line(line: ManifestLine, result: Result) -> bytes:
@@ -49,7 +49,7 @@ def line_error(failure: Failure) -> LineError:
 
 
 def valid_error(error: LineError) -> LineError:
-    """Return an error from a manifest as the API server accepts it."""
+    """Return an error from a manifest in a form that the API server accepts."""
     is_reason = _REASON.fullmatch(error.reason)
     reason = error.reason if is_reason else Reason.MANIFEST_LINE_INVALID
     return LineError(reason=reason, message=error.message[:MAX_MESSAGE_CHARACTERS])
@@ -124,7 +124,7 @@ class ShardResults:
         return b"".join(b"%s\n" % self._lines[index] for index in sorted(self._lines))
 
     def outcome(self, suspects: Iterable[int], stopped: Stop | None) -> ShardOutcome:
-        """Return the outcome, without the place of the results."""
+        """Return the outcome, without the key of the results."""
         rest = RangeSet([self._indexes]) - RangeSet.of(self._lines)
         usage = Usage(input_tokens=self._input_tokens, output_tokens=self._output_tokens)
 
@@ -154,5 +154,5 @@ def _head(line: ManifestLine) -> bytes:
 
 
 def _json(value: dict[str, Any]) -> bytes:
-    # Escapes, because messages from libraries may contain lone surrogates, which UTF-8 has not.
+    # ASCII only: messages from libraries may contain lone surrogates, which UTF-8 can't encode.
     return json.dumps(value, separators=(",", ":")).encode()

@@ -24,7 +24,7 @@ MAX_WAITING = 4
 """Maximum number of shards that wait for the running one. Usually, the next one is assigned when
 the running one has been committed, which the watch may report before the commit is answered."""
 
-CANCELLED = Stop(reason=Reason.CANCELLED, message="the batch is suspended or has been stopped")
+CANCELLED = Stop(reason=Reason.CANCELLED, message="the batch was suspended or is ending")
 
 
 class ShardRunner:
@@ -45,7 +45,7 @@ class ShardRunner:
         self._assignment: Assignment | None = None
         self._run: ShardRun | None = None
         self._committed: set[Assignment] = set()
-        """Shards that have ended, but whose end the watch has not reported yet."""
+        """Shards that have ended, although the watch has not reported their end yet."""
         self._is_closed = False
 
         self.idle = asyncio.Event()
@@ -56,13 +56,13 @@ class ShardRunner:
 
     @property
     def progress(self) -> str | None:
-        """The running shard's uid, and how far it is, for the Lease."""
+        """The running shard's uid and its progress, for the Lease."""
         if self._assignment is None or self._run is None:
             return None
         return f"{self._assignment.uid}/{len(self._run.results)}.{self._run.steps}"
 
     def handle(self, body: dict[str, Any]) -> None:
-        """Start or stop a shard as an event of the watch says."""
+        """Start or stop a shard according to an event of the watch."""
         try:
             shard = Shard.model_validate(body)
         except ValueError as error:
@@ -102,7 +102,7 @@ class ShardRunner:
             self.idle.set()
 
     def finish(self) -> None:
-        """Start no more shards, and stop the running one, which commits what has been done."""
+        """Start no more shards, and stop the running one, which commits its results."""
         self.close()
         if self._run:
             self._run.stop()
@@ -131,7 +131,7 @@ class ShardRunner:
                 run.stop(CANCELLED)
             await self._describe_and_commit(shard, run)
         except Exception:
-            # The operator gives the shard to another worker when it does not advance.
+            # The operator assigns the shard to another worker if it makes no progress.
             log.exception("shard %s was abandoned", shard.metadata.name)
 
     async def _describe_and_commit(self, shard: Shard, run: ShardRun) -> None:

@@ -1,4 +1,4 @@
-"""One of the images of a shard that are in progress at the same time."""
+"""A place for one of the images of a shard that are in progress at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,8 +20,8 @@ class Seat:
     line: ManifestLine | None = None
     """The image; None before the first one."""
     busy_since: float | None = None
-    """Since when the image is being described, according to the event loop's clock. None while
-    another image would lose nothing if this one were dropped: it is being fetched, or waits."""
+    """When describing the image began, by the event loop's clock. None while the image is being
+    fetched or waits for a slot, so that it can be dropped at no loss."""
     is_abandoned: bool = False
     """Whether the shard has stopped waiting for the image. Its thread may still be running."""
     task: asyncio.Task[None] = field(init=False)
@@ -49,15 +49,15 @@ class Seat:
             self.cancel()
 
     def abandon(self) -> None:
-        """Wait for the image no longer."""
+        """Stop waiting for the image."""
         self.is_abandoned = True
         self.cancel()
 
     def cancel(self) -> None:
         """Cancel the task once.
 
-        It then waits for its thread. A second cancellation would end it earlier, and free the
-        memory that the thread still uses.
+        It then waits for its thread. A second cancellation would end it too early, and free memory
+        that the thread still uses.
         """
         if not self._is_cancelled:
             self._is_cancelled = True

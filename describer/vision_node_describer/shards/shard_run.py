@@ -1,4 +1,4 @@
-"""Describe the images of one shard: fetch some ahead, and describe as many as there are slots."""
+"""Describe the images of one shard, as many at a time as there are slots, and fetch some ahead."""
 
 import asyncio
 import itertools
@@ -29,24 +29,23 @@ log = logging.getLogger(__name__)
 
 FETCHED_AHEAD = 4
 """Number of images that are fetched, or wait with their file, while others are being described.
-With fewer, a describing thread would wait for the bucket; more would only take memory."""
+With fewer, the describing threads would wait for the bucket; more would only use memory."""
 
 GUESSED_BYTES = 4 << 20
-"""Size for which memory is reserved if the manifest does not state one. Most photographs are
-smaller; a larger file is fetched again. With the largest size allowed, images would be fetched one
-after the other."""
+"""File size to assume if the manifest does not state one. Most photographs are smaller; a larger
+file is fetched again. If the maximum size were assumed, images would be fetched one by one."""
 
 RETRY_SECONDS = (1.0, 10.0)
 """Initial and longest delay in seconds between two attempts at an image. It is short, because the
-operator takes a shard that does not advance for lost."""
+operator considers a shard without progress lost."""
 
 STOP_SECONDS = 20.0
-"""Maximum seconds to wait, once a shard is to stop, for the images that are being described. The
-operator gives up a cancelled shard after 30 s, and a worker has 80 s to finish."""
+"""Maximum seconds to wait for images that are being described when a shard must stop. The operator
+gives up a cancelled shard after 30 s, and a worker has 80 s to finish."""
 
 HUNG_SHARE = 0.95
 """Share of an image's timeout after which the shard ends without it. It is more than an
-asynchronous describer gets, and leaves time to commit before the operator takes the shard for
+asynchronous describer gets, and leaves time to commit before the operator considers the shard
 lost."""
 
 STEP_SECONDS = 5.0
@@ -58,7 +57,7 @@ MAX_CHECK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ShardTools:
-    """What all shards of a worker share."""
+    """Objects that all shards of a worker share."""
 
     bucket: Bucket
     images: ImageDescriber
@@ -67,7 +66,7 @@ class ShardTools:
 
 
 class ShardRun:
-    """Describes the images of one shard, until all have ended or the shard is to stop."""
+    """Describes the images of one shard, until all have ended or the shard must stop."""
 
     def __init__(self, shard: Shard, tools: ShardTools) -> None:
         self.results = ShardResults(shard.range)
@@ -100,7 +99,7 @@ class ShardRun:
         self._stop_deadline = float("inf")
 
     def stop(self, reason: Stop | None = None) -> None:
-        """Start no more images, and end soon. The first reason counts."""
+        """Start no more images, and end soon. Only the first call's reason is kept."""
         if self._stopping.is_set():
             return
 
@@ -114,7 +113,7 @@ class ShardRun:
     async def run(self) -> None:
         """Describe the images.
 
-        If cancelled, this method returns at once, although threads may still be running.
+        If cancelled, this method returns immediately, although threads may still be running.
         """
         if not await self._find_checkpoints():
             return
@@ -151,7 +150,7 @@ class ShardRun:
         self.steps += 1
 
     async def _supervise(self) -> None:
-        """Wait until the seats have ended; end or abandon them when the shard is to stop."""
+        """Wait until the seats have ended; end or abandon them when the shard must stop."""
         stopping = asyncio.create_task(self._stopping.wait())
         seconds = min(MAX_CHECK_SECONDS, self._timeout_seconds / 20)
         try:
@@ -164,7 +163,7 @@ class ShardRun:
             stopping.cancel()
 
     def _check(self, running: list[Seat]) -> None:
-        """Stop if an image takes too long. If the shard is to stop, cancel what can be dropped."""
+        """Stop if an image takes too long. If the shard must stop, cancel what can be dropped."""
         now = asyncio.get_running_loop().time()
         too_early = now - HUNG_SHARE * self._timeout_seconds
         for seat in running:
@@ -184,7 +183,7 @@ class ShardRun:
     def _give_up(self, line: ManifestLine) -> None:
         """Stop the shard, because the thread of an image does not return.
 
-        If the image is alone, it has failed. Otherwise, it is tried alone.
+        If the image is being tried alone, it fails. Otherwise, it will be tried alone.
         """
         seconds = HUNG_SHARE * self._timeout_seconds
         message = f"image {line.index}: the describer has not returned within {seconds:g} s"
@@ -297,7 +296,7 @@ class ShardRun:
     async def _attempt(self, task: ImageTask, trial: Trial, seat: Seat) -> Verdict | None:
         """Make an attempt, and add its outcome. Return what follows if it has failed.
 
-        The seat keeps its slot until then: if the shard is to stop, no other image may start.
+        The seat keeps its slot until then: if the shard must stop, no other image may start.
         """
         line = trial.line
         self._advance()
@@ -359,7 +358,7 @@ class ShardRun:
         return data
 
     async def _take_checkpoint(self, line: ManifestLine) -> bool:
-        """Take over an answer that an earlier worker has received. Return whether there is one."""
+        """Use the answer that an earlier worker has received. Return whether there is one."""
         found = await self._checkpoints.load(line) if self._checkpoints else None
         if found is None:
             return False

@@ -10,7 +10,7 @@ from ..image_describer import Failure
 
 @dataclass(frozen=True, slots=True)
 class StopShard:
-    """All images are concerned, so that the shard ends here."""
+    """The failure concerns all images, so the shard ends."""
 
     failure: Failure
 
@@ -40,7 +40,7 @@ Verdict = StopShard | SetAside | FailImage | RetryImage
 
 MAX_RETRY_AFTER_SECONDS = 30.0
 """Maximum number of seconds for which a provider may delay an image's next attempt. A shard that
-waits longer would be taken for lost."""
+waits longer would be considered lost."""
 
 
 class Suspicion(Enum):

@@ -15,14 +15,14 @@ from .freeze_queue import FreezeQueue
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (1.0, 30.0)
-"""First and longest wait in seconds if the API server refuses the watch. At an upgrade, the CRD or
-the rights may be missing for a moment."""
+"""First and longest wait in seconds if the API server refuses the watch. During an upgrade, the CRD
+or the rights may be missing for a moment."""
 
 
 class BatchWatch:
-    """Passes what happens to ImageBatches to the queue and to the cleaner.
+    """Passes changes of ImageBatches to the queue and to the cleaner.
 
-    Deletions that happened while nobody watched are left to the sweep.
+    Deletions that the watch misses are left to the sweep.
     """
 
     def __init__(
@@ -67,6 +67,6 @@ class BatchWatch:
         if batch.status.phase == "queued":
             queue.offer(batch)
 
-        # The checkpoints of those that were finished before the list are left to the sweep.
+        # The checkpoints of batches that were already finished when listed are left to the sweep.
         if event.type == "MODIFIED" and batch.finished and batch.status.manifest:
             self._cleaner.clean(BatchFolder(self._folders, batch.metadata.uid).checkpoints)

@@ -1,4 +1,4 @@
-"""Read and change ImageBatches, and report what happens to them in Events."""
+"""Read ImageBatches, update their status, and emit Events about them."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ class BatchClient:
         self._kube = kube
 
     async def get(self, name: str, uid: str) -> ImageBatch:
-        """Return the ImageBatch as it is now.
+        """Return the current ImageBatch.
 
         Raises:
             BatchGoneError: It was deleted, even if another one has its name.
@@ -67,7 +67,7 @@ class BatchClient:
         try:
             await self._kube.request("POST", self._events_path, body=event)
         except AlreadyExistsError:
-            return  # an earlier process was stopped right after it
+            return  # an earlier process was stopped right after creating it
         except KubeError as error:
             log.warning("no Event %s for ImageBatch %s: %s", reason, batch.metadata.name, error)
 
@@ -87,5 +87,5 @@ def read_batch(body: Json) -> ImageBatch | None:
         return ImageBatch.model_validate(body)
     except ValidationError as error:
         name = body.get("metadata", {}).get("name")
-        log.warning("ImageBatch %s is left alone, because it is invalid: %s", name, error)
+        log.warning("ImageBatch %s is ignored, because this release can't read it: %s", name, error)
         return None

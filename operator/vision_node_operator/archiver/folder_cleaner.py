@@ -14,19 +14,19 @@ from ..runtime.storage_ownership import StorageOwnership
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 1000
-"""Maximum number of folders that wait for their deletion. If more ImageBatches are deleted at once,
-a sweep deletes the folders of the others."""
+"""Maximum number of folders that wait for their deletion. If more ImageBatches are deleted at
+once, the sweep deletes the remaining folders."""
 
 DELETERS = 4
-"""Maximum number of deletions at the same time. They run beside the uploads and downloads of a
-small bucket, and four of them delete some hundred objects per second."""
+"""Maximum number of deletions at the same time. A small bucket also has to serve uploads and
+downloads, and four deletions at a time remove some hundred objects per second."""
 
 MAX_LOGGED = 5
 """Maximum number of failed deletions to log per folder. The total is always logged."""
 
 
 class FolderCleaner:
-    """Deletes folders one after the other. What it can't delete is left to the sweep."""
+    """Deletes folders one after the other. The sweep deletes what could not be deleted."""
 
     def __init__(self, bucket: Bucket, ownership: StorageOwnership) -> None:
         self._bucket = bucket
@@ -35,7 +35,7 @@ class FolderCleaner:
         self._added = asyncio.Event()
 
     def clean(self, folder: str) -> None:
-        """Remember to delete all objects whose keys begin with `folder`."""
+        """Queue the deletion of all objects whose keys begin with `folder`."""
         if len(self._waiting) >= MAX_WAITING:
             log.warning("too many folders are to be deleted, so the sweep deletes %s", folder)
         elif folder not in self._waiting:
@@ -43,7 +43,7 @@ class FolderCleaner:
             self._added.set()
 
     async def run(self) -> None:
-        """Delete the remembered folders until cancelled."""
+        """Delete the queued folders until cancelled."""
         while True:
             await self._added.wait()
             self._added.clear()

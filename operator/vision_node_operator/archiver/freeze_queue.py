@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 MAX_RUNNING = 2
 """Number of ImageBatches that are frozen at the same time: while one of them has a million images,
-the other place lets small ones pass. Each takes up to 30 MB."""
+small ones need not wait. Each takes up to 30 MB of memory."""
 
 MAX_WAITING = 1000
 """Maximum number of ImageBatches to remember. If more are queued, they are listed again as soon as
@@ -33,8 +33,8 @@ RELIST_SECONDS = 30.0
 another attempt. A list of some thousands of them takes the API server a second."""
 
 RETRY_SECONDS = (0.5, 30.0)
-"""First and longest wait in seconds before another attempt, if the bucket or the API server does
-not answer. The wait doubles with each failure, with full jitter."""
+"""First and longest wait in seconds before another attempt, if the bucket or the API server is
+unavailable. The wait doubles with each failure, with full jitter."""
 
 BEAT_SECONDS = 5.0
 """Maximum time between two rounds. Each round is a heartbeat for the liveness probe."""
@@ -47,7 +47,7 @@ class Entry:
     name: str
     uid: str
     cancel: bool
-    """Whether its user has cancelled it."""
+    """Whether it was cancelled."""
     failures: int = 0
     due: float = 0.0
     """Monotonic time in seconds before which it is not tried again."""
@@ -84,7 +84,7 @@ class FreezeQueue:
         self._changed = asyncio.Event()
 
     def offer(self, batch: ImageBatch) -> None:
-        """Add a queued ImageBatch. If it is in work and was cancelled, it is stopped first."""
+        """Add a queued ImageBatch. If it was cancelled while being frozen, stop that first."""
         entry = Entry(batch.metadata.name, batch.metadata.uid, batch.spec.cancel)
         if entry.uid in self._running:
             running, task = self._running[entry.uid]
@@ -190,4 +190,6 @@ class FreezeQueue:
         except BatchGoneError:
             self._cleaner.clean(BatchFolder(self._folders, entry.uid).prefix)
         except KubeError as problem:
-            log.warning("ImageBatch %s does not say that it waits: %s", entry.name, problem)
+            log.warning(
+                "the condition Waiting of ImageBatch %s was not set: %s", entry.name, problem
+            )

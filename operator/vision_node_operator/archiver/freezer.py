@@ -22,22 +22,22 @@ from .manifests.sources import Source, source_of
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 3
-"""Number of times to read a list of images that is replaced while it is being read."""
+"""Maximum number of attempts to read a list of images that is replaced while it is being read."""
 
 COMMIT_PAUSES = (0.05, 30.0)
-"""First and longest wait in seconds before the status is written again. The manifest is kept
-meanwhile, because it may have taken a minute to freeze."""
+"""First and longest wait in seconds before the status is written again. The frozen
+manifest is kept until then, because freezing it may have taken a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has become of an ImageBatch: a frozen manifest, or the reason why there is none."""
+    """The outcome of freezing: a frozen manifest, or the reason why there is none."""
 
     reason: str
     message: str
     manifest: FrozenManifest | None = None
     other_tries: tuple[str, ...] = ()
-    """Folders of earlier tries, with objects that nobody needs."""
+    """Folders of earlier attempts, whose objects are no longer needed."""
 
     def is_in(self, batch: ImageBatch) -> bool:
         """Return whether the ImageBatch's status has this outcome."""
@@ -70,10 +70,10 @@ class Freezer:
         numbers, so that a late deletion can't hit their objects."""
 
     async def freeze(self, name: str, uid: str) -> None:
-        """Freeze the manifest of a queued ImageBatch, or let the batch fail.
+        """Freeze the manifest of a queued ImageBatch, or mark the batch as failed.
 
         Raises:
-            BatchGoneError: The ImageBatch was deleted. Its folder may have objects.
+            BatchGoneError: The ImageBatch was deleted. Its folder may contain objects.
             StoreUnavailableError, KubeError, TryLostError: Another attempt may succeed.
         """
         batch = await self._batches.get(name, uid)
@@ -84,7 +84,7 @@ class Freezer:
         await self._commit(batch, outcome)
 
     async def report_waiting(self, name: str, uid: str, error: StoreUnavailableError) -> None:
-        """Say in the status that the ImageBatch waits for the bucket, unless it says so already.
+        """Set the condition Waiting because of the bucket, unless it already has this reason.
 
         Raises:
             BatchGoneError, KubeError: Nothing was written.
@@ -113,9 +113,9 @@ class Freezer:
         return Outcome(BatchReason.MANIFEST_FROZEN, message, manifest, other_tries)
 
     async def _freeze_source(self, batch: ImageBatch) -> tuple[FrozenManifest, tuple[str, ...]]:
-        """Copy the list of images, and start over if it is replaced meanwhile.
+        """Copy the list of images, and start over if the list is replaced meanwhile.
 
-        Return the copy, and the folders of earlier tries.
+        Return the copy, and the folders of earlier attempts.
         """
         for _ in range(MAX_TRIES):
             source = source_of(self._bucket, batch.spec, self._max_images)
@@ -132,9 +132,9 @@ class Freezer:
         )
 
     async def _new_folder(self, batch: ImageBatch) -> tuple[str, tuple[str, ...]]:
-        """Return the folder for the next try, and those of earlier tries.
+        """Return the folder for the next attempt, and those of earlier attempts.
 
-        Earlier ones may be of a process that was killed, or that is still running.
+        Earlier attempts may be those of a process that was killed or is still running.
         """
         folder = BatchFolder(self._bucket.folders, batch.metadata.uid)
         tries: list[int] = []
@@ -187,15 +187,15 @@ class Freezer:
     async def _commit(self, batch: ImageBatch, outcome: Outcome) -> None:
         """Write the outcome to the status, and clean up what is no longer needed.
 
-        Folders of other tries are deleted only now. Earlier, another archiver might still have
-        written the folder of such a try to the status.
+        Folders of other attempts are deleted only now. Before, another archiver might still have
+        written such a folder to the status.
 
         Raises:
             BatchGoneError: The ImageBatch was deleted.
         """
         batch, written = await self._write(batch, outcome)
         if not written.is_in(batch):
-            log.info("ImageBatch %s was frozen or ended by others", batch.metadata.name)
+            log.info("ImageBatch %s was frozen or ended by another process", batch.metadata.name)
             self._clean(outcome.manifest.folder if outcome.manifest else None)
             return
 
@@ -208,10 +208,10 @@ class Freezer:
         await self._batches.emit(batch, written.reason, written.message)
 
     async def _write(self, batch: ImageBatch, outcome: Outcome) -> tuple[ImageBatch, Outcome]:
-        """Write the status, however often that takes, until the ImageBatch is no longer queued.
+        """Try to write the status until the ImageBatch is no longer queued.
 
-        Return the ImageBatch as it is then, and the outcome, which is another one if the ImageBatch
-        was cancelled.
+        Return the resulting ImageBatch and the outcome, which is different if the ImageBatch was
+        cancelled meanwhile.
         """
         failures = 0
         while batch.status.phase == "queued":
@@ -230,7 +230,7 @@ class Freezer:
         return batch, outcome
 
     async def _read_again(self, batch: ImageBatch, error: KubeError, failures: int) -> ImageBatch:
-        """Return the ImageBatch as it is after a pause, or as it was if it can't be read."""
+        """Wait, and return the current ImageBatch, or the known one if it can't be read."""
         if not isinstance(error, ConflictError):
             log.warning("writing the status of ImageBatch %s: %s", batch.metadata.name, error)
 

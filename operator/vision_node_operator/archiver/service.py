@@ -1,4 +1,4 @@
-"""Put the archiver's parts together, and run them."""
+"""Create the archiver's components, and run them."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Delete the folders of ImageBatches whose deletion nobody saw."""
+"""Delete the folders of ImageBatches whose deletion the watch missed."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ FIRST_SECONDS = 300.0
 """Time from the start to the first sweep. By then, queued ImageBatches have been frozen."""
 
 SWEEP_SECONDS = 1800.0
-"""Interval between sweeps, as of the operator's. Orphans only take up space."""
+"""Interval between sweeps, the same as the operator's. Orphans only take up space."""
 
 GRACE = timedelta(hours=1)
-"""Minimum age of all objects in a folder that a sweep deletes. A worker that has not heard of the
-deletion yet may still be writing to it."""
+"""Minimum age of all objects in a folder that a sweep deletes. A worker that does not yet know of
+the deletion may still be writing to it."""
 
 
 class Sweep:

@@ -84,7 +84,7 @@ class GiveUpShard:
     reason: Reason
     message: str
     suspects: str
-    """The ranges of images that may have ended the worker, as text; empty if there are none."""
+    """The ranges of images that may have killed the worker, as text; empty if there are none."""
 
 
 @dataclass(frozen=True, slots=True)

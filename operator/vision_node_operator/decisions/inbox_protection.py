@@ -1,4 +1,4 @@
-"""Which images in the inbox unfinished ImageBatches need."""
+"""Decide which images in the inbox unfinished ImageBatches need."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class InboxProtection:
     prefixes: tuple[str, ...] = ()
     """Complete prefixes of the keys of images that ImageBatches need."""
     is_complete: bool = False
-    """Whether everything is kept: an ImageBatch has a list of images, whose keys are unknown
-    here."""
+    """Whether the whole inbox is kept, because an ImageBatch has a list of images whose keys are
+    unknown here."""
 
     @classmethod
     def by(cls, batches: Iterable[ImageBatch], folders: BucketFolders) -> Self:

@@ -51,7 +51,7 @@ class Worker:
     shard_images: int = 0
     """Number of images of the shard that the worker has or is being assigned; 0 without a shard."""
     has_alone_shard: bool = False
-    """Whether the images of this shard may end workers, so that the worker gets nothing else."""
+    """Whether this shard's images may kill workers, so the worker gets nothing else."""
 
     @property
     def has_shard(self) -> bool:

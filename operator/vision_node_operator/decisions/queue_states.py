@@ -46,7 +46,7 @@ class BatchStates:
     images_left: Counter[str] = field(default_factory=Counter)
     """Numbers of images that have not been counted, by the Describer's name in metrics."""
     waiting: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Numbers of ImageBatches that can't go on, by Describer (in metrics) and reason."""
+    """Numbers of waiting ImageBatches, by the Describer's name in metrics and by reason."""
     shards: Counter[Phase] = field(default_factory=Counter)
     """Numbers of shards by phase."""
 

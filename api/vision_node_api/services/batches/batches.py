@@ -45,7 +45,7 @@ class Batches:
         return await self._get(name, is_fresh=False)
 
     async def results(self, name: str, query: ResultQuery) -> ResultStream:
-        """Return the results of an ImageBatch, which are read when the stream is.
+        """Return a stream of the results of an ImageBatch. They are read while the stream is read.
 
         Raises:
             Problem: as for `get`; 422 InvalidAfter.

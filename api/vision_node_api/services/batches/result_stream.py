@@ -1,4 +1,4 @@
-"""Stream the results of an ImageBatch, and go on while it runs if the client wants that."""
+"""Stream the results of an ImageBatch and, if the client wants it, follow the batch."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ class ResultQuery:
     after: int = 0
     """Number of parts to leave out, because the client has them."""
     follow: bool = False
-    """Whether to go on until the ImageBatch is finished."""
+    """Whether to continue until the ImageBatch is finished."""
     marks: bool = False
     """Whether to send a line after each part that says where to resume."""
 
@@ -44,7 +44,7 @@ class ResultStream:
         """Number of parts that have been sent, or that the client had before."""
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the results in pieces. An empty piece says that there is nothing to wait for.
+        """Yield the results in pieces. An empty piece means that there are no more results yet.
 
         Raises:
             Problem: 404 BatchNotFound; 429 TooManyStreams; 502 ResultChanged; 503 while storage or
@@ -82,7 +82,7 @@ class ResultStream:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        """Find out what has been counted since.
+        """Read the current state of the ImageBatch.
 
         Raises:
             Problem: 404 BatchNotFound.

@@ -37,8 +37,8 @@ MEMORY_BYTES = 1 << 20
 of this size: once to compare their SHA-256, and once to send them."""
 
 MAX_INDEX_BYTES = 8 << 20
-"""Maximum size of an index object. The operator lists up to 64 shards in one, which take about
-20 kB, or 5 MB if each has ten failures with the longest messages."""
+"""Maximum size of an index object. It lists up to 200 shards, which take about 60 kB. If
+each has ten failures with the longest messages, it has a few megabytes."""
 
 MAX_CHUNK_BYTES = 20 << 20
 """Maximum size of a part of the manifest: 1,000 lines, each with the longest prompt."""
@@ -71,7 +71,7 @@ class ResultsReader:
         bucket: The bucket.
         storage: Records the health of the bucket.
         find: Function that finds out whether the ImageBatch still exists.
-        chunk_reads: Limits how many parts of manifests are in memory.
+        chunk_reads: Limits how many chunks of frozen manifests are in memory.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class ResultsReader:
                 yield piece
 
     async def _stored(self, entry: IndexEntry, key: str) -> AsyncIterator[bytes]:
-        """Yield an object with results if it is as the worker stored it.
+        """Yield an object with results if it is unchanged since the worker stored it.
 
         Raises:
             BadResultError: the object is missing or differs, and nothing has been sent.
@@ -261,7 +261,7 @@ def _changed(entry: IndexEntry) -> BadResultError:
 
 
 def _chunks(ended: RangeSet, total: int) -> Iterator[Range]:
-    """Yield the indexes in ranges of which each is in one part of the manifest."""
+    """Split the indexes into ranges, each within one chunk of the frozen manifest."""
     for found in ended.ranges:
         first, end = found.first, min(found.last + 1, total)
         while first < end:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from ...web.problems import Problem
 
 MAX_READERS = 20
-"""Maximum number of clients that read the results that exist. Each takes up to 1 MiB."""
+"""Maximum number of clients that read existing results. Each takes up to 1 MiB."""
 
 MAX_FOLLOWERS = 50
 """Maximum number of clients that follow running batches. Each takes up to 1 MiB while it gets
 results, and a few kilobytes while it waits."""
 
 MAX_CHUNKS = 2
-"""Maximum number of parts of manifests in memory. They are read only for errors without a line, and
-have up to 16 MiB."""
+"""Maximum number of chunks of frozen manifests in memory. They are read only for errors without a
+line, and have up to 16 MiB."""
 
 RETRY_AFTER_SECONDS = "10"
 """Retry-After, in seconds, if there are too many clients."""

@@ -1,1 +1,1 @@
-"""Copying the list of an ImageBatch's images from the inbox to its frozen manifest."""
+"""Copy the list of an ImageBatch's images from the inbox to its frozen manifest."""

@@ -12,18 +12,18 @@ from vision_node_contract.models.imagebatch import FrozenManifest
 from .freeze_errors import TryLostError
 
 MAX_WRITES = 4
-"""Maximum number of simultaneous writes of one manifest. More would only wait inside the bucket,
-and take memory: each has about 150 kB."""
+"""Maximum number of simultaneous writes of one manifest. More would only wait in the bucket
+and use memory: each has about 150 kB."""
 
 MEDIA_TYPE = "application/x-ndjson"
 """Content-Type of the objects. Each is in JSON Lines."""
 
 
 class ChunkWriter:
-    """Collects lines, and writes each thousand of them while the next are read.
+    """Collects lines, and writes each thousand of them while the next ones are read.
 
-    No object is ever overwritten. The first object is stored before the others: of two archivers
-    that try to use the same folder, only one succeeds with that.
+    No object is ever overwritten. The first object is stored before the others. If two archivers
+    use the same folder, only one of them can store it.
     """
 
     def __init__(self, bucket: Bucket, folder: str) -> None:
@@ -55,7 +55,7 @@ class ChunkWriter:
         """Add a line, whose index must be the number of lines before it.
 
         Raises:
-            TryLostError: The folder has objects of another try.
+            TryLostError: The folder has objects of another attempt.
             StoreUnavailableError: The bucket did not respond or refused a write.
         """
         self._lines.append(line.model_dump_json(by_alias=True, exclude_none=True).encode())
@@ -64,10 +64,10 @@ class ChunkWriter:
             await self._write()
 
     async def finish(self, skipped: int) -> FrozenManifest:
-        """Wait until all lines are stored, and return what the ImageBatch's status says of them.
+        """Wait until all lines are stored, and return their entry for the ImageBatch's status.
 
         Raises:
-            TryLostError: The folder has objects of another try.
+            TryLostError: The folder has objects of another attempt.
             StoreUnavailableError: The bucket did not respond or refused a write.
         """
         if self._lines:

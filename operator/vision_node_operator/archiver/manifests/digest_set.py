@@ -8,8 +8,8 @@ FIRST_SLOTS = 1 << 12
 """Number of slots of an empty set. It is a power of two, as after each growth."""
 
 KEY_BYTES = 16
-"""Length of the random key of the hash. Without a key, someone could choose different texts with
-the same digest."""
+"""Length of the random key of the hash. Without a key, an attacker could choose different texts
+with the same digest."""
 
 
 class DigestSet:

@@ -1,4 +1,4 @@
-"""Why an ImageBatch can't be frozen."""
+"""Errors that occur while an ImageBatch is being frozen."""
 
 
 class SourceRefusedError(Exception):
@@ -20,7 +20,7 @@ class BatchGoneError(Exception):
 
 
 class TryLostError(Exception):
-    """The folder of this try has objects of another try, so the next try needs another folder."""
+    """The folder has objects of another attempt, so the next attempt needs another folder."""
 
 
 class SourceChangedError(Exception):

@@ -1,4 +1,4 @@
-"""Read one line of a list of images, which anyone who can write to the inbox may have written."""
+"""Read one line of a list of images. It is untrusted: any user of the inbox may have written it."""
 
 import re
 from typing import Annotated, Literal
@@ -13,11 +13,11 @@ MAX_KEY_BYTES = 1024
 """Maximum length of an object's key in bytes (Amazon S3 User Guide, "Naming Amazon S3 objects")."""
 
 MAX_MESSAGE_CHARACTERS = 512
-"""Maximum length of the message of an error, as of a failed image in the CRD."""
+"""Maximum length of an error's message, the same as for a failed image in the CRD."""
 
 _ETAG = re.compile(r'"?([!#-~]{1,128})"?')
-"""Pattern of an ETag with or without its quotes. It goes into a header, so it may not contain
-anything else."""
+"""Pattern of an ETag with or without its quotes. An ETag is sent in a header, so it may not contain
+other characters."""
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """Pattern of texts without control characters, which break logs, headers and databases."""
@@ -42,7 +42,7 @@ _CustomId = Annotated[
 
 
 class _LineOptions(Options):
-    """Options with the limits of the CRD, and of no other types than in the CRD."""
+    """Options with the limits and types of the CRD."""
 
     model_config = ConfigDict(strict=True)
 
@@ -66,7 +66,7 @@ class _Line(BaseModel):
 
 
 class _CustomIdOnly(BaseModel):
-    """The only part of an invalid line that may be usable."""
+    """The part of an invalid line that may still be usable."""
 
     model_config = ConfigDict(strict=True)
 
@@ -74,7 +74,7 @@ class _CustomIdOnly(BaseModel):
 
 
 class InvalidLineError(ValueError):
-    """A line names no image. Its text says why."""
+    """A line is invalid. The error's text says why."""
 
 
 def read_line(text: bytes, number: int, index: int, folders: BucketFolders) -> ManifestLine:
@@ -82,7 +82,7 @@ def read_line(text: bytes, number: int, index: int, folders: BucketFolders) -> M
 
     Args:
         text: The line without its end.
-        number: The line's number in the list, beginning with 1, for people.
+        number: The line's number in the list, starting at 1, for messages.
         index: The image's index in the ImageBatch.
         folders: The release's folders. A key may lack the release's id.
     """

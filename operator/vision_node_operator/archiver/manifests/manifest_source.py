@@ -1,4 +1,4 @@
-"""Read a list of images in JSON Lines, which someone stored in the inbox."""
+"""Read a user's list of images, which is an object in the inbox in JSON Lines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -28,8 +28,8 @@ seconds to skip."""
 class ManifestSource:
     """A list of images: an object in the inbox.
 
-    Every line that is not blank is an image. If a line is invalid, it has an error in place of a
-    key. All lines come from the same version of the object.
+    Every line that is not blank is an image. An invalid line has an error instead of a key.
+    All lines come from the same version of the object.
     """
 
     def __init__(self, bucket: Bucket, key: str, max_bytes: int) -> None:
@@ -67,16 +67,16 @@ class ManifestSource:
         try:
             found = await self._bucket.stat(self._key)
         except ObjectNotFoundError as error:
-            message = f"{self._key} is not in the bucket: store the list of images, and try again"
+            message = f"{self._key} is not in the bucket: store the list of images there"
             raise SourceRefusedError(
-                BatchReason.MANIFEST_NOT_FOUND, f"{message} with another batch"
+                BatchReason.MANIFEST_NOT_FOUND, f"{message}, and create another batch"
             ) from error
 
         if found.size_bytes > self._max_bytes:
             raise SourceRefusedError(
                 BatchReason.MANIFEST_TOO_LARGE,
-                f"{self._key} has {found.size_bytes} bytes, of at most {self._max_bytes} bytes: "
-                "divide it into several batches",
+                f"{self._key} has {found.size_bytes} bytes, more than the allowed "
+                f"{self._max_bytes} bytes: divide it into several batches",
             )
 
         return found.size_bytes, found.etag
@@ -98,7 +98,7 @@ class ManifestSource:
             yield [line for text in some for line in self._lines(text)]
 
     def _lines(self, text: bytes | None) -> list[ManifestLine]:
-        """Return the image of a line; no image for a blank line. None stands for a long line."""
+        """Return the image of a line; none for a blank line. `text` is None if it is too long."""
         self._number += 1
         number, index = self._number, self._index
         if text == b"":

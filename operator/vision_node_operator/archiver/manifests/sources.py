@@ -34,15 +34,15 @@ class Source(Protocol):
 class PrefixSource:
     """The objects whose keys begin with a prefix.
 
-    Only the release's own folder is read. Objects that a release without an id stored are not found
-    by a prefix, because the folder above contains the objects of all releases.
+    Only the release's own folder is read. Objects that a release without an id stored are not
+    found, because their folder is that of all releases.
     """
 
     def __init__(self, bucket: Bucket, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = bucket.folders.inbox_key(prefix)
         self._folder = self._prefix[: self._prefix.rindex("/") + 1]
-        """The prefix without the beginning of a name, with which it may end."""
+        """The prefix up to its last slash, after which the beginning of a name may follow."""
         self.place = self._prefix
         self.skipped = 0
 
@@ -61,7 +61,7 @@ class PrefixSource:
     def _is_skipped(self, key: str) -> bool:
         """Return whether the object is a folder or hidden.
 
-        The prefix itself may name a hidden folder, because someone has chosen it.
+        The prefix itself may name a hidden folder, because the user chose it.
         """
         rest = key.removeprefix(self._prefix)
         is_hidden = "/." in rest or (self._prefix.endswith("/") and rest.startswith("."))

@@ -18,7 +18,7 @@ from ...state.state import State, key_of
 
 @dataclass(frozen=True)
 class BatchView:
-    """An ImageBatch in processing, and its shards."""
+    """A processing ImageBatch and its shards."""
 
     state: State
     record: BatchRecord
@@ -72,14 +72,14 @@ class BatchView:
 
     @cached_property
     def in_work(self) -> Sequence[Shard]:
-        """The shards that a worker has, or that are being assigned to one."""
+        """The shards that are assigned to a worker, or are being assigned."""
         pending = self.state.pending_writes
         being_assigned = [it for it in self.queued if pending.get(key_of(it))] if pending else []
         return [*self._group.processing, *being_assigned]
 
     @property
     def images_in_work(self) -> int:
-        """Number of images of the shards that workers have."""
+        """Number of images of the shards in `in_work`."""
         return sum(shard.range.size for shard in self.in_work)
 
     @cached_property
@@ -108,9 +108,10 @@ class BatchView:
         return len(self.record.counted | self.state.batches.covered(self.record.uid))
 
     def is_settled(self, shard: Shard) -> bool:
-        """Return whether a finished shard need not be counted, or has been counted.
+        """Return whether a finished shard may be deleted: it has been counted, or must not be.
 
-        Its images are counted, and those that must be tried alone are known.
+        All its ended images must be counted, and its suspects must be in the status. If only some
+        of its images are counted, others described them, too, and it must never be counted.
         """
         counted = self.record.counted
         if not counted.issuperset(shard.ended):
@@ -122,8 +123,8 @@ class BatchView:
     def redundant(self) -> Sequence[Shard]:
         """Queued shards whose images have been counted or belong to another shard, too.
 
-        An operator that was replaced may have created them late. Images that must be tried alone
-        must not be in a shard with others.
+        An operator that has been replaced may have created them late. Images that must be tried
+        alone must not share a shard with others.
         """
         counted, queued = self.record.counted, self.queued
         if not queued:
@@ -164,7 +165,7 @@ class BatchView:
 
 
 def views(state: State, now: datetime) -> dict[str, list[BatchView]]:
-    """Return the ImageBatches in processing, by Describer."""
+    """Return the processing ImageBatches, by Describer."""
     found: dict[str, list[BatchView]] = {}
     for record in state.batches.active():
         found.setdefault(record.batch.spec.describer, []).append(BatchView(state, record, now))

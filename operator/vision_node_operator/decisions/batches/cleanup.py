@@ -56,7 +56,7 @@ def delete_stray(state: State, now: datetime) -> Iterator[DeleteShard]:
 def _unsuited(batch: BatchView, largest: float) -> Iterator[Shard]:
     """Yield queued shards that were asked to end early, or that have become too large.
 
-    A shard becomes too large if the provider refuses requests after its creation.
+    A shard becomes too large if the provider limits the rate after the shard's creation.
     """
     for shard in batch.queued:
         is_large = shard.range.size > largest

@@ -19,7 +19,7 @@ from .batch_view import BatchView
 
 MIN_INTERVAL = timedelta(seconds=1)
 """Minimum time between two writes of an ImageBatch's status, except for the last one. A status has
-up to 32 kB, and each version of it is kept by etcd for some minutes."""
+up to 32 kB, and etcd keeps each version for some minutes."""
 
 MAX_ENTRIES = 64
 """Maximum number of shards that are counted in one write. Their entries are one object in the

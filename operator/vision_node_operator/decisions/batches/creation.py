@@ -20,11 +20,11 @@ MAX_CREATING = 16
 
 MAX_UNCOUNTED = 64
 """Maximum number of finished shards of an ImageBatch that wait to be counted. If counting fails,
-for example because the bucket is away, their number must not grow."""
+for example because the bucket is unavailable, their number must not grow."""
 
 FRAGMENTED_CHARACTERS = MAX_COUNTED_CHARACTERS * 3 // 4
 """Length of the text with the counted ranges above which only the first gap is filled. The rest is
-room for the shards that are in work by then."""
+space for the shards that are being described by then."""
 
 
 def create_shards(view: PoolView, batches: Sequence[BatchView], wanted: int) -> list[CreateShard]:

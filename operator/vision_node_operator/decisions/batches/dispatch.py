@@ -1,4 +1,4 @@
-"""Assign queued shards to workers. A worker has at most one shard, beside its single images."""
+"""Assign queued shards to workers. A worker has at most one shard, besides its single images."""
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ from .turns import Turns
 def reserve(view: PoolView, batches: Sequence[BatchView]) -> str | None:
     """Return the worker (pod name) that gets no new work, so that it can take an `alone` shard.
 
-    Return None if no such shard is waiting or one is being tried. As for single images that may
-    have ended a worker, only one is tried at a time while there is other work.
+    Return None if no such shard is waiting, or if one is already being tried. As with single images
+    that may have killed a worker, only one is tried at a time while there is other work.
     """
     if any(worker.has_alone_shard for worker in view.workers) or not _may_start(view):
         return None
@@ -189,7 +189,7 @@ def _may_start(view: PoolView) -> bool:
 
 
 def _allowed_images(view: PoolView) -> float:
-    """Return how many more images may be in processing under the rate limit."""
+    """Return how many more images may be processed at the same time under the rate limit."""
     # As for single images, workers that are considered hung don't count.
     working = [worker for worker in view.workers if not (worker.cordoned or worker.silent)]
     at_once = view.pool.spec.images_at_once
@@ -197,14 +197,14 @@ def _allowed_images(view: PoolView) -> float:
 
     allowance = view.rate_limit.allowance(view.describer.interval, processing, view.now)
     if allowance is None or (allowance > 0 and view.describer.interval):
-        # A shard takes as many slots as it has images, and its worker keeps to the interval.
+        # A shard uses one slot per image, and its worker keeps the interval.
         return max(0.0, view.rate_limit.concurrency_limit - processing)
 
     return allowance
 
 
 def _concurrency(view: PoolView, shard: Shard) -> int:
-    """Return how many images of a shard are in processing at the same time."""
+    """Return how many images of a shard are processed at the same time."""
     return min(shard.range.size, view.pool.spec.images_at_once)
 
 
@@ -214,7 +214,7 @@ def _is_able(view: PoolView, worker: Worker) -> bool:
         return False
 
     capacity = view.capacity(worker)
-    # In a dedicated pool, a worker describes one image, so that it must have none yet.
+    # In a dedicated pool, a worker describes only one image, so it must not have one yet.
     is_dedicated = view.pool.spec.isolation == "dedicated"
     return capacity is not None and not (is_dedicated and capacity == 0)
 

@@ -1,8 +1,8 @@
 """Decide what happens to shards that were lost, or whose worker makes no progress.
 
 Nothing is known about the images of a lost shard, so all of them are described again. Images that
-may have ended the worker are tried alone. If it is not known which ones these are, the shard is
-divided until they are found.
+may have killed the worker are tried alone. If it is unknown which ones these are, the shard is
+halved until they are found.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,17 +19,17 @@ from ..actions import CancelShard, Cordon, Fail, GiveUpShard, Requeue
 from ..retry import known_reason, wait_after
 
 FREE_LOSSES = 3
-"""Number of times that a whole shard is tried again. Nodes may be drained one by one, and no image
-is to blame for that."""
+"""Number of times that a whole shard is tried again. Nodes may be drained one by one, which is
+no image's fault."""
 
 CANCEL_GRACE = timedelta(seconds=30)
-"""How long a worker may take to end a shard after the request to do so. It stores what it has."""
+"""How long a worker may take to store its results and end a shard after the request to do so."""
 
 ShardEnd = Requeue | GiveUpShard | Fail | CancelShard
 
 
 def end_or_retry_shards(state: State, now: datetime) -> Iterator[ShardEnd]:
-    """Yield what to do about shards in processing that were lost, are late, or are not wanted."""
+    """Yield what to do about processing shards that are lost, late or no longer wanted."""
     for worker in state.batches.workers():
         pod = state.workers.pod(worker)
         for shard in state.batches.assigned_to(worker):
@@ -110,7 +110,7 @@ def _named(shard: Shard, end: Termination) -> list[Range]:
 
 
 def _retry(shard: Shard, reason: Reason, message: str, now: datetime) -> ShardEnd:
-    """Try the whole shard again; after several losses, look for the image that is to blame."""
+    """Try the whole shard again; after several losses, search for the image that causes them."""
     if shard.spec.cancel:
         return _give_up(shard, Reason.CANCELLED, message)
     if shard.status.losses < FREE_LOSSES:
@@ -149,12 +149,12 @@ def _force_end(state: State, shard: Shard, now: datetime) -> GiveUpShard | None:
     if not is_late or state.is_in_grace_period(now):
         return None
 
-    message = f"worker {shard.status.worker} did not end the shard when it was asked to"
+    message = f"worker {shard.status.worker} did not end the shard in time when asked to"
     return _give_up(shard, Reason.CANCELLED, message)
 
 
 def _is_overdue(state: State, shard: Shard, now: datetime, extra: timedelta = timedelta(0)) -> bool:
-    """Return whether neither the assignment nor the worker's progress is young enough."""
+    """Return whether the deadline has passed, and the worker has not made progress recently."""
     deadline = shard.status.attempt_deadline
     if deadline is None or now < deadline + extra or state.is_in_grace_period(now):
         return False
@@ -183,7 +183,7 @@ def _give_up(
 
 
 def _fail_culprit(shard: Shard, end: Termination) -> Fail:
-    """Fail an image whose worker crashed while it had nothing else."""
+    """Fail an image whose worker crashed while it was describing nothing else."""
     if end.out_of_memory:
         message = (
             "this image needs more memory than a worker may use, even when described alone; "

@@ -1,4 +1,4 @@
-"""Find out why a Describer's ImageBatches can't go on, and when to try again."""
+"""Decide why a Describer's ImageBatches must wait, and when to try again."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def may_probe(view: PoolView) -> bool:
 
 
 def waiting_reason(view: PoolView) -> tuple[str, str] | None:
-    """Return the reason and a message if the Describer's ImageBatches can't go on; otherwise None.
+    """Return the reason and a message if the Describer's ImageBatches must wait; otherwise None.
 
     The message does not change while the problem lasts, because each change is written.
     """
@@ -35,8 +35,8 @@ def waiting_reason(view: PoolView) -> tuple[str, str] | None:
 
     if knows_no_batches(view):
         message = (
-            f"the workers of Describer {view.pool.describer} know no ImageBatches: build its image "
-            "from a release that does"
+            f"the workers of Describer {view.pool.describer} do not support ImageBatches: "
+            "build their image again from this release"
         )
         return BatchReason.WORKER_TOO_OLD, message
 
@@ -61,5 +61,5 @@ def _unserved(view: PoolView) -> tuple[str, str] | None:
 
 def unknown_describer(describer: str) -> tuple[str, str]:
     """Return the reason and a message for an ImageBatch whose Describer does not exist."""
-    message = f"no Describer is named {describer}: create it, and the batch goes on"
+    message = f"there is no Describer named {describer}: create it, and the batch continues"
     return ReadyReason.DESCRIBER_NOT_FOUND, message

@@ -7,16 +7,16 @@ from ..pool_view import PoolView
 from .batch_view import BatchView
 
 TARGET_SECONDS = 2.5
-"""Time that a worker should spend on one shard. Each shard costs a few writes to the API server,
-and until its end, its results can't be read, and are lost with its worker."""
+"""Time that a worker should spend on one shard. Each shard costs a few writes to the API server.
+Until it ends, its results can't be read, and are lost if its worker dies."""
 
 FIRST_IMAGES = 8
 """Number of images of a shard until the time per image is known. It is small enough for a provider
-that takes seconds, and the first results are readable soon."""
+that takes seconds, and lets clients read the first results soon."""
 
 FIRST_SECONDS = 0.2
-"""Time that a worker should spend on one of the first shards of an ImageBatch. Somebody who starts
-a batch wants to see soon whether the results are as expected."""
+"""Time that a worker should spend on one of the first shards of an ImageBatch. A user who starts a
+batch wants to see soon whether the results are as expected."""
 
 MIN_IMAGES = 8
 """Minimum number of images of a shard at the end of a batch, where shards become smaller so that
@@ -26,12 +26,12 @@ MAX_IMAGES = 500
 """Maximum number of images of a shard. The results of 500 images fit into a worker's memory."""
 
 GROWTH = 4
-"""Maximum factor by which a shard is larger than those measured before. Few images may happen to be
-faster than the others."""
+"""Maximum ratio of a shard's size to the largest measured one. A few images may happen to be faster
+than the others."""
 
 LONGEST_RATE_LIMITED = timedelta(seconds=10)
-"""Maximum time that a shard takes under the Describer's rate limit. Single images wait for as
-long."""
+"""Maximum time that a shard takes under the Describer's rate limit. Single images may have to wait
+that long."""
 
 
 def shard_size(view: PoolView, batch: BatchView, workers: int) -> int:
@@ -57,8 +57,8 @@ def shard_size(view: PoolView, batch: BatchView, workers: int) -> int:
 def _first_size(view: PoolView) -> float:
     """Return the maximum number of images of an ImageBatch's first shards.
 
-    They keep all threads of a worker busy. Each further shard is at most as large as all those
-    before it together.
+    They keep all threads of a worker busy. Each further shard is at most as large as all
+    earlier ones together.
     """
     pace = view.state.batches.pace(view.pool.describer)
     seconds = FIRST_SECONDS / pace.seconds_per_image if pace.measured_images else FIRST_IMAGES
@@ -68,8 +68,8 @@ def _first_size(view: PoolView) -> float:
 def largest_size(view: PoolView) -> float:
     """Return the maximum number of images of a shard.
 
-    After a refusal by the provider, shards are at most as large as the number of images that may be
-    in processing.
+    After the provider has limited the rate, a shard has at most as many images as may be processed
+    at the same time.
     """
     interval, per_worker = view.describer.interval, view.pool.spec.images_per_worker
     limits = [

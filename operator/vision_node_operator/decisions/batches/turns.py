@@ -11,7 +11,7 @@ Rank = tuple[int, int, int, datetime, str]
 
 
 class Turns:
-    """The order of ImageBatches: by priority, then by images in work of the owner and the batch.
+    """The order of ImageBatches: by priority, then by the images in progress of owner and batch.
 
     Among equals, the oldest ImageBatch comes first.
     """
@@ -24,7 +24,7 @@ class Turns:
                 self.take(batch, images)
 
     def take(self, batch: BatchView, images: int) -> None:
-        """Record that some of the ImageBatch's images are given to a worker."""
+        """Record that some of the ImageBatch's images are being assigned."""
         self._by_owner[batch.record.owner or ""] += images
         self._by_batch[batch.record.uid] += images
 

@@ -1,6 +1,6 @@
 """Watch ImageBatches.
 
-kopf is not used, because it looks only once, at the start, for the kinds that exist. The CRD of
+kopf is not used, because it looks for the existing kinds only once, at the start. The CRD of
 ImageBatches may be installed later, when the release that owns the CRDs is upgraded.
 """
 
@@ -15,7 +15,7 @@ from ..reconciler import Reconciler, until_answered
 log = logging.getLogger(__name__)
 
 MISSING_SECONDS = (1.0, 60.0)
-"""First and longest pause while the CRD or the permissions are missing, with full jitter."""
+"""First and longest delay in seconds while the CRD or the rights are missing, with full jitter."""
 
 
 async def watch_imagebatches(kube: Kube, namespace: str, reconciler: Reconciler) -> None:
@@ -38,6 +38,6 @@ async def watch_imagebatches(kube: Kube, namespace: str, reconciler: Reconciler)
                     reconciler.observe("imagebatches", kind, body)
         except KubeError as error:
             level = logging.WARNING if failures == 0 else logging.DEBUG
-            log.log(level, "ImageBatches can't be watched, so none is described: %s", error)
+            log.log(level, "ImageBatches can't be watched, so none are described: %s", error)
             await asyncio.sleep(backoff(failures, *MISSING_SECONDS))
             failures += 1

@@ -55,7 +55,7 @@ class BatchWriter:
         The state is None if the object was deleted.
 
         Raises:
-            StoreUnavailableError: the bucket may not have stored what is counted, so that the
+            StoreUnavailableError: the bucket may not have stored the index object, so the
                 ImageBatch's status was not changed.
         """
         match action:
@@ -82,7 +82,7 @@ class BatchWriter:
         try:
             return await self._kube.request("POST", self._shards.path, body=body)
         except AlreadyExistsError as error:
-            # The answer to an earlier request was lost, or another operator was faster.
+            # The response to an earlier request was lost, or another operator was faster.
             existing = await self._kube.request("GET", f"{self._shards.path}/{action.name}")
             if existing["metadata"].get("labels", {}).get(BATCH_LABEL) == batch_uid:
                 return existing
@@ -123,7 +123,7 @@ class BatchWriter:
     async def _store(
         self, batch: ImageBatch, progress: batch_transitions.Progress
     ) -> batch_transitions.Progress:
-        """Store the entries; return the progress with the entries that are really stored."""
+        """Store the entries; return the progress with the entries that are actually stored."""
         if not progress.entries:
             return progress
 

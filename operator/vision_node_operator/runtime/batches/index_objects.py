@@ -1,8 +1,8 @@
 """Store what is counted in an ImageBatch's index objects, each of which is written only once.
 
-The index object comes before the status. If the operator stops in between, or if a second operator
-is still writing, the next write finds the object and counts what it lists. So no shard can be
-counted twice, and none that is listed is left out.
+The index object is written before the status. If the operator stops in between, or if a second
+operator is still writing, the next write finds the object and counts what it lists. So no shard is
+counted twice, and no listed shard is missed.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/jsonl"
 
 MAX_INDEX_BYTES = 8 << 20
-"""Maximum size of an index object in bytes. It has at most 64 entries, and an entry with ten
-failures of the maximum length, in characters of four bytes, has less than 64 KiB."""
+"""Maximum size of an index object in bytes. It has at most MAX_ENTRIES (counting.py) entries,
+of usually 300 bytes. An entry with ten failures of the maximum length has less than 64 KiB."""
 
 
 async def store_entries(

@@ -116,7 +116,7 @@ def of_batches(states: BatchStates, describers: Statistics) -> Iterator[Metric]:
         left.add_metric([name], states.images_left[name])
     yield left
 
-    text = "ImageBatches that can't go on at present, by Describer and reason."
+    text = "ImageBatches that wait at present, by Describer and reason."
     labels = ["describer", "reason"]
     waiting = GaugeMetricFamily("vision_node_imagebatches_waiting", text, labels=labels)
     for values, number in sorted(states.waiting.items()):

@@ -1,1 +1,1 @@
-"""ImageBatches and their shards as last observed, and what the operator knows about their pace."""
+"""ImageBatches and their shards as last observed, and the speed of shards."""

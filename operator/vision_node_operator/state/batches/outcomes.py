@@ -71,13 +71,13 @@ def failed_alone(record: BatchRecord, shard: Shard) -> Shard:
 
 
 def problem_of(shard: Shard) -> Stop | None:
-    """Return the problem that stopped a shard, and that would stop any other shard as well."""
+    """Return the problem that stopped a shard and would stop any other shard, too."""
     stopped = shard.status.images.stopped if shard.status.images else None
     return stopped if stopped and stops_all(stopped.reason) else None
 
 
 def record_rate_limit(rate_limit: RateLimit, shard: Shard, now: datetime) -> None:
-    """Record whether the provider has refused a finished shard's images."""
+    """Record whether the provider limited the rate of a finished shard."""
     outcome = shard.status.images
     stopped = outcome.stopped if outcome else None
     if stopped and (stopped.reason == Reason.RATE_LIMITED or stopped.retry_after_seconds):

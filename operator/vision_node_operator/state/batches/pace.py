@@ -13,17 +13,17 @@ NEWEST_WEIGHT = 0.4
 the first shards are too small for their time to be typical."""
 
 MIN_SECONDS = 1e-5
-"""Minimum time per image, so that nothing is divided by 0. No worker is as fast."""
+"""Minimum time per image, so that nothing is divided by 0. No worker is that fast."""
 
 
 @dataclass
 class Pace:
-    """How fast one Describer's workers describe shards, and why they should not at present."""
+    """The speed of one Describer's shards, and the pause of its ImageBatches, if any."""
 
     seconds_per_image: float = FIRST_GUESS_SECONDS
     """Moving average of the time that a worker spends on an image of a shard."""
     measured_images: int = 0
-    """Number of images of the largest of the shards that were measured; 0 if there were none."""
+    """Number of images of the largest measured shard; 0 if none was measured."""
     pause: Pause | None = None
     alone_ended: datetime | None = None
     """When a worker last ended a shard that it was trying alone; None if none has."""

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from vision_node_contract.models.reasons import Reason
 
 FIRST_PROBE = timedelta(seconds=30)
-"""How long to wait before one shard is tried after a problem. A person may need a minute to fix it,
-and each try costs little."""
+"""How long to wait after a problem before one shard is tried. A person may need a minute to fix it,
+and each attempt costs little."""
 
 LONGEST_WAIT = timedelta(minutes=5)
-"""Longest wait between two tries. A person who has fixed a problem should not have to wait for
+"""Longest wait between two attempts. A person who has fixed the problem should not have to wait
 longer."""
 
 MAX_DOUBLINGS = 8
@@ -27,13 +27,13 @@ class Pause:
     probe_at: datetime
     """When one shard may be tried."""
     failures: int = 1
-    """Number of consecutive tries that have failed."""
+    """Number of consecutive attempts that have failed."""
 
 
 def stops_all(reason: str) -> bool:
     """Return whether a reason, which a worker wrote, concerns all images until it is fixed.
 
-    A refusal because of the rate does not. It only blocks the Describer for a while.
+    A rate limit does not. It only blocks the Describer for a while.
     """
     try:
         known = Reason(reason)
@@ -49,8 +49,8 @@ def stops_all(reason: str) -> bool:
 def pause_after(before: Pause | None, reason: str, message: str, now: datetime) -> Pause:
     """Return the pause after a problem.
 
-    Shards that were in processing at the same time may all have the same problem, so it counts once
-    per try.
+    Shards that were processed at the same time may all report the same problem, so it counts once
+    per attempt.
     """
     if before and now < before.probe_at:
         return Pause(reason, message, before.probe_at, before.failures)

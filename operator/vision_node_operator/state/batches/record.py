@@ -1,4 +1,4 @@
-"""The record of one ImageBatch: its state as last observed, and how fast it goes."""
+"""The record of one ImageBatch: its state as last observed, and its rate."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class BatchRecord:
     last_advance: datetime | None = None
     """When this operator last started to write the status."""
     _samples: deque[tuple[datetime, int]] = field(default_factory=deque)
-    """Times at which the number of counted images was seen to change, with the number."""
+    """Times at which the number of counted images changed, with the number."""
 
     @property
     def name(self) -> str:

@@ -38,11 +38,11 @@ class BatchRegistry:
     _groups: dict[str, ShardGroup] = field(default_factory=dict)
     """The same shards as groups. A group is made when it is needed after a change."""
     _by_worker: dict[str, dict[str, None]] = field(default_factory=dict)
-    """Names of the shards in processing by worker (pod name)."""
+    """Names of the processing shards by worker (pod name)."""
     _active: dict[str, None] = field(default_factory=dict)
-    """Names of ImageBatches in processing."""
+    """Names of processing ImageBatches."""
     _cancelled_at: dict[str, datetime] = field(default_factory=dict)
-    """When shards in processing were first seen with a request to end early."""
+    """When each processing shard was first seen with a request to end early."""
     _expiry: Schedule = field(default_factory=Schedule)
     """When finished ImageBatches expire."""
 
@@ -51,7 +51,7 @@ class BatchRegistry:
         return self.paces.setdefault(describer, Pace())
 
     def end_pause(self, describer: str) -> None:
-        """Let a Describer's ImageBatches go on, because the Describer works again."""
+        """Resume a Describer's ImageBatches, because the Describer works again."""
         if pace := self.paces.get(describer):
             pace.pause = None
 
@@ -111,7 +111,7 @@ class BatchRegistry:
         return list(self._by_worker)
 
     def cancelled_at(self, name: str) -> datetime | None:
-        """Return when a shard in processing was first seen with a request to end early."""
+        """Return when a processing shard was first seen with a request to end early."""
         return self._cancelled_at.get(name)
 
     def expired(self, now: datetime) -> Iterator[BatchRecord]:
@@ -124,11 +124,11 @@ class BatchRegistry:
         self.creating[shard_name(images.batch, images.batch_uid, images.first)] = spec
 
     def end_creation(self, name: str) -> None:
-        """Record that the creation of a shard has ended, whether or not it was successful."""
+        """Record that the creation of a shard has ended, successfully or not."""
         self.creating.pop(name, None)
 
     def record_refusal(self, spec: ShardSpec, message: str) -> None:
-        """Record that the API server has refused to create a shard, for example by a quota."""
+        """Record that the API server refused to create a shard, for example because of a quota."""
         record = self.batches.get(spec.images.batch)
         if record and record.uid == spec.images.batch_uid:
             record.refusal = message
@@ -209,7 +209,7 @@ class BatchRegistry:
     def _restore_pause(self, batch: ImageBatch, now: datetime) -> None:
         """After a restart, restore the pause that an ImageBatch's condition shows.
 
-        One shard is tried at once, instead of one for each worker.
+        One shard is tried immediately, instead of one for each worker.
         """
         waiting = batch.status.condition("Waiting")
         if batch.finished or waiting is None or waiting.status != "True":
