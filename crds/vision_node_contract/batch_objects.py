@@ -95,7 +95,7 @@ class ManifestLine(KubeModel):
     size: int | None = None
     """The object's size in bytes when it was listed; None if it is unknown."""
     options: Options | None = None
-    """The image's own options; None if the batch's options apply."""
+    """The image's own options, which override those of the batch one by one."""
     error: LineError | None = None
 
 

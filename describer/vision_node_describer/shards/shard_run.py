@@ -286,7 +286,7 @@ class ShardRun:
             key=key,
             etag=line.etag,
             size_bytes=line.size or GUESSED_BYTES,
-            options=line.options or self._shard.spec.options or Options(),
+            options=_merged(self._shard.spec.options, line.options),
             attempt=attempt,
             max_attempts=self._max_attempts,
             timeout_seconds=self._timeout_seconds,
@@ -379,6 +379,12 @@ def _of_all(line: ManifestLine, failure: Failure) -> Failure:
 
     message = f"image {line.index}: {failure.message}"
     return failure._replace(reason=reason, message=message)
+
+
+def _merged(batch: Options | None, own: Options | None) -> Options:
+    """Return the options of a batch, overridden by those that an image has of its own."""
+    common = batch or Options()
+    return common.model_copy(update=own.model_dump(exclude_none=True)) if own else common
 
 
 def _usage(line: ResultLine) -> Usage | None:

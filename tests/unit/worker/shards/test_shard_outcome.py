@@ -19,7 +19,7 @@ from shard_world import (
     until,
 )
 from vision_node_contract.clients.kube import ConflictError, KubeError, UnavailableError
-from vision_node_contract.models.description import Result
+from vision_node_contract.models.description import Options, Result
 from vision_node_contract.models.reasons import Reason
 from vision_node_describer import outcome as outcome_module
 from vision_node_describer.shards import commit, manifest, results, shard_run
@@ -58,6 +58,15 @@ async def test_images_options_override_those_of_the_batch() -> None:
         json.loads(it)["result"]["caption"] for it in world.bucket.objects[RESULTS].splitlines()
     ]
     assert captions == ["batch", "own"]
+
+
+def test_options_are_overridden_one_by_one() -> None:
+    batch = Options(prompt="p", fallback="never", language="en")
+    own = Options(language="de")
+    merged = shard_run._merged(batch, own)
+    assert merged == Options(prompt="p", fallback="never", language="de")
+    assert shard_run._merged(None, own) == own
+    assert shard_run._merged(batch, None) == batch
 
 
 async def test_shard_may_begin_and_end_in_any_part_of_the_manifest() -> None:
