@@ -24,8 +24,8 @@ from .batches.batch_view import BatchView, views
 from .batches.cleanup import delete_shards, delete_stray, expire_batches
 from .batches.counting import advance_batches
 from .batches.creation import create_shards
-from .batches.demand import wanted_for_batches
 from .batches.dispatch import assign_shards, reserve
+from .batches.load import wanted_for_batches
 from .batches.losses import cordon_overdue_shards, end_or_retry_shards
 from .batches.probing import unknown_describer, waiting_reason
 from .conditions import update_status

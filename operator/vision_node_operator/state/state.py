@@ -22,8 +22,8 @@ from vision_node_contract.models.transitions import AnyJob
 from .batches.outcomes import (
     failed_alone,
     record_health,
+    record_history,
     record_own_problem,
-    record_pace,
     record_rate_limit,
     record_worker,
 )
@@ -379,7 +379,7 @@ class State:
             return
 
         if shard.spec.images.alone:
-            self.batches.pace(shard.spec.describer).alone_ended = now
+            self.batches.history(shard.spec.describer).alone_ended = now
         if worker := self.workers.find(shard.status.worker):
             worker.released_at = now
 
@@ -388,7 +388,7 @@ class State:
         record.rate_limit = self.rate_limit(shard.spec.describer)
         record_rate_limit(record.rate_limit, shard, now)
         record_health(record, shard)
-        record_pace(self.batches.pace(shard.spec.describer), shard, now)
+        record_history(self.batches.history(shard.spec.describer), shard, now)
         if batch := self.batches.batch_of(shard):
             record_own_problem(batch, shard, now)
 

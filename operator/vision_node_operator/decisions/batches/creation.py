@@ -43,7 +43,7 @@ def _all_creations(
     view: PoolView, batches: Sequence[BatchView], workers: int
 ) -> Iterator[CreateShard]:
     ahead = workers + 1
-    pause = view.state.batches.pace(view.pool.describer).pause
+    pause = view.state.batches.history(view.pool.describer).pause
     turns, total = Turns(batches), 0
 
     for batch in sorted((it for it in batches if it.goes_on), key=turns.rank):

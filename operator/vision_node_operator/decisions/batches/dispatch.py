@@ -56,7 +56,7 @@ def _must_serve_singles(view: PoolView, worker: Worker) -> bool:
     if worker.has_shard:
         return any(view.state.queued(describer, now))
 
-    last = view.state.batches.pace(describer).alone_ended
+    last = view.state.batches.history(describer).alone_ended
     return last is not None and any(view.state.queued_before(describer, last, now))
 
 
@@ -118,7 +118,7 @@ class _Queue:
         self._waiting: dict[tuple[str, bool], deque[Shard]] = {}
         self._started: Counter[str] = Counter()
         # Under a rate limit, or during a pause, one shard at a time is assigned.
-        is_probe = view.state.batches.pace(view.pool.describer).pause is not None
+        is_probe = view.state.batches.history(view.pool.describer).pause is not None
         self._left = 1 if is_probe or view.describer.interval else None
 
     def next(self, allowed: float, *, alone: bool) -> tuple[BatchView, Shard] | None:
@@ -184,7 +184,7 @@ def _may_start(view: PoolView) -> bool:
     if not view.state.knows_all_shards:
         return False
 
-    pause = view.state.batches.pace(view.pool.describer).pause
+    pause = view.state.batches.history(view.pool.describer).pause
     return pause is None or may_probe(view)
 
 

@@ -20,7 +20,7 @@ def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
     first = next(active, None)
     if first is None:
         return 0
-    if view.state.batches.pace(view.pool.describer).pause:
+    if view.state.batches.history(view.pool.describer).pause:
         return int(may_probe(view) or any(worker.has_shard for worker in view.workers))
 
     if knows_no_batches(view):
@@ -34,7 +34,7 @@ def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
             break
 
     interval, limit = view.describer.interval, view.rate_limit
-    seconds = view.state.batches.pace(view.pool.describer).seconds_per_image
+    seconds = view.state.batches.history(view.pool.describer).seconds_per_image
     useful = limit.useful_concurrency(interval, seconds) / view.pool.spec.images_at_once
     return max(1, ceil(min(useful, wanted)))
 
@@ -46,7 +46,7 @@ def _wanted(view: PoolView, batch: BatchView) -> int:
         # Workers that have their only image don't count toward the pool any more.
         return min(parallelism, max(0, batch.left - batch.images_in_work))
 
-    seconds = view.state.batches.pace(view.pool.describer).seconds_per_image
+    seconds = view.state.batches.history(view.pool.describer).seconds_per_image
     to_drain = ceil(batch.left * seconds / DRAIN_SECONDS)
     shards = max(ceil(batch.left / MIN_IMAGES), len(batch.queued) + len(batch.in_work))
     return max(1, min(to_drain, shards, parallelism))
