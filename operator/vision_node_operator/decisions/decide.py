@@ -21,7 +21,7 @@ from .background import (
     take_turns,
 )
 from .batches.batch_view import BatchView, views
-from .batches.cleanup import delete_shards, delete_stray, expire_batches
+from .batches.cleanup import delete_orphaned, delete_shards, expire_batches
 from .batches.counting import advance_batches
 from .batches.creation import create_shards
 from .batches.dispatch import assign_shards, reserve
@@ -77,7 +77,7 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
         actions += retire_orphans(state, orphans, now)
 
     sources = _background(state, unserved, settings, now)
-    shards = chain(end_or_retry_shards(state, now), *deletions, delete_stray(state, now))
+    shards = chain(end_or_retry_shards(state, now), *deletions, delete_orphaned(state, now))
     actions += share(state, sources | {SHARDS: shards})
     return actions
 

@@ -20,7 +20,7 @@ from vision_node_contract.models.shard import Shard, is_shard
 from vision_node_contract.models.transitions import AnyJob
 
 from .batches.outcomes import (
-    failed_alone,
+    as_failed_if_stopped_alone,
     record_health,
     record_history,
     record_own_problem,
@@ -368,7 +368,7 @@ class State:
 
         record = self.batches.batch_of(shard)
         if record and shard.finished:
-            self.batches.put_shard(failed_alone(record, shard), now)
+            self.batches.put_shard(as_failed_if_stopped_alone(record, shard), now)
 
     def _drop_shard(self, name: str, now: datetime) -> None:
         self._release_worker(self.batches.drop_shard(name), now)

@@ -46,7 +46,7 @@ def _all_creations(
     pause = view.state.batches.history(view.pool.describer).pause
     turns, total = Turns(batches), 0
 
-    for batch in sorted((it for it in batches if it.goes_on), key=turns.rank):
+    for batch in sorted((it for it in batches if it.is_running), key=turns.rank):
         # Batches that will have their turn much later need no shards beforehand.
         if total >= 2 * ahead:
             return

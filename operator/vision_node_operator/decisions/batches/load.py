@@ -16,7 +16,7 @@ images."""
 
 def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
     """Return how many workers the ImageBatches of the pool need."""
-    active = (batch for batch in batches if batch.goes_on and batch.left > 0)
+    active = (batch for batch in batches if batch.is_running and batch.left > 0)
     first = next(active, None)
     if first is None:
         return 0
@@ -44,9 +44,9 @@ def _wanted(view: PoolView, batch: BatchView) -> int:
     parallelism = batch.batch.spec.parallelism or view.pool.spec.max_workers
     if view.pool.spec.isolation == "dedicated":
         # Workers that have their only image don't count toward the pool any more.
-        return min(parallelism, max(0, batch.left - batch.images_in_work))
+        return min(parallelism, max(0, batch.left - batch.images_in_progress))
 
     seconds = view.state.batches.history(view.pool.describer).seconds_per_image
     to_drain = ceil(batch.left * seconds / DRAIN_SECONDS)
-    shards = max(ceil(batch.left / MIN_IMAGES), len(batch.queued) + len(batch.in_work))
+    shards = max(ceil(batch.left / MIN_IMAGES), len(batch.queued) + len(batch.in_progress))
     return max(1, min(to_drain, shards, parallelism))

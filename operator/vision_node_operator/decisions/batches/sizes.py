@@ -47,7 +47,7 @@ def shard_size(view: PoolView, batch: BatchView, workers: int) -> int:
         size = min(TARGET_SECONDS / history.seconds_per_image, growth)
 
     limits = (
-        max(_first_size(view), batch.begun),
+        max(_first_size(view), batch.counted_or_covered),
         max(MIN_IMAGES, batch.left / (2 * max(1, workers))),
         largest_size(view),
     )

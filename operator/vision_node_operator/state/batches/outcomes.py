@@ -51,7 +51,7 @@ def record_own_problem(record: BatchRecord, shard: Shard, now: datetime) -> None
         record.suspect_pauses[images.first] = pause
 
 
-def failed_alone(record: BatchRecord, shard: Shard) -> Shard:
+def as_failed_if_stopped_alone(record: BatchRecord, shard: Shard) -> Shard:
     """Return a finished shard; if a problem stops its only image again and again, it has failed.
 
     Others of the batch's images have been described, so the problem is that of the image. For

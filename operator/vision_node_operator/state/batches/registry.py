@@ -84,7 +84,7 @@ class BatchRegistry:
 
         return self._groups[uid]
 
-    def stray(self) -> Iterator[Shard]:
+    def orphaned(self) -> Iterator[Shard]:
         """Yield the shards whose ImageBatch has ended or is not known."""
         for uid, shards in self._shards_of.items():
             if self._uids.get(uid) not in self._active:
@@ -163,7 +163,7 @@ class BatchRegistry:
             self._expiry.add(name, ended + batch.spec.ttl(ttl))
 
     def drop_batch(self, name: str) -> None:
-        """Forget an ImageBatch. Its shards become stray."""
+        """Forget an ImageBatch. Its shards become orphans."""
         record = self.batches.pop(name, None)
         if record is None:
             return
