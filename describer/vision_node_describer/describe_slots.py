@@ -33,12 +33,12 @@ class DescribeSlots:
             self._singles -= 1
             self._freed.set()
 
-    async def acquire(self, pace: "Pace") -> None:
+    async def acquire(self, interval: "StartInterval") -> None:
         """Wait for a slot for an image of a shard, and occupy it until `release`."""
         async with self._head_of_queue:
             while not self._has_free_slot() and not await self._gives_up_waiting():
                 pass
-            await pace.wait()
+            await interval.wait()
             self._shard_images += 1
 
     def release(self) -> None:
@@ -61,7 +61,7 @@ class DescribeSlots:
         return False
 
 
-class Pace:
+class StartInterval:
     """Keeps a minimum interval between the starts of two images."""
 
     def __init__(self, interval_seconds: float) -> None:

@@ -99,7 +99,7 @@ class ManifestReader:
         if len(data) > MAX_CHUNK_BYTES:
             raise ManifestUnreadableError(f"{key} has more than {MAX_CHUNK_BYTES} bytes")
 
-        self._make_room()
+        self._evict()
         # Not splitlines(), which also splits at other characters than the line feed.
         lines = data.split(b"\n")
         if not lines[-1]:
@@ -109,7 +109,7 @@ class ManifestReader:
         self._sizes[key] = len(data)
         return lines
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         while len(self._chunks) >= MAX_CHUNKS or sum(self._sizes.values()) > KEPT_BYTES:
             oldest = next(iter(self._chunks))
             del self._chunks[oldest], self._sizes[oldest]

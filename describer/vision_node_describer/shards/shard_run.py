@@ -14,16 +14,23 @@ from vision_node_contract.models.imagejob import Stop
 from vision_node_contract.models.reasons import Reason
 from vision_node_contract.models.shard import Shard
 
-from ..describe_slots import DescribeSlots, Pace
+from ..describe_slots import DescribeSlots, StartInterval
 from ..describers import Remote
 from ..image_describer import Failure, ImageDescriber
 from ..image_task import ImageTask
 from .checkpoints import Checkpoints
+from .deferred_images import DeferredImages, ImageAttempts
+from .failure_action import (
+    DeferImage,
+    FailImage,
+    FailureAction,
+    RetryImage,
+    StopShard,
+    decide_after_failure,
+)
+from .image_runner import ImageRunner
 from .manifest import ManifestReader, ManifestUnreadableError
 from .results import ShardResults, error_line, line_error, result_line, stop, valid_error
-from .seat import Seat
-from .trials import Trial, Trials
-from .verdict import FailImage, RetryImage, SetAside, StopShard, Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +91,7 @@ class ShardRun:
         self._tools = tools
         self._images = tools.images
         self._indexes: Iterator[int] = iter(range(shard.range.first, shard.range.last + 1))
-        self._pace = Pace(shard.spec.images.min_interval_seconds or 0.0)
+        self._start_interval = StartInterval(shard.spec.images.min_interval_seconds or 0.0)
         self._folder = BatchFolder(tools.bucket.folders, shard.spec.images.batch_uid)
         self._checkpoints: Checkpoints | None = None
         if isinstance(tools.images.describer, Remote):
@@ -93,8 +100,8 @@ class ShardRun:
         spec, settings = shard.spec, tools.images.settings
         self._timeout_seconds = spec.timeout_seconds or settings.timeout_seconds
         self._max_attempts = spec.max_attempts or settings.max_attempts
-        self._trials = Trials(tools.images)
-        self._seats: list[Seat] = []
+        self._deferred = DeferredImages(tools.images)
+        self._runners: list[ImageRunner] = []
         self._stopping = asyncio.Event()
         self._stop_deadline = float("inf")
 
@@ -103,8 +110,8 @@ class ShardRun:
         if self._stopping.is_set():
             return
 
-        for seat in self._seats:
-            seat.drop_if_idle()
+        for runner in self._runners:
+            runner.drop_if_idle()
 
         self.stopped = reason
         self._stop_deadline = asyncio.get_running_loop().time() + STOP_SECONDS
@@ -119,16 +126,16 @@ class ShardRun:
             return
 
         count = min(self._shard.range.size, self._images.settings.concurrency + FETCHED_AHEAD)
-        self._trials.begin(count)
-        self._seats = [self._new_seat() for _ in range(count)]
+        self._deferred.begin(count)
+        self._runners = [self._new_runner() for _ in range(count)]
         try:
             await self._supervise()
         finally:
             self._leave()
 
-        for seat in self._seats:
-            if seat.task.done() and not seat.task.cancelled():
-                seat.task.result()  # raises unexpected errors
+        for runner in self._runners:
+            if runner.task.done() and not runner.task.cancelled():
+                runner.task.result()  # raises unexpected errors
 
     async def _find_checkpoints(self) -> bool:
         try:
@@ -140,21 +147,22 @@ class ShardRun:
 
         return True
 
-    def _new_seat(self) -> Seat:
+    def _new_runner(self) -> ImageRunner:
         slots = self._tools.slots
-        seat = Seat(lambda: slots.acquire(self._pace), self._advance, slots.release)
-        seat.task = asyncio.create_task(self._occupy(seat))
-        return seat
+        interval = self._start_interval
+        runner = ImageRunner(lambda: slots.acquire(interval), self._advance, slots.release)
+        runner.task = asyncio.create_task(self._run_images(runner))
+        return runner
 
     def _advance(self) -> None:
         self.steps += 1
 
     async def _supervise(self) -> None:
-        """Wait until the seats have ended; end or abandon them when the shard must stop."""
+        """Wait until the runners have ended; end or abandon them when the shard must stop."""
         stopping = asyncio.create_task(self._stopping.wait())
         seconds = min(MAX_CHECK_SECONDS, self._timeout_seconds / 20)
         try:
-            while running := [it for it in self._seats if it.is_awaited]:
+            while running := [it for it in self._runners if it.is_awaited]:
                 tasks = {it.task for it in running}
                 waited = tasks if self._stopping.is_set() else tasks | {stopping}
                 await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -162,23 +170,23 @@ class ShardRun:
         finally:
             stopping.cancel()
 
-    def _check(self, running: list[Seat]) -> None:
+    def _check(self, running: list[ImageRunner]) -> None:
         """Stop if an image takes too long. If the shard must stop, cancel what can be dropped."""
         now = asyncio.get_running_loop().time()
         too_early = now - HUNG_SHARE * self._timeout_seconds
-        for seat in running:
-            is_late = seat.busy_since is not None and seat.busy_since <= too_early
-            if is_late and seat.line and seat.line.index not in self.results:
-                seat.abandon()
-                self._give_up(seat.line)
+        for runner in running:
+            is_late = runner.busy_since is not None and runner.busy_since <= too_early
+            if is_late and runner.line and runner.line.index not in self.results:
+                runner.abandon()
+                self._give_up(runner.line)
 
         if not self._stopping.is_set():
             return
 
-        for seat in running:
-            seat.drop_if_idle()
+        for runner in running:
+            runner.drop_if_idle()
             if now >= self._stop_deadline:
-                seat.abandon()
+                runner.abandon()
 
     def _give_up(self, line: ManifestLine) -> None:
         """Stop the shard, because the thread of an image does not return.
@@ -200,34 +208,34 @@ class ShardRun:
 
     def _leave(self) -> None:
         """Cancel what is still running, and watch the threads that keep running."""
-        left = [it for it in self._seats if not it.task.done()]
-        for seat in left:
-            seat.cancel()
+        left = [it for it in self._runners if not it.task.done()]
+        for runner in left:
+            runner.cancel()
         if left:
             name = f"shard {self._shard.metadata.name}"
             tasks = [it.task for it in left]
             self._images.threads.watch(tasks, name, self._images.settings.timeout_seconds)
 
-    async def _occupy(self, seat: Seat) -> None:
+    async def _run_images(self, runner: ImageRunner) -> None:
         """Describe one image after the other."""
         folder = self._shard.spec.images.manifest
         try:
             while (index := self._next_index()) is not None:
-                seat.line = line = await self._tools.manifests.line(folder, index)
-                await self._describe(line, seat)
+                runner.line = line = await self._tools.manifests.line(folder, index)
+                await self._describe(line, runner)
         except ManifestUnreadableError as error:
             self.stop(stop(Failure(Reason.MANIFEST_UNREADABLE, str(error))))
         except StoreUnavailableError as error:
             self.stop(stop(Failure(error.reason, str(error))))
         finally:
-            self._trials.end()
+            self._deferred.end()
 
     def _next_index(self) -> int | None:
         if self._stopping.is_set() or self.results.is_full:
             return None
         return next(self._indexes, None)
 
-    async def _describe(self, line: ManifestLine, seat: Seat) -> None:
+    async def _describe(self, line: ManifestLine, runner: ImageRunner) -> None:
         """Describe an image in up to `max_attempts` attempts, unless its outcome is known."""
         if line.error or line.key is None:
             missing = LineError(reason=Reason.MANIFEST_LINE_INVALID, message="the line has no key")
@@ -236,27 +244,30 @@ class ShardRun:
         if await self._take_checkpoint(line):
             return
 
-        trial = Trial(line)
+        attempts = ImageAttempts(line)
         for attempt in itertools.count(1):
-            trial.attempt = attempt
-            verdict = await self._attempt(self._task(line, line.key, attempt, seat), trial, seat)
-            if isinstance(verdict, SetAside):
-                verdict = await self._wait_for_others(trial, verdict.failure)
-            if not isinstance(verdict, RetryImage):
+            attempts.latest = attempt
+            task = self._task(line, line.key, attempt, runner)
+            action = await self._attempt(task, attempts, runner)
+            if isinstance(action, DeferImage):
+                action = await self._wait_for_others(attempts, action.failure)
+            if not isinstance(action, RetryImage):
                 return
 
-            await self._wait(verdict.seconds + backoff(attempt - 1, *RETRY_SECONDS))
+            await self._wait(action.seconds + backoff(attempt - 1, *RETRY_SECONDS))
 
-    async def _wait_for_others(self, trial: Trial, failure: Failure) -> Verdict | None:
+    async def _wait_for_others(
+        self, attempts: ImageAttempts, failure: Failure
+    ) -> FailureAction | None:
         """Wait until other images show whether this one is to blame. Return what follows."""
-        if not await self._trials.wait(trial):
-            self._stop_at_last(trial.line, failure)
+        if not await self._deferred.wait(attempts):
+            self._stop_at_last(attempts.line, failure)
             return None
 
-        verdict = self._judge(trial, failure)
-        if isinstance(verdict, FailImage):
-            await self._save(trial.line, self._add_error(trial.line, line_error(failure)))
-        return verdict
+        action = self._action_after(attempts, failure)
+        if isinstance(action, FailImage):
+            await self._save(attempts.line, self._add_error(attempts.line, line_error(failure)))
+        return action
 
     def _stop_at_last(self, line: ManifestLine, failure: Failure) -> None:
         """Stop the shard, because no other image is left to show who is to blame.
@@ -277,7 +288,7 @@ class ShardRun:
             seconds -= STEP_SECONDS
             self.steps += 1
 
-    def _task(self, line: ManifestLine, key: str, attempt: int, seat: Seat) -> ImageTask:
+    def _task(self, line: ManifestLine, key: str, attempt: int, runner: ImageRunner) -> ImageTask:
         metadata = self._shard.metadata
         return ImageTask(
             name=f"image {line.index} of shard {metadata.name}",
@@ -290,19 +301,21 @@ class ShardRun:
             attempt=attempt,
             max_attempts=self._max_attempts,
             timeout_seconds=self._timeout_seconds,
-            wait_for_slot=seat.wait_for_slot,
+            wait_for_slot=runner.wait_for_slot,
         )
 
-    async def _attempt(self, task: ImageTask, trial: Trial, seat: Seat) -> Verdict | None:
+    async def _attempt(
+        self, task: ImageTask, attempts: ImageAttempts, runner: ImageRunner
+    ) -> FailureAction | None:
         """Make an attempt, and add its outcome. Return what follows if it has failed.
 
-        The seat keeps its slot until then: if the shard must stop, no other image may start.
+        The runner keeps its slot until then: if the shard must stop, no other image may start.
         """
-        line = trial.line
+        line = attempts.line
         self._advance()
         try:
-            data, verdict = await self._describe_once(task, trial)
-            match verdict:
+            data, action = await self._describe_once(task, attempts)
+            match action:
                 case StopShard(failure):
                     self.stop(stop(failure))
                 case FailImage(failure):
@@ -310,36 +323,36 @@ class ShardRun:
 
             if data:
                 await self._save(line, data)
-            return verdict
+            return action
         finally:
             try:
                 await self._images.wait_for_threads(task)
             finally:
                 self._advance()
-                seat.leave_slot()
-                self._trials.attempt_ended()
+                runner.leave_slot()
+                self._deferred.attempt_ended()
 
     async def _describe_once(
-        self, task: ImageTask, trial: Trial
-    ) -> tuple[bytes | None, Verdict | None]:
+        self, task: ImageTask, attempts: ImageAttempts
+    ) -> tuple[bytes | None, FailureAction | None]:
         """Return the image's line, or what follows from the failure."""
         try:
-            return self._add_result(trial.line, await self._images.describe(task)), None
-        except Exception as error:  # noqa: BLE001 (it is judged or logged)
+            return self._add_result(attempts.line, await self._images.describe(task)), None
+        except Exception as error:  # noqa: BLE001 (it is handled or logged)
             failure = self._images.explain(task, error)
 
-        trial.record(failure)
-        verdict = self._judge(trial, failure)
-        if isinstance(verdict, SetAside) and not self._trials.set_aside(trial):
-            verdict = StopShard(_of_all(trial.line, failure))
-        return None, verdict
+        attempts.record(failure)
+        action = self._action_after(attempts, failure)
+        if isinstance(action, DeferImage) and not self._deferred.defer(attempts):
+            action = StopShard(_of_all(attempts.line, failure))
+        return None, action
 
-    def _judge(self, trial: Trial, failure: Failure) -> Verdict:
-        return judge(
+    def _action_after(self, attempts: ImageAttempts, failure: Failure) -> FailureAction:
+        return decide_after_failure(
             failure,
-            attempt=trial.attempt,
+            attempt=attempts.latest,
             max_attempts=self._max_attempts,
-            others_succeed=self._trials.others_succeed(trial),
+            others_succeed=self._deferred.others_succeed(attempts),
         )
 
     async def _save(self, line: ManifestLine, data: bytes) -> None:

@@ -16,7 +16,7 @@ from vision_node_contract.models.imagebatch import ImageBatch
 from ..runtime.freshness import Heartbeat
 from .folder_cleaner import FolderCleaner
 from .freezer import Freezer
-from .manifests.freeze_errors import BatchGoneError, TryLostError
+from .manifests.freeze_errors import AttemptLostError, BatchGoneError
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class FreezeQueue:
         except StoreUnavailableError as error:
             self._retry(entry, error)
             await self._report(entry, error)
-        except (KubeError, TryLostError) as error:
+        except (KubeError, AttemptLostError) as error:
             self._retry(entry, error)
 
     def _retry(self, entry: Entry, error: Exception) -> None:

@@ -16,12 +16,12 @@ from vision_node_contract.models.reasons import BatchReason
 from .batches import BatchClient
 from .folder_cleaner import FolderCleaner
 from .manifests.chunk_writer import ChunkWriter
-from .manifests.freeze_errors import SourceChangedError, SourceRefusedError, TryLostError
+from .manifests.freeze_errors import AttemptLostError, SourceChangedError, SourceRefusedError
 from .manifests.sources import Source, source_of
 
 log = logging.getLogger(__name__)
 
-MAX_TRIES = 3
+MAX_ATTEMPTS = 3
 """Maximum number of attempts to read a list of images that is replaced while it is being read."""
 
 COMMIT_PAUSES = (0.05, 30.0)
@@ -36,7 +36,7 @@ class Outcome:
     reason: str
     message: str
     manifest: FrozenManifest | None = None
-    other_tries: tuple[str, ...] = ()
+    other_attempts: tuple[str, ...] = ()
     """Folders of earlier attempts, whose objects are no longer needed."""
 
     def is_in(self, batch: ImageBatch) -> bool:
@@ -66,15 +66,15 @@ class Freezer:
         self._cleaner = cleaner
         self._max_images = max_images
         self._last_deleted = 0
-        """Highest number of a try whose folder this process deletes. Later tries have higher
-        numbers, so that a late deletion can't hit their objects."""
+        """Highest number of an attempt whose folder this process deletes. Later attempts have
+        higher numbers, so that a late deletion can't hit their objects."""
 
     async def freeze(self, name: str, uid: str) -> None:
         """Freeze the manifest of a queued ImageBatch, or mark the batch as failed.
 
         Raises:
             BatchGoneError: The ImageBatch was deleted. Its folder may contain objects.
-            StoreUnavailableError, KubeError, TryLostError: Another attempt may succeed.
+            StoreUnavailableError, KubeError, AttemptLostError: Another attempt may succeed.
         """
         batch = await self._batches.get(name, uid)
         if batch.status.phase != "queued":
@@ -103,21 +103,21 @@ class Freezer:
             return _cancelled()
 
         try:
-            manifest, other_tries = await self._freeze_source(batch)
+            manifest, other_attempts = await self._freeze_source(batch)
         except SourceRefusedError as error:
             return Outcome(error.reason, error.message)
 
         message = f"{manifest.images} images are listed in {manifest.folder}"
         if manifest.skipped:
             message += f"; {manifest.skipped} hidden files and folders were skipped"
-        return Outcome(BatchReason.MANIFEST_FROZEN, message, manifest, other_tries)
+        return Outcome(BatchReason.MANIFEST_FROZEN, message, manifest, other_attempts)
 
     async def _freeze_source(self, batch: ImageBatch) -> tuple[FrozenManifest, tuple[str, ...]]:
         """Copy the list of images, and start over if the list is replaced meanwhile.
 
         Return the copy, and the folders of earlier attempts.
         """
-        for _ in range(MAX_TRIES):
+        for _ in range(MAX_ATTEMPTS):
             source = source_of(self._bucket, batch.spec, self._max_images)
             folder, earlier = await self._new_folder(batch)
             try:
@@ -127,7 +127,7 @@ class Freezer:
 
         raise SourceRefusedError(
             BatchReason.MANIFEST_CHANGED,
-            f"{source.place} was replaced {MAX_TRIES} times while it was being read: store it "
+            f"{source.place} was replaced {MAX_ATTEMPTS} times while it was being read: store it "
             "under a name that nothing else writes to, and create another batch",
         )
 
@@ -137,27 +137,27 @@ class Freezer:
         Earlier attempts may be those of a process that was killed or is still running.
         """
         folder = BatchFolder(self._bucket.folders, batch.metadata.uid)
-        tries: list[int] = []
+        earlier: list[int] = []
         async for names in self._bucket.list_folders(folder.prefix):
-            tries += [int(it[1:]) for it in names if it[:1] == "m" and it[1:].isdecimal()]
+            earlier += [int(it[1:]) for it in names if it[:1] == "m" and it[1:].isdecimal()]
 
-        new = max([*tries, self._last_deleted]) + 1
-        return folder.manifest(new), tuple(map(folder.manifest, sorted(tries)))
+        new = max([*earlier, self._last_deleted]) + 1
+        return folder.manifest(new), tuple(map(folder.manifest, sorted(earlier)))
 
     async def _copy(self, source: Source, folder: str) -> FrozenManifest:
         writer = ChunkWriter(self._bucket, folder)
         try:
             async with writer:
                 return await self._copy_lines(source, writer)
-        except TryLostError:
+        except AttemptLostError:
             raise  # another archiver may use the folder
         except BaseException:
             if writer.owns_folder:
-                self._delete_try(folder)
+                self._delete_attempt(folder)
             raise
 
-    def _delete_try(self, folder: str) -> None:
-        # A bucket that is full would otherwise be filled again by each of the next tries.
+    def _delete_attempt(self, folder: str) -> None:
+        # A bucket that is full would otherwise be filled again by each of the next attempts.
         number = int(folder.rstrip("/").rpartition("/m")[2])
         self._last_deleted = max(self._last_deleted, number)
         self._clean(folder)
@@ -201,7 +201,7 @@ class Freezer:
 
         log.info("ImageBatch %s: %s: %s", batch.metadata.name, written.reason, written.message)
         if written.manifest:
-            self._clean(*outcome.other_tries)
+            self._clean(*outcome.other_attempts)
         else:
             self._clean(BatchFolder(self._bucket.folders, batch.metadata.uid).prefix)
 

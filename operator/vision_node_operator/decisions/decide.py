@@ -21,11 +21,11 @@ from .background import (
     take_turns,
 )
 from .batches.batch_view import BatchView, views
-from .batches.cleanup import delete_shards, delete_stray, expire_batches
+from .batches.cleanup import delete_orphaned, delete_shards, expire_batches
 from .batches.counting import advance_batches
 from .batches.creation import create_shards
-from .batches.demand import wanted_for_batches
 from .batches.dispatch import assign_shards, reserve
+from .batches.load import wanted_for_batches
 from .batches.losses import cordon_overdue_shards, end_or_retry_shards
 from .batches.probing import unknown_describer, waiting_reason
 from .conditions import update_status
@@ -77,7 +77,7 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
         actions += retire_orphans(state, orphans, now)
 
     sources = _background(state, unserved, settings, now)
-    shards = chain(end_or_retry_shards(state, now), *deletions, delete_stray(state, now))
+    shards = chain(end_or_retry_shards(state, now), *deletions, delete_orphaned(state, now))
     actions += share(state, sources | {SHARDS: shards})
     return actions
 

@@ -137,13 +137,13 @@ class PoolView:
         workers = [_with(worker, assigned) for worker in self.workers]
         return PoolView(self.state, self.pool, workers, self.now, waiting, exclusive)
 
-    def with_shards(self, given: Mapping[str, Shard]) -> "PoolView":
-        """Return the view after shards were assigned; `given` has them by worker (pod name)."""
-        if not given:
+    def with_shards(self, assigned: Mapping[str, Shard]) -> "PoolView":
+        """Return the view after shards were assigned; `assigned` has them by worker (pod name)."""
+        if not assigned:
             return self
 
-        workers = [_with_shard(it, given.get(it.pod.name if it.pod else "")) for it in self.workers]
-        return replace(self, workers=workers)
+        shards = (assigned.get(it.pod.name if it.pod else "") for it in self.workers)
+        return replace(self, workers=[*map(_with_shard, self.workers, shards)])
 
     def _is_current(self, worker: Worker) -> bool:
         if worker.ended or worker.cordoned or self.capacity(worker) is None:

@@ -20,10 +20,10 @@ from vision_node_contract.models.shard import Shard, is_shard
 from vision_node_contract.models.transitions import AnyJob
 
 from .batches.outcomes import (
-    failed_alone,
+    as_failed_if_stopped_alone,
     record_health,
+    record_history,
     record_own_problem,
-    record_pace,
     record_rate_limit,
     record_worker,
 )
@@ -368,7 +368,7 @@ class State:
 
         record = self.batches.batch_of(shard)
         if record and shard.finished:
-            self.batches.put_shard(failed_alone(record, shard), now)
+            self.batches.put_shard(as_failed_if_stopped_alone(record, shard), now)
 
     def _drop_shard(self, name: str, now: datetime) -> None:
         self._release_worker(self.batches.drop_shard(name), now)
@@ -379,7 +379,7 @@ class State:
             return
 
         if shard.spec.images.alone:
-            self.batches.pace(shard.spec.describer).alone_ended = now
+            self.batches.history(shard.spec.describer).alone_ended = now
         if worker := self.workers.find(shard.status.worker):
             worker.released_at = now
 
@@ -388,7 +388,7 @@ class State:
         record.rate_limit = self.rate_limit(shard.spec.describer)
         record_rate_limit(record.rate_limit, shard, now)
         record_health(record, shard)
-        record_pace(self.batches.pace(shard.spec.describer), shard, now)
+        record_history(self.batches.history(shard.spec.describer), shard, now)
         if batch := self.batches.batch_of(shard):
             record_own_problem(batch, shard, now)
 

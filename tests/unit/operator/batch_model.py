@@ -176,9 +176,9 @@ class Operator:
         self.world.state.knows_all_shards = True
         self.world.describer(minWorkers=0, maxWorkers=2, maxAttempts=3, timeoutSeconds=60)
         # Operators that have measured other speeds create shards of other sizes.
-        pace = self.world.state.batches.pace("metadata")
-        pace.measured_images = 8
-        pace.seconds_per_image = 2.5 / SIZES[next(self.cluster.operators) % len(SIZES)]
+        history = self.world.state.batches.history("metadata")
+        history.measured_images = 8
+        history.seconds_per_image = 2.5 / SIZES[next(self.cluster.operators) % len(SIZES)]
 
     def next_action(self) -> Write | None:
         """Return the first of the decided actions that concern the batch."""

@@ -9,7 +9,7 @@ from vision_node_contract.batch_objects import CHUNK_LINES, ManifestLine, chunk_
 from vision_node_contract.clients.bucket import Bucket, ObjectChangedError
 from vision_node_contract.models.imagebatch import FrozenManifest
 
-from .freeze_errors import TryLostError
+from .freeze_errors import AttemptLostError
 
 MAX_WRITES = 4
 """Maximum number of simultaneous writes of one manifest. More would only wait in the bucket
@@ -55,7 +55,7 @@ class ChunkWriter:
         """Add a line, whose index must be the number of lines before it.
 
         Raises:
-            TryLostError: The folder has objects of another attempt.
+            AttemptLostError: The folder has objects of another attempt.
             StoreUnavailableError: The bucket did not respond or refused a write.
         """
         self._lines.append(line.model_dump_json(by_alias=True, exclude_none=True).encode())
@@ -67,7 +67,7 @@ class ChunkWriter:
         """Wait until all lines are stored, and return their entry for the ImageBatch's status.
 
         Raises:
-            TryLostError: The folder has objects of another attempt.
+            AttemptLostError: The folder has objects of another attempt.
             StoreUnavailableError: The bucket did not respond or refused a write.
         """
         if self._lines:
@@ -109,4 +109,4 @@ class ChunkWriter:
         try:
             await self._bucket.put_if(key, data, MEDIA_TYPE, digest, etag=None)
         except ObjectChangedError as error:
-            raise TryLostError(f"{key} exists already") from error
+            raise AttemptLostError(f"{key} exists already") from error

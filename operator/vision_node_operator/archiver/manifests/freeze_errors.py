@@ -19,7 +19,7 @@ class BatchGoneError(Exception):
     """The ImageBatch was deleted, or another one has its name."""
 
 
-class TryLostError(Exception):
+class AttemptLostError(Exception):
     """The folder has objects of another attempt, so the next attempt needs another folder."""
 
 

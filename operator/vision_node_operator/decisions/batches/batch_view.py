@@ -35,7 +35,7 @@ class BatchView:
         return Range(0, max(1, self.batch.total) - 1)
 
     @cached_property
-    def goes_on(self) -> bool:
+    def is_running(self) -> bool:
         """Whether more of its images are to be described."""
         is_deleting = self.batch.metadata.deletion_timestamp is not None
         return not (is_deleting or self.batch.spec.suspend or self.batch.stop_reason)
@@ -71,16 +71,16 @@ class BatchView:
         return self._group.finished
 
     @cached_property
-    def in_work(self) -> Sequence[Shard]:
+    def in_progress(self) -> Sequence[Shard]:
         """The shards that are assigned to a worker, or are being assigned."""
         pending = self.state.pending_writes
         being_assigned = [it for it in self.queued if pending.get(key_of(it))] if pending else []
         return [*self._group.processing, *being_assigned]
 
     @property
-    def images_in_work(self) -> int:
-        """Number of images of the shards in `in_work`."""
-        return sum(shard.range.size for shard in self.in_work)
+    def images_in_progress(self) -> int:
+        """Number of images of the shards in `in_progress`."""
+        return sum(shard.range.size for shard in self.in_progress)
 
     @cached_property
     def suspects(self) -> RangeSet:
@@ -100,14 +100,14 @@ class BatchView:
     def may_probe(self) -> bool:
         """Whether one shard may be tried although the ImageBatch alone is paused."""
         pause = self.record.pause
-        return pause is not None and self.now >= pause.probe_at and not self.in_work
+        return pause is not None and self.now >= pause.probe_at and not self.in_progress
 
     @property
-    def begun(self) -> int:
+    def counted_or_covered(self) -> int:
         """Number of images that have been counted, or for which a shard exists."""
         return len(self.record.counted | self.state.batches.covered(self.record.uid))
 
-    def is_settled(self, shard: Shard) -> bool:
+    def may_be_deleted(self, shard: Shard) -> bool:
         """Return whether a finished shard may be deleted: it has been counted, or must not be.
 
         All its ended images must be counted, and its suspects must be in the status. If only some

@@ -31,24 +31,24 @@ def _deletions(batch: BatchView, largest: float) -> Iterator[DeleteShard]:
     if not batch.state.knows_all_shards or not batch.shards:
         return
 
-    settled = (shard for shard in batch.finished if batch.is_settled(shard))
+    deletable = (shard for shard in batch.finished if batch.may_be_deleted(shard))
     unwanted = (
-        batch.queued if not batch.goes_on else chain(batch.redundant, _unsuited(batch, largest))
+        batch.queued if not batch.is_running else chain(batch.redundant, _unsuited(batch, largest))
     )
     seen: set[str] = set()
-    for shard in chain(settled, surplus(batch), unwanted):
+    for shard in chain(deletable, surplus(batch), unwanted):
         name = shard.metadata.name
         if name not in seen and batch.state.is_free(key_of(shard), batch.now):
             seen.add(name)
             yield DeleteShard(name, shard.metadata.uid)
 
 
-def delete_stray(state: State, now: datetime) -> Iterator[DeleteShard]:
+def delete_orphaned(state: State, now: datetime) -> Iterator[DeleteShard]:
     """Yield the deletions of shards whose ImageBatch has ended or does not exist."""
     if not state.knows_all_shards:
         return
 
-    for shard in state.batches.stray():
+    for shard in state.batches.orphaned():
         if state.is_free(key_of(shard), now):
             yield DeleteShard(shard.metadata.name, shard.metadata.uid)
 

@@ -63,14 +63,14 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
         return AdvanceBatch(batch.batch, Progress((), 0.0, problem)) if _is_due(batch) else None
 
     counted = countable(batch)
-    waiting = (waiting or _own_problem(batch)) if batch.goes_on else None
+    waiting = (waiting or _own_problem(batch)) if batch.is_running else None
     ended = batch.batch.counts.ended + sum(len(shard.ended) for shard in counted)
     is_change = bool(counted) or _conditions_change(batch, waiting)
     if not (_must_end(batch, ended, counted) or (is_change and _is_due(batch))):
         return None
 
     entries = [IndexEntry.of(shard) for shard in counted]
-    stands_still = waiting is not None or not batch.goes_on
+    stands_still = waiting is not None or not batch.is_running
     rate = 0.0 if stands_still else batch.record.rate(ended, batch.now)
     is_idle = _is_idle(batch, counted)
     return AdvanceBatch(batch.batch, Progress(entries, rate, waiting, is_idle))
@@ -85,7 +85,7 @@ def countable(batch: BatchView) -> list[Shard]:
     for shard in batch.finished:
         ended = shard.ended
         is_new = counted.isdisjoint(ended) and taken.isdisjoint(ended)
-        if is_new and not batch.is_settled(shard):
+        if is_new and not batch.may_be_deleted(shard):
             taken |= ended
             found.append(shard)
         if len(found) == MAX_ENTRIES:
@@ -109,7 +109,7 @@ def surplus(batch: BatchView) -> list[Shard]:
     return [
         shard
         for shard in batch.finished
-        if not batch.is_settled(shard)
+        if not batch.may_be_deleted(shard)
         and (is_stopped or (blocking and blocking.overlaps(shard.range)))
         and not _fit(batch, [shard])
     ]
@@ -173,7 +173,7 @@ def _is_idle(batch: BatchView, counted: Sequence[Shard]) -> bool:
     """Return whether there are no shards besides those that are counted, now or before."""
     names = {shard.metadata.name for shard in counted}
     others = (it for it in batch.shards if it.metadata.name not in names)
-    is_any_left = any(not (it.finished and batch.is_settled(it)) for it in others)
+    is_any_left = any(not (it.finished and batch.may_be_deleted(it)) for it in others)
     return not is_any_left and not batch.state.batches.creating_for(batch.record.uid)
 
 

@@ -43,10 +43,10 @@ def _all_creations(
     view: PoolView, batches: Sequence[BatchView], workers: int
 ) -> Iterator[CreateShard]:
     ahead = workers + 1
-    pause = view.state.batches.pace(view.pool.describer).pause
+    pause = view.state.batches.history(view.pool.describer).pause
     turns, total = Turns(batches), 0
 
-    for batch in sorted((it for it in batches if it.goes_on), key=turns.rank):
+    for batch in sorted((it for it in batches if it.is_running), key=turns.rank):
         # Batches that will have their turn much later need no shards beforehand.
         if total >= 2 * ahead:
             return

@@ -56,7 +56,7 @@ def _must_serve_singles(view: PoolView, worker: Worker) -> bool:
     if worker.has_shard:
         return any(view.state.queued(describer, now))
 
-    last = view.state.batches.pace(describer).alone_ended
+    last = view.state.batches.history(describer).alone_ended
     return last is not None and any(view.state.queued_before(describer, last, now))
 
 
@@ -64,12 +64,13 @@ def assign_shards(
     view: PoolView, batches: Sequence[BatchView], reserved: str | None
 ) -> tuple[list[Assign], PoolView]:
     """Return the assignments of shards, and the resulting view."""
-    given: dict[str, Shard] = {}
+    assigned: dict[str, Shard] = {}
     if _may_start(view):
-        given = {worker: shard for shard, worker in _choices(view, batches, reserved)}
+        assigned = {worker: shard for shard, worker in _choices(view, batches, reserved)}
 
     timeout = view.state.shard_timeout
-    return [Assign(it, name, timeout(it)) for name, it in given.items()], view.with_shards(given)
+    actions = [Assign(it, name, timeout(it)) for name, it in assigned.items()]
+    return actions, view.with_shards(assigned)
 
 
 def _choices(
@@ -118,7 +119,7 @@ class _Queue:
         self._waiting: dict[tuple[str, bool], deque[Shard]] = {}
         self._started: Counter[str] = Counter()
         # Under a rate limit, or during a pause, one shard at a time is assigned.
-        is_probe = view.state.batches.pace(view.pool.describer).pause is not None
+        is_probe = view.state.batches.history(view.pool.describer).pause is not None
         self._left = 1 if is_probe or view.describer.interval else None
 
     def next(self, allowed: float, *, alone: bool) -> tuple[BatchView, Shard] | None:
@@ -135,7 +136,7 @@ class _Queue:
                 continue
 
             shards = self._shards(batch, alone=alone)
-            if shards and self._has_room(batch) and self._fits(shards[0], allowed):
+            if shards and self._has_capacity(batch) and self._fits(shards[0], allowed):
                 heappush(heap, (rank, place, batch))
                 self._started[batch.record.uid] += 1
                 self._left = None if self._left is None else self._left - 1
@@ -156,16 +157,16 @@ class _Queue:
         needed = 1 if shard.spec.images.alone else _concurrency(self._view, shard)
         return needed <= allowed
 
-    def _has_room(self, batch: BatchView) -> bool:
+    def _has_capacity(self, batch: BatchView) -> bool:
         limit = batch.batch.spec.parallelism
-        return limit is None or len(batch.in_work) + self._started[batch.record.uid] < limit
+        return limit is None or len(batch.in_progress) + self._started[batch.record.uid] < limit
 
 
 def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Shard]:
     """Yield the queued shards of an ImageBatch that may be assigned, oldest first."""
     wanted = batch.queued_alone if alone else batch.queued_together
     is_paused = batch.record.pause is not None and not batch.may_probe
-    if not wanted or is_paused or not batch.goes_on:
+    if not wanted or is_paused or not batch.is_running:
         return
 
     redundant = {shard.metadata.name for shard in batch.redundant}
@@ -184,7 +185,7 @@ def _may_start(view: PoolView) -> bool:
     if not view.state.knows_all_shards:
         return False
 
-    pause = view.state.batches.pace(view.pool.describer).pause
+    pause = view.state.batches.history(view.pool.describer).pause
     return pause is None or may_probe(view)
 
 

@@ -33,8 +33,9 @@ def end_or_retry_shards(state: State, now: datetime) -> Iterator[ShardEnd]:
     for worker in state.batches.workers():
         pod = state.workers.pod(worker)
         for shard in state.batches.assigned_to(worker):
-            action = _fate(state, shard, pod, now) if state.is_free(key_of(shard), now) else None
-            if action:
+            if not state.is_free(key_of(shard), now):
+                continue
+            if action := _next_action(state, shard, pod, now):
                 yield action
 
 
@@ -61,7 +62,7 @@ def _is_hung(state: State, shard: Shard, now: datetime) -> bool:
     return _is_overdue(state, shard, now, max(timedelta(0), usual - state.timeout(shard)))
 
 
-def _fate(state: State, shard: Shard, pod: Pod | None, now: datetime) -> ShardEnd | None:
+def _next_action(state: State, shard: Shard, pod: Pod | None, now: datetime) -> ShardEnd | None:
     batch = state.batches.batch_of(shard)
     if batch is None or not batch.is_active:
         return None

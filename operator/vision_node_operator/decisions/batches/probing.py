@@ -16,7 +16,7 @@ def may_probe(view: PoolView) -> bool:
 
     Only one shard at a time is tried.
     """
-    pause = view.state.batches.pace(view.pool.describer).pause
+    pause = view.state.batches.history(view.pool.describer).pause
     if pause is None or view.now < pause.probe_at:
         return False
 
@@ -28,7 +28,7 @@ def waiting_reason(view: PoolView) -> tuple[str, str] | None:
 
     The message does not change while the problem lasts, because each change is written.
     """
-    if pause := view.state.batches.pace(view.pool.describer).pause:
+    if pause := view.state.batches.history(view.pool.describer).pause:
         return pause.reason, pause.message
     if view.rate_limit.is_blocked_for_long(view.now):
         return ReadyReason.RATE_LIMITED, "the provider has refused requests because of their rate"

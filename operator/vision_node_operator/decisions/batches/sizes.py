@@ -40,14 +40,14 @@ def shard_size(view: PoolView, batch: BatchView, workers: int) -> int:
     if spec.isolation == "dedicated":
         return 1
 
-    pace = view.state.batches.pace(view.pool.describer)
+    history = view.state.batches.history(view.pool.describer)
     size = float(FIRST_IMAGES)
-    if pace.measured_images:
-        growth = max(FIRST_IMAGES, pace.measured_images * GROWTH)
-        size = min(TARGET_SECONDS / pace.seconds_per_image, growth)
+    if history.measured_images:
+        growth = max(FIRST_IMAGES, history.measured_images * GROWTH)
+        size = min(TARGET_SECONDS / history.seconds_per_image, growth)
 
     limits = (
-        max(_first_size(view), batch.begun),
+        max(_first_size(view), batch.counted_or_covered),
         max(MIN_IMAGES, batch.left / (2 * max(1, workers))),
         largest_size(view),
     )
@@ -60,8 +60,8 @@ def _first_size(view: PoolView) -> float:
     They keep all threads of a worker busy. Each further shard is at most as large as all
     earlier ones together.
     """
-    pace = view.state.batches.pace(view.pool.describer)
-    seconds = FIRST_SECONDS / pace.seconds_per_image if pace.measured_images else FIRST_IMAGES
+    history = view.state.batches.history(view.pool.describer)
+    seconds = FIRST_SECONDS / history.seconds_per_image if history.measured_images else FIRST_IMAGES
     return max(seconds, view.pool.spec.images_at_once)
 
 

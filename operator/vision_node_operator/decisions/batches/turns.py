@@ -20,7 +20,7 @@ class Turns:
         self._by_owner: Counter[str] = Counter()
         self._by_batch: Counter[str] = Counter()
         for batch in batches:
-            if images := batch.images_in_work:
+            if images := batch.images_in_progress:
                 self.take(batch, images)
 
     def take(self, batch: BatchView, images: int) -> None:

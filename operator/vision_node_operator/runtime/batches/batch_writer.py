@@ -115,7 +115,7 @@ class BatchWriter:
         body = await self._batches.patch_status(batch, patch)
 
         changed = ImageBatch.model_validate(body)
-        for condition in _news(batch, changed):
+        for condition in _changed_conditions(batch, changed):
             await self._emit(events.of_batch(changed, condition, now))
 
         return body
@@ -141,7 +141,7 @@ class BatchWriter:
             return
 
 
-def _news(before: ImageBatch, after: ImageBatch) -> Iterator[Condition]:
+def _changed_conditions(before: ImageBatch, after: ImageBatch) -> Iterator[Condition]:
     """Yield the conditions whose status or reason has changed."""
     for condition in after.status.conditions:
         known = before.status.condition(condition.type)

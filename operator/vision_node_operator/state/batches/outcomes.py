@@ -11,9 +11,9 @@ from ..problems import Problem
 from ..provider_health import ProviderHealth
 from ..rate_limit import RateLimit
 from ..worker_registry import WorkerRecord
-from .pace import Pace
 from .pause import pause_after, stops_all
 from .record import BatchRecord
+from .shard_history import ShardHistory
 
 MAX_ALONE_FAILURES = 5
 """Number of times that a problem may stop an image which is tried alone. With the pauses in
@@ -21,18 +21,18 @@ between, they take about eight minutes, so a problem of all images is most likel
 others."""
 
 
-def record_pace(pace: Pace, shard: Shard, now: datetime) -> None:
+def record_history(history: ShardHistory, shard: Shard, now: datetime) -> None:
     """Record what a finished shard shows about the Describer: its speed, and a problem or none.
 
     If the problem is perhaps that of a single image, which is tried alone, others need not wait.
     """
-    pace.measure(shard, now)
+    history.measure(shard, now)
 
     stopped, has_suspects = problem_of(shard), bool(shard.suspects)
     if stopped and not (shard.spec.images.alone or has_suspects):
-        pace.pause = pause_after(pace.pause, stopped.reason, stopped.message, now)
+        history.pause = pause_after(history.pause, stopped.reason, stopped.message, now)
     elif shard.status.images and shard.status.images.done:
-        pace.pause = None
+        history.pause = None
 
 
 def record_own_problem(record: BatchRecord, shard: Shard, now: datetime) -> None:
@@ -51,7 +51,7 @@ def record_own_problem(record: BatchRecord, shard: Shard, now: datetime) -> None
         record.suspect_pauses[images.first] = pause
 
 
-def failed_alone(record: BatchRecord, shard: Shard) -> Shard:
+def as_failed_if_stopped_alone(record: BatchRecord, shard: Shard) -> Shard:
     """Return a finished shard; if a problem stops its only image again and again, it has failed.
 
     Others of the batch's images have been described, so the problem is that of the image. For

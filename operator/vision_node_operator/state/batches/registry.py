@@ -10,10 +10,10 @@ from vision_node_contract.models.shard import Shard, ShardSpec, shard_name
 from vision_node_contract.ranges import RangeSet
 
 from ..schedule import Schedule
-from .pace import Pace
 from .pause import Pause, stops_all
 from .record import BatchRecord
 from .shard_group import NO_SHARDS, ShardGroup
+from .shard_history import ShardHistory
 
 V = TypeVar("V")
 
@@ -28,8 +28,8 @@ class BatchRegistry:
     """Shards by name, including those whose ImageBatch is not known."""
     creating: dict[str, ShardSpec] = field(default_factory=dict)
     """Shards whose creation is in flight, by name."""
-    paces: dict[str, Pace] = field(default_factory=dict)
-    """The pace of each Describer that shards name."""
+    histories: dict[str, ShardHistory] = field(default_factory=dict)
+    """History of each Describer's shards, by Describer."""
 
     _uids: dict[str, str] = field(default_factory=dict)
     """Names of ImageBatches by UID."""
@@ -46,14 +46,14 @@ class BatchRegistry:
     _expiry: Schedule = field(default_factory=Schedule)
     """When finished ImageBatches expire."""
 
-    def pace(self, describer: str) -> Pace:
-        """Return a Describer's pace; create it if there is none."""
-        return self.paces.setdefault(describer, Pace())
+    def history(self, describer: str) -> ShardHistory:
+        """Return the history of a Describer's shards; create it if there is none."""
+        return self.histories.setdefault(describer, ShardHistory())
 
     def end_pause(self, describer: str) -> None:
         """Resume a Describer's ImageBatches, because the Describer works again."""
-        if pace := self.paces.get(describer):
-            pace.pause = None
+        if history := self.histories.get(describer):
+            history.pause = None
 
     def end_pauses(self, describer: str) -> None:
         """Try everything again that a problem has stopped, because the Describer was changed."""
@@ -84,7 +84,7 @@ class BatchRegistry:
 
         return self._groups[uid]
 
-    def stray(self) -> Iterator[Shard]:
+    def orphaned(self) -> Iterator[Shard]:
         """Yield the shards whose ImageBatch has ended or is not known."""
         for uid, shards in self._shards_of.items():
             if self._uids.get(uid) not in self._active:
@@ -163,7 +163,7 @@ class BatchRegistry:
             self._expiry.add(name, ended + batch.spec.ttl(ttl))
 
     def drop_batch(self, name: str) -> None:
-        """Forget an ImageBatch. Its shards become stray."""
+        """Forget an ImageBatch. Its shards become orphans."""
         record = self.batches.pop(name, None)
         if record is None:
             return
@@ -215,9 +215,9 @@ class BatchRegistry:
         if batch.finished or waiting is None or waiting.status != "True":
             return
 
-        pace = self.pace(batch.spec.describer)
-        if pace.pause is None and stops_all(waiting.reason):
-            pace.pause = Pause(waiting.reason, waiting.message, now)
+        history = self.history(batch.spec.describer)
+        if history.pause is None and stops_all(waiting.reason):
+            history.pause = Pause(waiting.reason, waiting.message, now)
 
     def postpone(self, name: str, until: datetime) -> None:
         """Leave a finished ImageBatch alone until `until`, because it could not be deleted."""

@@ -6,7 +6,10 @@ from fakes.s3 import S3
 from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_operator.archiver.manifests.chunk_writer import MAX_WRITES, ChunkWriter
-from vision_node_operator.archiver.manifests.freeze_errors import SourceChangedError, TryLostError
+from vision_node_operator.archiver.manifests.freeze_errors import (
+    AttemptLostError,
+    SourceChangedError,
+)
 from vision_node_operator.archiver.manifests.manifest_source import ManifestSource
 
 FOLDER = f"{BATCHES}u/m1/"
@@ -61,7 +64,7 @@ async def test_several_objects_are_written_at_a_time(s3: S3, bucket: Bucket) -> 
 async def test_existing_object_is_not_overwritten(s3: S3, bucket: Bucket, taken: int) -> None:
     key = f"{FOLDER}{taken:09}"
     s3.put(key, b"another's")
-    with pytest.raises(TryLostError):
+    with pytest.raises(AttemptLostError):
         await write(bucket, 5500)
     assert s3.objects[key].data == b"another's"
 

@@ -11,7 +11,7 @@ from fakes.s3 import S3, do_nothing
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError
 from vision_node_operator.archiver.freezer import Freezer
-from vision_node_operator.archiver.manifests.freeze_errors import BatchGoneError, TryLostError
+from vision_node_operator.archiver.manifests.freeze_errors import AttemptLostError, BatchGoneError
 
 FreezerOf = Callable[..., Freezer]
 
@@ -105,7 +105,7 @@ async def test_two_archivers_never_write_the_same_object(
         freezer_of().freeze("b", "u-b"), freezer_of().freeze("b", "u-b"), return_exceptions=True
     )
 
-    assert [type(it) for it in results if it] == [TryLostError]
+    assert [type(it) for it in results if it] == [AttemptLostError]
     assert len(frozen("b")) == IMAGES
 
 
@@ -206,7 +206,7 @@ async def test_bucket_that_fails_lets_no_batch_fail(
 async def test_failed_try_leaves_nothing_in_the_bucket_and_its_folder_is_not_used_again(
     s3: S3, api: BatchApi, freezer_of: FreezerOf, frozen: Frozen, how: str
 ) -> None:
-    """Otherwise, tries in a full bucket would take whatever others free."""
+    """Otherwise, attempts in a full bucket would take whatever others free."""
 
     async def fail(key: str) -> None:
         if key.endswith("/000002000"):
@@ -239,7 +239,7 @@ async def test_failed_try_does_not_delete_the_folder_of_another_archiver(
 
     s3.before_put = take
     freezer = freezer_of()
-    with pytest.raises(TryLostError):
+    with pytest.raises(AttemptLostError):
         await freezer.freeze("b", "u-b")
 
     s3.put(f"{BATCHES}u-c/m1/000000000")

@@ -68,12 +68,12 @@ def test_longest_wait_is_five_minutes() -> None:
     world = paused()
     when = 0.0
     for _ in range(20):
-        pause = world.state.batches.pace("metadata").pause
+        pause = world.state.batches.history("metadata").pause
         assert pause is not None
         when = (pause.probe_at - NOW).total_seconds()
         world.done(8, seen=when, done=0, rest="8-15", stopped=KEY)
 
-    pause = world.state.batches.pace("metadata").pause
+    pause = world.state.batches.history("metadata").pause
     assert pause is not None
     assert (pause.probe_at - NOW).total_seconds() - when == 300
 
@@ -296,8 +296,8 @@ def test_first_shards_of_a_batch_are_small(
 
 
 def measure(world: BatchWorld, seconds_per_image: float) -> None:
-    pace = world.state.batches.pace("metadata")
-    pace.seconds_per_image, pace.measured_images = seconds_per_image, 500
+    history = world.state.batches.history("metadata")
+    history.seconds_per_image, history.measured_images = seconds_per_image, 500
 
 
 def test_restarted_operator_tries_one_shard_of_a_waiting_batch() -> None:

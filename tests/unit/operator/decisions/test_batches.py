@@ -218,8 +218,8 @@ def test_shard_leaves_the_capacity_to_singles() -> None:
 @pytest.mark.parametrize(
     ("why", "busy", "expected"),
     [
-        ("the owner without images in work", "a", "c-0"),
-        ("the batch without images in work", "c", "a-0"),
+        ("the owner without images in progress", "a", "c-0"),
+        ("the batch without images in progress", "c", "a-0"),
     ],
 )
 def test_owners_take_turns(why: str, busy: str, expected: str) -> None:
@@ -399,7 +399,7 @@ def test_rate_is_that_of_the_last_seconds() -> None:
     assert action.progress.rate == 5.0
 
 
-def test_deleted_batch_leaves_stray_shards() -> None:
+def test_deleted_batch_leaves_orphaned_shards() -> None:
     world = BatchWorld(0)
     world.batch()
     world.shard(0)

@@ -5,12 +5,14 @@ from contextlib import ExitStack
 
 import pytest
 from vision_node_describer import describe_slots
-from vision_node_describer.describe_slots import DescribeSlots, Pace
+from vision_node_describer.describe_slots import DescribeSlots, StartInterval
 
 
-async def granted(slots: DescribeSlots, wanted: int, pace: Pace | None = None) -> int:
+async def granted(slots: DescribeSlots, wanted: int, interval: StartInterval | None = None) -> int:
     """Return how many of `wanted` images of a shard get a slot at once."""
-    tasks = [asyncio.create_task(slots.acquire(pace or Pace(0))) for _ in range(wanted)]
+    tasks = [
+        asyncio.create_task(slots.acquire(interval or StartInterval(0))) for _ in range(wanted)
+    ]
     for _ in range(20):
         await asyncio.sleep(0)
     for task in tasks:
@@ -30,7 +32,7 @@ async def test_shard_gets_the_slots_that_singles_leave(singles: int, free: int) 
 async def test_freed_slot_goes_to_the_next_image() -> None:
     slots = DescribeSlots(1)
     with slots.single():
-        waiting = asyncio.create_task(slots.acquire(Pace(0)))
+        waiting = asyncio.create_task(slots.acquire(StartInterval(0)))
         await asyncio.sleep(0)
         assert not waiting.done()
     await asyncio.wait_for(waiting, 5)
@@ -45,13 +47,13 @@ async def test_shard_without_any_slot_gets_one_after_a_while(
     monkeypatch.setattr(describe_slots, "PATIENCE_SECONDS", 0.01)
     slots = DescribeSlots(1)
     with slots.single():
-        await asyncio.wait_for(slots.acquire(Pace(0)), 5)
-        second = asyncio.create_task(slots.acquire(Pace(0)))
+        await asyncio.wait_for(slots.acquire(StartInterval(0)), 5)
+        second = asyncio.create_task(slots.acquire(StartInterval(0)))
         await asyncio.sleep(0.05)
         assert not second.done()
         second.cancel()
 
 
 async def test_pace_keeps_an_interval_between_starts() -> None:
-    slots, pace = DescribeSlots(5), Pace(60.0)
-    assert await granted(slots, 5, pace) == 1
+    slots, interval = DescribeSlots(5), StartInterval(60.0)
+    assert await granted(slots, 5, interval) == 1

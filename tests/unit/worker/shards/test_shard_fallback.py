@@ -43,8 +43,8 @@ async def test_fallback_has_as_much_time_as_the_describer_had() -> None:
     await until(lambda: bool(fallback.described))
     run = world.runner._run
     assert run
-    (seat,) = run._seats
-    assert (seat.busy_since or 0.0) >= assigned_at + 0.9 * timeout
+    (runner,) = run._runners
+    assert (runner.busy_since or 0.0) >= assigned_at + 0.9 * timeout
     assert run.steps > steps, "the operator sees that the shard advances"
 
     gate.set()

@@ -70,7 +70,7 @@ async def test_finished_shards_are_known_before_anything_is_counted() -> None:
     assert state.knows_all_shards
     assert {*state.batches.shards} == {"b-b-uid-0", "b-b-uid-10"}
     assert [*state.batches.batches] == ["b"]
-    assert [*state.batches.stray()] == []
+    assert [*state.batches.orphaned()] == []
 
     kinds = [kind for kind, _ in server.lists]
     unfinished, shards = kinds.index(PLURAL), len(kinds) - 1 - kinds[::-1].index(PLURAL)

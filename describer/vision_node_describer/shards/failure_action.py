@@ -16,7 +16,7 @@ class StopShard:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class DeferImage:
     """Either this image or all of them are concerned, which attempts at other images will show."""
 
     failure: Failure
@@ -36,7 +36,7 @@ class RetryImage:
     seconds: float
 
 
-Verdict = StopShard | SetAside | FailImage | RetryImage
+FailureAction = StopShard | DeferImage | FailImage | RetryImage
 
 MAX_RETRY_AFTER_SECONDS = 30.0
 """Maximum number of seconds for which a provider may delay an image's next attempt. A shard that
@@ -78,7 +78,9 @@ def suspicion_of(reason: Reason) -> Suspicion | None:
     return Suspicion.DESCRIBER if reason.is_describers_problem or reason in _OUTAGES else None
 
 
-def judge(failure: Failure, *, attempt: int, max_attempts: int, others_succeed: bool) -> Verdict:
+def decide_after_failure(
+    failure: Failure, *, attempt: int, max_attempts: int, others_succeed: bool
+) -> FailureAction:
     """Return what to do after a failed attempt.
 
     Args:
@@ -96,7 +98,7 @@ def judge(failure: Failure, *, attempt: int, max_attempts: int, others_succeed: 
     suspicion = suspicion_of(reason)
     if suspicion and not others_succeed:
         tries_first = reason in _OUTAGES and attempt < max_attempts
-        return retry if tries_first else SetAside(failure)
+        return retry if tries_first else DeferImage(failure)
 
     may_pass = suspicion is not None or reason.retryable
     return retry if may_pass and attempt < max_attempts else FailImage(failure)

@@ -1,4 +1,4 @@
-"""Set images aside whose failures may concern all images, until others show who is to blame."""
+"""Defer images whose failures may concern all images, until others show who is to blame."""
 
 import asyncio
 import time
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from vision_node_contract.batch_objects import ManifestLine
 
 from ..image_describer import Failure, ImageDescriber
-from .verdict import Suspicion, suspicion_of
+from .failure_action import Suspicion, suspicion_of
 
 
 @dataclass(eq=False, slots=True)
-class Trial:
+class ImageAttempts:
     """The attempts at one image."""
 
     line: ManifestLine
-    attempt: int = 0
+    latest: int = 0
     """Number of the latest attempt, starting at 1."""
     suspicion: Suspicion | None = None
     """What else may be to blame for the latest failure."""
@@ -29,63 +29,63 @@ class Trial:
             self.suspicion, self.failed_at = suspicion, time.monotonic()
 
 
-class Trials:
-    """Knows which images of a shard are set aside, and whether others succeed."""
+class DeferredImages:
+    """Knows which images of a shard are deferred, and whether others succeed."""
 
     def __init__(self, images: ImageDescriber) -> None:
         self._images = images
-        self._aside: set[Trial] = set()
+        self._deferred: set[ImageAttempts] = set()
         self._changed = asyncio.Event()
-        self._trying = 0
-        """Number of seats whose image is not set aside."""
+        self._active = 0
+        """Number of runners whose image is not deferred."""
 
-    def begin(self, seats: int) -> None:
-        """Count the seats that begin to describe images."""
-        self._trying += seats
+    def begin(self, runners: int) -> None:
+        """Count the runners that begin to describe images."""
+        self._active += runners
 
     def end(self) -> None:
-        """Count a seat that has ended."""
-        self._trying -= 1
+        """Count a runner that has ended."""
+        self._active -= 1
         self._changed.set()
 
     def attempt_ended(self) -> None:
-        """Check again whether the images that are set aside must wait."""
+        """Check again whether the images that are deferred must wait."""
         self._changed.set()
 
-    def others_succeed(self, trial: Trial) -> bool:
+    def others_succeed(self, attempts: ImageAttempts) -> bool:
         """Return whether an attempt has succeeded that began after the image's first failure."""
         images = self._images
-        is_bucket = trial.suspicion is Suspicion.BUCKET
-        return trial.failed_at < (images.newest_fetch if is_bucket else images.newest_success)
+        is_bucket = attempts.suspicion is Suspicion.BUCKET
+        return attempts.failed_at < (images.newest_fetch if is_bucket else images.newest_success)
 
-    def set_aside(self, trial: Trial) -> bool:
-        """Set an image aside.
+    def defer(self, attempts: ImageAttempts) -> bool:
+        """Defer an image.
 
-        Return False if another one is set aside for a similar reason, and none has succeeded since
+        Return False if another one is deferred for a similar reason, and none has succeeded since
         then, so that all images seem to be concerned.
         """
-        for other in self._aside:
-            if other.suspicion is trial.suspicion and not self.others_succeed(other):
+        for other in self._deferred:
+            if other.suspicion is attempts.suspicion and not self.others_succeed(other):
                 return False
 
-        self._aside.add(trial)
+        self._deferred.add(attempts)
         return True
 
-    async def wait(self, trial: Trial) -> bool:
+    async def wait(self, attempts: ImageAttempts) -> bool:
         """Wait until attempts at other images have shown who is to blame for a failure.
 
         Return whether one of them succeeds. If not, no other image is left to try.
         """
         self.end()
         try:
-            while not self.others_succeed(trial):
-                if not self._trying:
+            while not self.others_succeed(attempts):
+                if not self._active:
                     return False
 
                 self._changed.clear()
                 await self._changed.wait()
         finally:
-            self._aside.discard(trial)
+            self._deferred.discard(attempts)
             self.begin(1)
 
         return True

@@ -1,4 +1,4 @@
-"""A place for one of the images of a shard that are in progress at the same time."""
+"""One of the tasks that describe the images of a shard at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,8 +8,8 @@ from vision_node_contract.batch_objects import ManifestLine
 
 
 @dataclass(eq=False, slots=True)
-class Seat:
-    """A place for one image at a time: it is fetched, waits for its turn, and is described."""
+class ImageRunner:
+    """Describes one image at a time: it is fetched, waits for its turn, and is described."""
 
     acquire: Callable[[], Awaitable[None]]
     """Waits for a slot."""
@@ -40,11 +40,11 @@ class Seat:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the shard must wait for the seat."""
+        """Whether the shard must wait for the runner."""
         return not self.is_abandoned and not self.task.done()
 
     def drop_if_idle(self) -> None:
-        """End the seat, unless its image is being described."""
+        """Cancel the task, unless its image is being described."""
         if self.busy_since is None:
             self.cancel()
 

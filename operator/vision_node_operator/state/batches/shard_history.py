@@ -1,4 +1,4 @@
-"""Measure how long the images of shards take, which determines the size of shards."""
+"""What is known about a Describer's shards, such as their speed, which determines their size."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +17,8 @@ MIN_SECONDS = 1e-5
 
 
 @dataclass
-class Pace:
-    """The speed of one Describer's shards, and the pause of its ImageBatches, if any."""
+class ShardHistory:
+    """The speed of one Describer's shards so far, and the pause of its ImageBatches, if any."""
 
     seconds_per_image: float = FIRST_GUESS_SECONDS
     """Moving average of the time that a worker spends on an image of a shard."""

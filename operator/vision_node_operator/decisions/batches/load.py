@@ -16,11 +16,11 @@ images."""
 
 def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
     """Return how many workers the ImageBatches of the pool need."""
-    active = (batch for batch in batches if batch.goes_on and batch.left > 0)
+    active = (batch for batch in batches if batch.is_running and batch.left > 0)
     first = next(active, None)
     if first is None:
         return 0
-    if view.state.batches.pace(view.pool.describer).pause:
+    if view.state.batches.history(view.pool.describer).pause:
         return int(may_probe(view) or any(worker.has_shard for worker in view.workers))
 
     if knows_no_batches(view):
@@ -34,7 +34,7 @@ def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
             break
 
     interval, limit = view.describer.interval, view.rate_limit
-    seconds = view.state.batches.pace(view.pool.describer).seconds_per_image
+    seconds = view.state.batches.history(view.pool.describer).seconds_per_image
     useful = limit.useful_concurrency(interval, seconds) / view.pool.spec.images_at_once
     return max(1, ceil(min(useful, wanted)))
 
@@ -44,9 +44,9 @@ def _wanted(view: PoolView, batch: BatchView) -> int:
     parallelism = batch.batch.spec.parallelism or view.pool.spec.max_workers
     if view.pool.spec.isolation == "dedicated":
         # Workers that have their only image don't count toward the pool any more.
-        return min(parallelism, max(0, batch.left - batch.images_in_work))
+        return min(parallelism, max(0, batch.left - batch.images_in_progress))
 
-    seconds = view.state.batches.pace(view.pool.describer).seconds_per_image
+    seconds = view.state.batches.history(view.pool.describer).seconds_per_image
     to_drain = ceil(batch.left * seconds / DRAIN_SECONDS)
-    shards = max(ceil(batch.left / MIN_IMAGES), len(batch.queued) + len(batch.in_work))
+    shards = max(ceil(batch.left / MIN_IMAGES), len(batch.queued) + len(batch.in_progress))
     return max(1, min(to_drain, shards, parallelism))
