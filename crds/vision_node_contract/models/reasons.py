@@ -89,6 +89,19 @@ STORAGE_REASONS = frozenset(
 )
 """Reasons for failures that were caused by the bucket rather than by the image."""
 
+NEVER_OF_AN_IMAGE = frozenset(
+    {
+        Reason.CREDENTIALS_MISSING,
+        Reason.DESCRIBER_NOT_FOUND,
+        Reason.QUOTA_EXHAUSTED,
+        Reason.STORAGE_FULL,
+        Reason.CLOCK_SKEW,
+        Reason.BUCKET_NOT_FOUND,
+    }
+)
+"""Reasons that no image can cause. Others, such as CredentialsRefused, may be a service's answer to
+one image, for example if a firewall refuses it."""
+
 _CAUSES = {Reason.WORKER_LOST: Cause.WORKER, Reason.RATE_LIMITED: Cause.PROVIDER}
 
 _TRANSIENT = STORAGE_REASONS | frozenset(

@@ -20,13 +20,14 @@ class ImageAttempts:
     suspicion: Suspicion | None = None
     """What else may be to blame for the latest failure."""
     failed_at: float = 0.0
-    """When the first of the consecutive failures with this suspicion ended (monotonic time)."""
+    """When the latest failure ended (monotonic time)."""
+    had_second_chance: bool = False
+    """Whether the image was tried again after others had succeeded. Its earlier attempts may all
+    have been made during an outage."""
 
     def record(self, failure: Failure) -> None:
         """Record a failed attempt."""
-        suspicion = suspicion_of(failure.reason)
-        if suspicion is not self.suspicion:
-            self.suspicion, self.failed_at = suspicion, time.monotonic()
+        self.suspicion, self.failed_at = suspicion_of(failure.reason), time.monotonic()
 
 
 class DeferredImages:
@@ -53,7 +54,7 @@ class DeferredImages:
         self._changed.set()
 
     def others_succeed(self, attempts: ImageAttempts) -> bool:
-        """Return whether an attempt has succeeded that began after the image's first failure."""
+        """Return whether an attempt has succeeded that began after the image's latest failure."""
         images = self._images
         is_bucket = attempts.suspicion is Suspicion.BUCKET
         return attempts.failed_at < (images.newest_fetch if is_bucket else images.newest_success)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+from vision_node_contract.models.reasons import NEVER_OF_AN_IMAGE, STORAGE_REASONS, Reason
 
 from ..image_describer import Failure
 
@@ -50,18 +50,8 @@ class Suspicion(Enum):
     BUCKET = auto()
 
 
-_STOPPING = frozenset(
-    {
-        Reason.CREDENTIALS_MISSING,
-        Reason.DESCRIBER_NOT_FOUND,
-        Reason.QUOTA_EXHAUSTED,
-        Reason.RATE_LIMITED,
-        Reason.STORAGE_FULL,
-        Reason.CLOCK_SKEW,
-        Reason.BUCKET_NOT_FOUND,
-    }
-)
-"""Problems that no image can cause."""
+_STOPPING = NEVER_OF_AN_IMAGE | {Reason.RATE_LIMITED}
+"""Reasons that stop the shard immediately."""
 
 _OUTAGES = frozenset({Reason.PROVIDER_UNAVAILABLE, Reason.ATTEMPT_TIMED_OUT})
 """Reasons that are seen often enough when nothing is wrong, so that the image is tried again
@@ -87,8 +77,8 @@ def decide_after_failure(
         failure: Why the attempt failed.
         attempt: Number of the attempt at this image, starting at 1.
         max_attempts: Maximum number of attempts at an image.
-        others_succeed: Whether an attempt at another image has succeeded that began after the first
-            such failure of this one. If so, only this image is concerned.
+        others_succeed: Whether an attempt at another image has succeeded that began after this
+            failure. If so, only this image is concerned.
     """
     reason = failure.reason
     if reason in _STOPPING:

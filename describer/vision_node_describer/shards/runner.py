@@ -141,7 +141,8 @@ class ShardRunner:
             log.exception("shard %s: unexpected error", shard.metadata.name)
             await self._writer.report(shard, error)
         else:
-            await self._writer.commit(shard, run)
+            async with run.storing():
+                await self._writer.commit(shard, run)
 
     def _on_ended(self, task: asyncio.Task[None]) -> None:
         run, assignment = self._run, self._assignment

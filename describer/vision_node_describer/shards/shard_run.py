@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from vision_node_contract.batch_objects import BatchFolder, LineError, ManifestLine, ResultLine
@@ -57,6 +58,10 @@ lost."""
 
 STEP_SECONDS = 5.0
 """Maximum seconds between two steps of an image that waits for its next attempt."""
+
+MAX_STORING_SECONDS = 90.0
+"""Maximum seconds for which a shard counts as advancing while its outcome is being stored. The
+results take up to 45 s, and the API server may be away for a while."""
 
 MAX_CHECK_SECONDS = 1.0
 """Maximum seconds between two checks for images that take too long."""
@@ -264,6 +269,10 @@ class ShardRun:
             self._stop_at_last(attempts.line, failure)
             return None
 
+        if not attempts.had_second_chance:
+            attempts.had_second_chance = True
+            return RetryImage(0.0)
+
         action = self._action_after(attempts, failure)
         if isinstance(action, FailImage):
             await self._save(attempts.line, self._add_error(attempts.line, line_error(failure)))
@@ -280,6 +289,15 @@ class ShardRun:
         if self.results.done and len(self.results) == self._shard.range.size - 1:
             self.suspects.add(line.index)
         self.stop(stop(_of_all(line, failure)))
+
+    @asynccontextmanager
+    async def storing(self) -> AsyncIterator[None]:
+        """Show that the shard advances while its outcome is being stored, but not for ever."""
+        ticking = asyncio.create_task(self._wait(MAX_STORING_SECONDS))
+        try:
+            yield
+        finally:
+            ticking.cancel()
 
     async def _wait(self, seconds: float) -> None:
         """Wait before the next attempt at an image."""

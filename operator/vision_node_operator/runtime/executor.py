@@ -19,6 +19,7 @@ from vision_node_contract.clients.kube import (
 )
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import ObjectMeta
+from vision_node_contract.models.reasons import Reason
 from vision_node_contract.models.shard import Shard
 from vision_node_contract.names import BATCH_PLURAL, PLURAL, path_of
 
@@ -173,9 +174,8 @@ class ActionExecutor:
             outcome = "unavailable"
             log.warning("%s %s failed: %s", type(action).__name__, _path(key), error)
             self._back_off(action)
-            if isinstance(action, AdvanceBatch) and isinstance(error, StoreUnavailableError):
-                name = action.batch.metadata.name
-                self._state.batches.record_storage_problem(name, error.reason, str(error))
+            if isinstance(action, AdvanceBatch):
+                self._record_storage_problem(action, error)
         except Exception:
             # This is a bug. Pause only this object, so that everything else continues.
             outcome = "bug"
@@ -187,6 +187,14 @@ class ActionExecutor:
             if isinstance(action, CreateShard):
                 self._state.batches.end_creation(action.name)
             self._changed.set()
+
+    def _record_storage_problem(
+        self, action: AdvanceBatch, error: StoreUnavailableError | ObjectNotFoundError
+    ) -> None:
+        name, reason = action.batch.metadata.name, Reason.STORAGE_UNAVAILABLE
+        if isinstance(error, StoreUnavailableError):
+            reason = error.reason
+        self._state.batches.record_storage_problem(name, reason, str(error))
 
     def _record_refusal(self, action: Launch, error: KubeError) -> None:
         if isinstance(error, NameTakenError):

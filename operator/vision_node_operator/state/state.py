@@ -16,6 +16,7 @@ from vision_node_contract.leases import RENEW_SECONDS
 from vision_node_contract.models.describer import Describer, DescriberSpec
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.reasons import Reason
 from vision_node_contract.models.shard import Shard, is_shard
 from vision_node_contract.models.transitions import AnyJob
 
@@ -27,6 +28,7 @@ from .batches.outcomes import (
     record_rate_limit,
     record_worker,
 )
+from .batches.pause import pause_after
 from .batches.registry import BatchRegistry
 from .describer_registry import DescriberRegistry
 from .job_queue import JobQueue
@@ -351,7 +353,8 @@ class State:
             self.batches.end_pauses(name)  # the change may have fixed the problem
 
     def _put_shard(self, shard: Shard, now: datetime) -> None:
-        if problem := shard.contradiction:
+        problem = shard.contradiction
+        if problem:
             name = shard.metadata.name
             log.warning("shard %s: its images are described again: %s", name, problem)
             shard = shard.without_outcome()
@@ -363,10 +366,12 @@ class State:
         attempts = before.status.attempts if before else 0
         if shard.status.phase == "processing" and shard.status.attempts > attempts:
             self.workers.record(shard.status.worker or "").assigned_total += shard.range.size
+        record = self.batches.batch_of(shard)
         if shard.finished and not (before and before.finished):
             self._record_shard_end(shard, now)
+            if record and problem:
+                record.pause = pause_after(record.pause, Reason.DESCRIBER_FAILED, problem, now)
 
-        record = self.batches.batch_of(shard)
         if record and shard.finished:
             self.batches.put_shard(as_failed_if_stopped_alone(record, shard), now)
 
@@ -388,9 +393,10 @@ class State:
         record.rate_limit = self.rate_limit(shard.spec.describer)
         record_rate_limit(record.rate_limit, shard, now)
         record_health(record, shard)
+        is_paused = self.batches.history(shard.spec.describer).pause is not None
         record_history(self.batches.history(shard.spec.describer), shard, now)
         if batch := self.batches.batch_of(shard):
-            record_own_problem(batch, shard, now)
+            record_own_problem(batch, shard, now, is_of_all=is_paused)
 
         worker = self.workers.find(shard.status.worker)
         if worker and worker.pod:

@@ -57,12 +57,12 @@ def advance(batch: BatchView, waiting: tuple[str, str] | None) -> AdvanceBatch |
     if not _may_write(batch):
         return None
 
+    counted = countable(batch)
     problem = batch.record.storage_problem
-    if problem and not _is_shown(batch, problem):
+    if problem and counted and not _is_shown(batch, problem):
         # Nothing can be counted, but everybody should see why.
         return AdvanceBatch(batch.batch, Progress((), 0.0, problem)) if _is_due(batch) else None
 
-    counted = countable(batch)
     waiting = (waiting or _own_problem(batch)) if batch.is_running else None
     ended = batch.batch.counts.ended + sum(len(shard.ended) for shard in counted)
     is_change = bool(counted) or _conditions_change(batch, waiting)

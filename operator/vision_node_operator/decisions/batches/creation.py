@@ -57,7 +57,9 @@ def _all_creations(
             limit = int(may_probe(view) and total == 0)
 
         if batch.record.pause:
-            limit = int(batch.may_probe and limit > 0)
+            if not batch.may_probe:
+                continue
+            limit = min(limit, 1)
 
         waiting = len(batch.queued) + len(view.state.batches.creating_for(batch.record.uid))
         total += waiting
@@ -71,7 +73,7 @@ def _creations(view: PoolView, batch: BatchView, workers: int) -> Iterator[Creat
     state, record = view.state, batch.record
     taken = record.counted | state.batches.covered(record.uid)
     for suspect in record.suspects:
-        pause = record.suspect_pauses.get(suspect.first)
+        pause = record.suspect_pauses.get(suspect)
         is_due = pause is None or view.now >= pause.probe_at
         if is_due and not taken.overlaps(suspect) and suspect.size <= MAX_SHARD_IMAGES:
             creation = _creation(view, batch, suspect, alone=True)

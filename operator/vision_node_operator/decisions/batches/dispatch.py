@@ -178,6 +178,8 @@ def _assignable(view: PoolView, batch: BatchView, *, alone: bool) -> Iterator[Sh
         fits = alone or shard.range.size <= largest
         if is_due and is_wanted and fits and view.state.is_free(key_of(shard), view.now):
             yield shard
+            if batch.record.pause:
+                return  # one shard shows whether the problem is over
 
 
 def _may_start(view: PoolView) -> bool:

@@ -36,11 +36,14 @@ def wanted_for_batches(view: PoolView, batches: Sequence[BatchView]) -> int:
     interval, limit = view.describer.interval, view.rate_limit
     seconds = view.state.batches.history(view.pool.describer).seconds_per_image
     useful = limit.useful_concurrency(interval, seconds) / view.pool.spec.images_at_once
-    return max(1, ceil(min(useful, wanted)))
+    return max(1, ceil(min(useful, wanted))) if wanted else 0
 
 
 def _wanted(view: PoolView, batch: BatchView) -> int:
     """Return how many workers one ImageBatch can keep busy."""
+    if batch.record.pause:
+        return int(batch.may_probe or bool(batch.in_progress))
+
     parallelism = batch.batch.spec.parallelism or view.pool.spec.max_workers
     if view.pool.spec.isolation == "dedicated":
         # Workers that have their only image don't count toward the pool any more.

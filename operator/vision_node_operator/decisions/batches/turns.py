@@ -6,13 +6,15 @@ from datetime import datetime
 
 from .batch_view import BatchView
 
-Rank = tuple[int, int, int, datetime, str]
+Rank = tuple[int, bool, int, int, datetime, str]
 """The place of an ImageBatch among others. The lowest comes first."""
 
 
 class Turns:
     """The order of ImageBatches: by priority, then by the images in progress of owner and batch.
 
+    Those that a problem has stopped come after the others of the same priority, because only they
+    may have it.
     Among equals, the oldest ImageBatch comes first.
     """
 
@@ -33,6 +35,7 @@ class Turns:
         record = batch.record
         return (
             -record.batch.spec.priority,
+            record.pause is not None,
             self._by_owner[record.owner or ""],
             self._by_batch[record.uid],
             record.created,

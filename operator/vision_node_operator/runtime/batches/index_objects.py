@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from vision_node_contract.batch_objects import BatchFolder, IndexEntry
-from vision_node_contract.clients.bucket import Bucket, ObjectChangedError
+from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, StoreUnavailableError
 from vision_node_contract.models.imagebatch import ImageBatch
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,7 @@ async def store_entries(
     If the object already exists, its entries are returned instead, and nothing is written.
 
     Raises:
-        StoreUnavailableError: the object may or may not have been stored.
-        ValueError: the existing object can't be read.
+        StoreUnavailableError: the object may or may not have been stored, or can't be read.
     """
     key = BatchFolder(bucket.folders, batch.metadata.uid).index(batch.index)
     data = "".join(_line(entry) for entry in entries).encode()
@@ -43,7 +42,11 @@ async def store_entries(
     except ObjectChangedError:
         log.info("ImageBatch %s: counting what %s lists", batch.metadata.name, key)
         stored = await bucket.get(key, MAX_INDEX_BYTES)
-        return [IndexEntry.model_validate_json(line) for line in stored.splitlines()]
+        try:
+            return [IndexEntry.model_validate_json(line) for line in stored.splitlines()]
+        except ValueError as error:
+            message = f"object {key} in the bucket was changed and can't be read: delete it"
+            raise StoreUnavailableError(message) from error
 
     return [*entries]
 

@@ -1,9 +1,15 @@
 """Record the consequences of a shard's status for its worker, its Describer and its provider."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from vision_node_contract.models.imagejob import JobError, Stop
-from vision_node_contract.models.reasons import STORAGE_REASONS, ReadyReason, Reason
+from vision_node_contract.models.reasons import (
+    NEVER_OF_AN_IMAGE,
+    STORAGE_REASONS,
+    ReadyReason,
+    Reason,
+)
 from vision_node_contract.models.shard import Shard
 
 from ..describer_record import DescriberRecord
@@ -28,27 +34,48 @@ def record_history(history: ShardHistory, shard: Shard, now: datetime) -> None:
     """
     history.measure(shard, now)
 
-    stopped, has_suspects = problem_of(shard), bool(shard.suspects)
-    if stopped and not (shard.spec.images.alone or has_suspects):
+    stopped = problem_of(shard)
+    is_of_image = shard.spec.images.alone or shard.suspects
+    if stopped and (history.pause or not is_of_image):
         history.pause = pause_after(history.pause, stopped.reason, stopped.message, now)
     elif shard.status.images and shard.status.images.done:
         history.pause = None
 
 
-def record_own_problem(record: BatchRecord, shard: Shard, now: datetime) -> None:
-    """Record a problem that only the shard's own ImageBatch has, or that it is over."""
-    outcome = shard.status.images
-    stopped, images = outcome.stopped if outcome else None, shard.spec.images
+def record_own_problem(
+    record: BatchRecord, shard: Shard, now: datetime, *, is_of_all: bool
+) -> None:
+    """Record a problem of the shard's own ImageBatch or image, or that it is over.
 
-    if stopped and stopped.reason == Reason.MANIFEST_UNREADABLE:
+    `is_of_all` says whether other images of the Describer have the problem, too.
+    """
+    outcome, images = shard.status.images, shard.spec.images
+    stopped = outcome.stopped if outcome else None
+    is_unreadable = stopped is not None and stopped.reason == Reason.MANIFEST_UNREADABLE
+
+    if images.alone:
+        if problem := problem_of(shard):
+            _record_stop_alone(record, shard, problem, now, is_of_all=is_of_all)
+    elif stopped and (is_unreadable or (problem_of(shard) and not shard.suspects)):
+        # Perhaps only this batch has the problem. Others have their turn before it is tried again.
         record.pause = pause_after(record.pause, stopped.reason, stopped.message, now)
     elif outcome and outcome.done:
         record.pause = None
 
-    if images.alone and (problem := problem_of(shard)):
-        before = record.suspect_pauses.get(images.first)
-        pause = pause_after(before, problem.reason, problem.message, now)
-        record.suspect_pauses[images.first] = pause
+
+def _record_stop_alone(
+    record: BatchRecord, shard: Shard, problem: Stop, now: datetime, *, is_of_all: bool
+) -> None:
+    """Record that a problem has stopped images which were tried alone.
+
+    If it is a problem of all images, or one that no image can cause, it says nothing about these.
+    """
+    before = record.suspect_pauses.get(shard.range)
+    pause = pause_after(before, problem.reason, problem.message, now)
+    if is_of_all or problem.reason in NEVER_OF_AN_IMAGE:
+        pause = replace(pause, failures=before.failures if before else 0)
+
+    record.suspect_pauses[shard.range] = pause
 
 
 def as_failed_if_stopped_alone(record: BatchRecord, shard: Shard) -> Shard:
@@ -57,7 +84,7 @@ def as_failed_if_stopped_alone(record: BatchRecord, shard: Shard) -> Shard:
     Others of the batch's images have been described, so the problem is that of the image. For
     example, a provider may answer that the key is wrong, only because of the image's content.
     """
-    pause = record.suspect_pauses.get(shard.range.first)
+    pause = record.suspect_pauses.get(shard.range)
     is_alone = shard.spec.images.alone and shard.range.size == 1 and shard.status.images
     if not (pause and is_alone and problem_of(shard)):
         return shard

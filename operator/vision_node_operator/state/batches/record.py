@@ -37,8 +37,8 @@ class BatchRecord:
     """Reason and message if the bucket did not store what was to be counted; otherwise None."""
     pause: Pause | None = None
     """The pause of this ImageBatch alone, because its own manifest can't be read."""
-    suspect_pauses: dict[int, Pause] = field(default_factory=dict)
-    """The pauses of ranges that are tried alone and that a problem has stopped, by first index.
+    suspect_pauses: dict[Range, Pause] = field(default_factory=dict)
+    """The pauses of ranges that are tried alone and that a problem has stopped.
     Such a problem may be that of the image, so other images do not wait."""
     last_advance: datetime | None = None
     """When this operator last started to write the status."""
@@ -88,8 +88,8 @@ class BatchRecord:
 
     def _forget_pauses(self) -> None:
         """Forget the pauses of images that have been counted."""
-        for first in [it for it in self.suspect_pauses if it in self.counted]:
-            del self.suspect_pauses[first]
+        for images in [it for it in self.suspect_pauses if self.counted.overlaps(it)]:
+            del self.suspect_pauses[images]
 
     def rate(self, ended: int, now: datetime) -> float | None:
         """Return the images per second in the last few seconds; None if it is not known yet.

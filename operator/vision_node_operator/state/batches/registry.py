@@ -55,12 +55,20 @@ class BatchRegistry:
         if history := self.histories.get(describer):
             history.pause = None
 
+        for record in self._of(describer):
+            # If others have succeeded before, the problem may be that of the batch itself.
+            if record.pause and record.pause.failures == 1:
+                record.pause = None
+
     def end_pauses(self, describer: str) -> None:
         """Try everything again that a problem has stopped, because the Describer was changed."""
         self.end_pause(describer)
-        for record in self.batches.values():
-            if record.batch.spec.describer == describer:
-                record.suspect_pauses.clear()
+        for record in self._of(describer):
+            record.pause = None
+            record.suspect_pauses.clear()
+
+    def _of(self, describer: str) -> Iterator[BatchRecord]:
+        return (it for it in self.batches.values() if it.batch.spec.describer == describer)
 
     def all_batches(self) -> list[ImageBatch]:
         """Return all ImageBatches."""

@@ -53,12 +53,12 @@ def test_manifest_that_cannot_be_read_stops_only_its_own_batch() -> None:
 
     world.shard(8)
     assert of_kind(world, "assign b", after=29) == []
-    assert of_kind(world, "assign b", after=31) == ["assign b-8 to w0"]
+    assert of_kind(world, "assign b", after=31) == ["assign b-8 to w1"], "after the other batch"
 
 
-def stop_alone(world: BatchWorld, seen: float) -> None:
+def stop_alone(world: BatchWorld, seen: float, problem: Any = None) -> None:
     """Report that an image which is tried alone has been stopped by a problem."""
-    images = {"done": 0, "failed": 0, "rest": "7", "stopped": WRONG_KEY}
+    images = {"done": 0, "failed": 0, "rest": "7", "stopped": problem or WRONG_KEY}
     world.shard(7, 1, alone=True, seen=seen, phase="processing", worker="w0", attempts=1)
     world.shard(7, 1, alone=True, seen=seen, phase="done", worker="w0", attempts=1, images=images)
 
@@ -98,6 +98,53 @@ def test_image_fails_after_it_was_stopped_alone_five_times(
         stop_alone(world, seen)
 
     assert [it for it in of_kind(world, "advance b", seen) if "+7" in it] == expected
+
+
+@pytest.mark.parametrize(
+    ("why", "reason", "is_of_all"),
+    [
+        ("others have the problem, too", "CredentialsRefused", True),
+        ("no image can cause it", "QuotaExhausted", False),
+    ],
+)
+def test_image_does_not_fail_by_a_problem_of_all(why: str, reason: str, is_of_all: bool) -> None:  # noqa: FBT001
+    world = BatchWorld(0, 1)
+    world.batch(images=8, status=SUSPECT)
+    world.batch("c")
+    problem = {"reason": reason, "message": "m"}
+
+    seen = 0.0
+    for _ in range(9):
+        seen += 301
+        if is_of_all:
+            images = {"done": 0, "failed": 0, "rest": "0-7", "stopped": problem}
+            for phase in ({"phase": "processing"}, {"phase": "done", "images": images}):
+                world.shard(0, batch="c", seen=seen, worker="w1", attempts=1, **phase)
+            world.forget("imagejobs", "c-0")
+        stop_alone(world, seen + 1, problem)
+        assert not [it for it in of_kind(world, "advance b", seen + 2) if "+7" in it], why
+        world.forget("imagejobs", "b-7")
+
+
+def test_batch_that_alone_has_a_problem_does_not_stop_others() -> None:
+    """An archived folder may look like a bucket that denies access."""
+    world = BatchWorld(0, 1)
+    world.batch("b")
+    world.batch("c")
+    for tries in range(3):
+        seen = 400.0 * tries
+        world.done(0, done=0, rest="0-7", stopped=REFUSED, seen=seen)
+        world.forget("imagejobs", "b-0")
+        created = of_kind(world, "create", seen + 31)
+        world.shard(8 * tries, batch="c", seen=seen + 31)
+        assert created, "another batch is tried first"
+        assert of_kind(world, "assign", seen + 31) == [f"assign c-{8 * tries} to w0"]
+
+        images = {"done": 8, "failed": 0, "key": "k"}
+        for phase in ({"phase": "processing"}, {"phase": "done", "images": images}):
+            shard = {"batch": "c", "seen": seen + 32, "worker": "w0", "attempts": 1}
+            world.shard(8 * tries, **shard, **phase)
+        world.forget("imagejobs", f"c-{8 * tries}")
 
 
 @pytest.mark.parametrize(
