@@ -218,11 +218,8 @@ def _batch_response(batch: ImageBatch, kept: timedelta, links: BatchLinks) -> Ba
 
 def _true_condition(batch: ImageBatch, kind: str) -> dict[str, str] | None:
     """Return reason and message of a condition if it is true; otherwise, return None."""
-    found = batch.status.condition(kind)
-    if found is None or found.status != "True":
-        return None
-
-    return {"reason": found.reason, "message": found.message}
+    found = batch.status.true_condition(kind)
+    return {"reason": found.reason, "message": found.message} if found else None
 
 
 def _conditions(batch: ImageBatch) -> list[BatchCondition]:

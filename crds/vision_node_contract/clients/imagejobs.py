@@ -6,6 +6,7 @@ from ..models.shard import Shard
 from ..models.transitions import AnyJob, StatusPatch
 from ..names import PLURAL, path_of
 from .kube import Kube
+from .status_patch import patch_status
 
 
 class ImageJobClient:
@@ -41,10 +42,4 @@ class ImageJobClient:
         Raises:
             ConflictError: the object has changed since `job` was read, so nothing was written.
         """
-        body = {
-            "metadata": {"resourceVersion": job.metadata.resource_version},
-            "status": patch,
-        }
-        path = f"{self.path}/{job.metadata.name}/status"
-
-        return await self._kube.request("PATCH", path, body=body)
+        return await patch_status(self._kube, self.path, job.metadata, patch)

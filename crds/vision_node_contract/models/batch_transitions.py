@@ -132,8 +132,7 @@ _Change = tuple[str, bool, str, str]
 
 def _no_longer_waiting(batch: ImageBatch) -> list[_Change]:
     """Return the change that ends the condition Waiting, if the ImageBatch has it."""
-    waiting = batch.status.condition("Waiting")
-    if waiting is None or waiting.status != "True":
+    if batch.status.true_condition("Waiting") is None:
         return []
 
     return [("Waiting", False, BatchReason.NOT_WAITING, "the batch no longer waits")]

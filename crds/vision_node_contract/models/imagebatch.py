@@ -102,6 +102,11 @@ class ImageBatchStatus(KubeModel):
         """Return the condition of this type; None if there is none."""
         return next((it for it in self.conditions if it.type == kind), None)
 
+    def true_condition(self, kind: str) -> Condition | None:
+        """Return the condition of this type if its status is True; otherwise None."""
+        found = self.condition(kind)
+        return found if found and found.status == "True" else None
+
 
 class ImageBatch(KubeModel):
     """Many images to describe."""

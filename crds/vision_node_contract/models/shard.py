@@ -71,6 +71,11 @@ class Shard(KubeModel):
         return self.spec.images.range
 
     @property
+    def is_alone(self) -> bool:
+        """Whether the shard's only image is tried alone."""
+        return self.spec.images.alone and self.range.size == 1
+
+    @property
     def rest(self) -> RangeSet:
         """The indexes of the images that a finished shard has left to other shards.
 

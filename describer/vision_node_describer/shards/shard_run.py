@@ -203,7 +203,7 @@ class ShardRun:
         failure = Failure(Reason.ATTEMPT_TIMED_OUT, message)
         log.error("shard %s: %s", self._shard.metadata.name, message)
 
-        if self._shard.spec.images.alone and self._shard.range.size == 1:
+        if self._shard.is_alone:
             self._add_error(line, line_error(failure))
             self.stop()
             return

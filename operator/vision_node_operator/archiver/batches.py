@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
-from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from vision_node_contract.clients.kube import Kube, KubeError, NotFoundError
+from vision_node_contract.clients.status_patch import patch_status
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.batch_transitions import StatusPatch
 from vision_node_contract.models.imagebatch import ImageBatch
@@ -22,7 +23,7 @@ class BatchClient:
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self.path = path_of(BATCH_PLURAL, namespace)
-        self._events_path = f"/api/v1/namespaces/{namespace}/events"
+        self._namespace = namespace
         self._kube = kube
 
     async def get(self, name: str, uid: str) -> ImageBatch:
@@ -54,22 +55,15 @@ class BatchClient:
             BatchGoneError: It was deleted.
             KubeError: The API server is unavailable or refused the request.
         """
-        metadata = {"resourceVersion": batch.metadata.resource_version, "uid": batch.metadata.uid}
-        path = f"{self.path}/{batch.metadata.name}/status"
         try:
-            await self._kube.request("PATCH", path, body={"metadata": metadata, "status": patch})
+            await patch_status(self._kube, self.path, batch.metadata, patch)
         except NotFoundError as error:
             raise BatchGoneError(batch.metadata.name) from error
 
     async def emit(self, batch: ImageBatch, reason: str, message: str) -> None:
         """Create an Event. A failure is only logged, because the status says the same."""
         event = events.of_manifest(batch, reason, message, datetime.now(UTC))
-        try:
-            await self._kube.request("POST", self._events_path, body=event)
-        except AlreadyExistsError:
-            return  # an earlier process was stopped right after creating it
-        except KubeError as error:
-            log.warning("no Event %s for ImageBatch %s: %s", reason, batch.metadata.name, error)
+        await events.emit(self._kube, self._namespace, event)
 
     async def list_bodies(self) -> AsyncIterator[list[Json]]:
         """Yield all ImageBatches as JSON, page by page.

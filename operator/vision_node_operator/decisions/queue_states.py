@@ -63,8 +63,7 @@ def batch_states(state: State) -> BatchStates:
 
         label = state.label(batch.spec.describer)
         found.images_left[label] += batch.counts.total - batch.counts.ended
-        waiting = batch.status.condition("Waiting")
-        if waiting and waiting.status == "True":
+        if waiting := batch.status.true_condition("Waiting"):
             found.waiting[label, waiting.reason] += 1
 
     return found

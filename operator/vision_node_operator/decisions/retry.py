@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Cause, Reason
+from vision_node_contract.models.transitions import AnyJob
 
 from ..state.state import State
 from ..state.termination import Termination
@@ -63,7 +64,7 @@ def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> R
     if end is None:
         return retry_or_fail(state, job, Failure(Reason.WORKER_LOST, f"{worker} is gone"), now)
     if end.crashed and job.status.suspect:
-        return _fail_culprit(job, end)
+        return fail_culprit(job, end)
 
     message = f"{worker} ended ({end.reason}, exit code {end.exit_code})"
     suspect = end.is_suspect(job.metadata.uid)
@@ -73,8 +74,8 @@ def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> R
     return retry_or_fail(state, job, Failure(Reason.WORKER_LOST, message, suspect), now)
 
 
-def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
-    """Fail an ImageJob whose worker crashed while it had no other ImageJobs."""
+def fail_culprit(job: AnyJob, end: Termination) -> Fail:
+    """Fail an ImageJob with one image whose worker crashed while it was describing nothing else."""
     if end.out_of_memory:
         return Fail(
             job,

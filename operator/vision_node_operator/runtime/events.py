@@ -1,13 +1,17 @@
-"""Build core/v1 Events, which `kubectl describe` shows, for changes that may require action."""
+"""Build and write core/v1 Events (see `kubectl describe`) for changes that may require action."""
 
+import logging
 from datetime import datetime
 
+from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberStatus
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Condition, ImageJob, ObjectMeta
 from vision_node_contract.models.reasons import BatchReason, ReadyReason, Reason
 from vision_node_contract.names import BATCH_KIND, DESCRIBER_KIND, GROUP, KIND, VERSION
+
+log = logging.getLogger(__name__)
 
 COMPONENT = "vision-node-operator"
 
@@ -34,6 +38,19 @@ NORMAL_REASONS = frozenset(
     }
 )
 """Reasons of Events whose type is Normal. Events with any other reason are of type Warning."""
+
+
+async def emit(kube: Kube, namespace: str, event: Json) -> None:
+    """Create an Event.
+
+    A failure is only logged, because the object's status has the same information.
+    """
+    try:
+        await kube.request("POST", f"/api/v1/namespaces/{namespace}/events", body=event)
+    except AlreadyExistsError:
+        return  # an earlier process was stopped right after creating it
+    except KubeError as error:
+        log.warning("could not write Event %s: %s", event["metadata"]["name"], error)
 
 
 def of_failure(job: ImageJob, now: datetime) -> Json:

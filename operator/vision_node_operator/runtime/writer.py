@@ -10,6 +10,7 @@ from datetime import datetime
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from vision_node_contract.clients.status_patch import patch_status
 from vision_node_contract.json_types import Json
 from vision_node_contract.models import transitions
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
@@ -53,7 +54,7 @@ class Writer:
         self._imagejobs = ImageJobClient(kube, settings.namespace)
         self._jobs_path = f"/apis/batch/v1/namespaces/{settings.namespace}/jobs"
         self._describers_path = path_of(DESCRIBER_PLURAL, settings.namespace)
-        self._events_path = f"/api/v1/namespaces/{settings.namespace}/events"
+        self._namespace = settings.namespace
         self._owner = owner
         self._batches = BatchWriter(kube, settings.namespace, bucket, self._emit)
 
@@ -119,12 +120,8 @@ class Writer:
 
     async def _update_status(self, action: UpdateStatus, now: datetime) -> Json:
         meta = action.pool.resource.metadata
-        body = {
-            "metadata": {"resourceVersion": meta.resource_version},
-            "status": action.status.to_json(),
-        }
-        path = f"{self._describers_path}/{meta.name}/status"
-        answer = await self._kube.request("PATCH", path, body=body)
+        status = action.status.to_json()
+        answer = await patch_status(self._kube, self._describers_path, meta, status)
 
         if action.emit_event:
             await self._emit(events.of_condition(action.pool.resource, action.status, now))
@@ -132,16 +129,7 @@ class Writer:
         return answer
 
     async def _emit(self, event: Json) -> None:
-        """Create an Event.
-
-        A failure is only logged, because the object's status has the same information.
-        """
-        try:
-            await self._kube.request("POST", self._events_path, body=event)
-        except AlreadyExistsError:
-            return
-        except KubeError as error:
-            log.warning("could not write Event %s: %s", event["metadata"]["name"], error)
+        await events.emit(self._kube, self._namespace, event)
 
     async def _patch_imagejob(self, action: Assign | Requeue | Fail, now: datetime) -> Json:
         return await self._imagejobs.patch_status(action.job, _status_patch(action, now))

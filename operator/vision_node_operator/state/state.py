@@ -372,8 +372,9 @@ class State:
             if record and problem:
                 record.pause = pause_after(record.pause, Reason.DESCRIBER_FAILED, problem, now)
 
-        if record and shard.finished:
-            self.batches.put_shard(as_failed_if_stopped_alone(record, shard), now)
+        failed = as_failed_if_stopped_alone(record, shard) if record and shard.finished else shard
+        if failed is not shard:
+            self.batches.put_shard(failed, now)
 
     def _drop_shard(self, name: str, now: datetime) -> None:
         self._release_worker(self.batches.drop_shard(name), now)
@@ -393,8 +394,9 @@ class State:
         record.rate_limit = self.rate_limit(shard.spec.describer)
         record_rate_limit(record.rate_limit, shard, now)
         record_health(record, shard)
-        is_paused = self.batches.history(shard.spec.describer).pause is not None
-        record_history(self.batches.history(shard.spec.describer), shard, now)
+        history = self.batches.history(shard.spec.describer)
+        is_paused = history.pause is not None
+        record_history(history, shard, now)
         if batch := self.batches.batch_of(shard):
             record_own_problem(batch, shard, now, is_of_all=is_paused)
 

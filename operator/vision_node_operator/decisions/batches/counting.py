@@ -186,17 +186,14 @@ def _must_end(batch: BatchView, ended: int, counted: Sequence[Shard]) -> bool:
 def _conditions_change(batch: BatchView, waiting: tuple[str, str] | None) -> bool:
     """Return whether the condition Waiting or Suspended must be written."""
     status, is_suspended = batch.batch.status, batch.batch.spec.suspend
-    shown = status.condition("Waiting")
-    is_shown_as_waiting = shown is not None and shown.status == "True"
+    is_shown_as_waiting = status.true_condition("Waiting") is not None
     is_changed = not _is_shown(batch, waiting) if waiting else is_shown_as_waiting
 
-    suspended = status.condition("Suspended")
-    was_suspended = suspended is not None and suspended.status == "True"
+    was_suspended = status.true_condition("Suspended") is not None
     return is_changed or is_suspended != was_suspended
 
 
 def _is_shown(batch: BatchView, waiting: tuple[str, str]) -> bool:
     """Return whether the condition Waiting has this reason and message."""
-    shown = batch.batch.status.condition("Waiting")
-    found = (shown.reason, shown.message) if shown and shown.status == "True" else None
-    return found == waiting
+    shown = batch.batch.status.true_condition("Waiting")
+    return shown is not None and (shown.reason, shown.message) == waiting

@@ -16,7 +16,7 @@ from ...state.state import State, key_of
 from ...state.termination import Termination
 from ...state.worker_objects import Pod
 from ..actions import CancelShard, Cordon, Fail, GiveUpShard, Requeue
-from ..retry import known_reason, wait_after
+from ..retry import fail_culprit, known_reason, wait_after
 
 FREE_LOSSES = 3
 """Number of times that a whole shard is tried again. Nodes may be drained one by one, which is
@@ -89,9 +89,9 @@ def _after_loss(shard: Shard, pod: Pod | None, now: datetime) -> ShardEnd:
     message = f"{worker} ended ({end.reason}, exit code {end.exit_code})"
     named = _named(shard, end)
     is_unexplained = end.crashed and not end.in_progress
-    if end.crashed and _is_alone(shard) and (named or is_unexplained):
-        return _fail_culprit(shard, end)
-    if end.killed and named and not _is_alone(shard):
+    if end.crashed and shard.is_alone and (named or is_unexplained):
+        return fail_culprit(shard, end)
+    if end.killed and named and not shard.is_alone:
         message += f" while it was describing {format_ranges(named)}, to be tried alone"
         return _give_up(shard, Reason.WORKER_LOST, message, named)
     if is_unexplained:
@@ -119,7 +119,7 @@ def _retry(shard: Shard, reason: Reason, message: str, now: datetime) -> ShardEn
         return Requeue(shard, reason, message, due, lost=True)
     if reason.is_describers_problem:
         return _give_up(shard, reason, message)
-    if not _is_alone(shard):
+    if not shard.is_alone:
         return _give_up(shard, reason, message, _halves(shard.range))
 
     is_late = reason is Reason.ATTEMPT_TIMED_OUT
@@ -136,7 +136,7 @@ def _time_out(state: State, shard: Shard, now: datetime) -> ShardEnd:
 
     reason = Reason.ATTEMPT_TIMED_OUT
     message = f"worker {worker} did not finish an image within {seconds:g} s"
-    if _is_alone(shard):
+    if shard.is_alone:
         return Fail(shard, reason, message)
     if shard.spec.images.alone:
         return _give_up(shard, reason, message, _halves(shard.range))
@@ -165,11 +165,6 @@ def _is_overdue(state: State, shard: Shard, now: datetime, extra: timedelta = ti
     return worker is None or not worker.has_progressed(shard.metadata.uid, since)
 
 
-def _is_alone(shard: Shard) -> bool:
-    """Return whether the shard's only image is tried alone."""
-    return shard.spec.images.alone and shard.range.size == 1
-
-
 def _halves(whole: Range) -> list[Range]:
     """Return the two halves of the range; the range itself if it has only one image."""
     middle = (whole.first + whole.last) // 2
@@ -181,19 +176,3 @@ def _give_up(
     shard: Shard, reason: Reason, message: str, suspects: Iterable[Range] = ()
 ) -> GiveUpShard:
     return GiveUpShard(shard, reason, message, format_ranges(suspects))
-
-
-def _fail_culprit(shard: Shard, end: Termination) -> Fail:
-    """Fail an image whose worker crashed while it was describing nothing else."""
-    if end.out_of_memory:
-        message = (
-            "this image needs more memory than a worker may use, even when described alone; "
-            "scale it down, or raise the describer's memory limit"
-        )
-        return Fail(shard, Reason.OUT_OF_MEMORY, message)
-
-    message = (
-        f"the describer crashed on this image (exit code {end.exit_code}), even when it was "
-        "described alone; save it again or in another format, or choose another describer"
-    )
-    return Fail(shard, Reason.DESCRIBER_FAILED, message)

@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from vision_node_contract.clients.bucket import Bucket
-from vision_node_contract.clients.imagebatches import ImageBatchClient
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from vision_node_contract.clients.status_patch import patch_status
 from vision_node_contract.json_types import Json
 from vision_node_contract.models import batch_transitions, transitions
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Condition
 from vision_node_contract.models.shard import shard_manifest
-from vision_node_contract.names import BATCH_LABEL
+from vision_node_contract.names import BATCH_LABEL, BATCH_PLURAL, path_of
 
 from ...decisions.actions import (
     AdvanceBatch,
@@ -45,7 +45,7 @@ class BatchWriter:
     def __init__(self, kube: Kube, namespace: str, bucket: Bucket, emit: Emit) -> None:
         self._kube = kube
         self._shards = ImageJobClient(kube, namespace)
-        self._batches = ImageBatchClient(kube, namespace)
+        self._batches_path = path_of(BATCH_PLURAL, namespace)
         self._bucket = bucket
         self._emit = emit
 
@@ -74,7 +74,7 @@ class BatchWriter:
             case ExpireBatch():
                 # The precondition protects an ImageBatch whose TTL was just increased.
                 version = {"resourceVersion": str(action.version)}
-                await self._delete(f"{self._batches.path}/{action.name}", version)
+                await self._delete(f"{self._batches_path}/{action.name}", version)
                 return "imagebatches", None
 
     async def _create(self, action: CreateShard) -> Json:
@@ -112,7 +112,7 @@ class BatchWriter:
         batch = action.batch
         progress = await self._store(batch, action.progress)
         patch = batch_transitions.advance(batch, progress, now)
-        body = await self._batches.patch_status(batch, patch)
+        body = await patch_status(self._kube, self._batches_path, batch.metadata, patch)
 
         changed = ImageBatch.model_validate(body)
         for condition in _changed_conditions(batch, changed):

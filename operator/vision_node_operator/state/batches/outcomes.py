@@ -85,8 +85,7 @@ def as_failed_if_stopped_alone(record: BatchRecord, shard: Shard) -> Shard:
     example, a provider may answer that the key is wrong, only because of the image's content.
     """
     pause = record.suspect_pauses.get(shard.range)
-    is_alone = shard.spec.images.alone and shard.range.size == 1 and shard.status.images
-    if not (pause and is_alone and problem_of(shard)):
+    if not (pause and shard.is_alone and problem_of(shard)):
         return shard
     if pause.failures < MAX_ALONE_FAILURES or not record.batch.counts.done:
         return shard

@@ -219,8 +219,8 @@ class BatchRegistry:
 
         One shard is tried immediately, instead of one for each worker.
         """
-        waiting = batch.status.condition("Waiting")
-        if batch.finished or waiting is None or waiting.status != "True":
+        waiting = batch.status.true_condition("Waiting")
+        if batch.finished or waiting is None:
             return
 
         history = self.history(batch.spec.describer)
