@@ -1,0 +1,201 @@
+"""Connect to the database of the history, and tell its errors apart."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, errors
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+CONNECT_SECONDS = 3.0
+"""Time limit for a connection, in seconds."""
+
+STATEMENT_SECONDS = 2.0
+"""Time limit for one statement of the API, in seconds."""
+
+ANSWER_SECONDS = 5.0
+"""Time limit for a transaction of the API, in seconds. The server enforces the limit of a statement
+itself, but a server that hangs doesn't."""
+
+VANISHED_MS = 10_000
+"""Time after which an unacknowledged packet ends a connection, in milliseconds. Without a limit,
+the kernel waits a quarter of an hour for a node that has vanished."""
+
+T = TypeVar("T")
+
+
+class HistoryError(Exception):
+    """A request to the history failed. docs/history.md explains each `reason`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class HistoryUnavailableError(HistoryError):
+    """The database can't be reached, does not answer, is full, or refuses all requests."""
+
+    def __init__(self, message: str, reason: str = "HistoryUnavailable") -> None:
+        super().__init__(reason, message)
+
+
+class RowRefusedError(HistoryError):
+    """The database refused what a row contains. Other rows may be fine."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("RowRefused", message)
+
+
+ROW_ERRORS = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded)
+"""Errors that a row causes (SQLSTATE classes 22 and 23, and 54000). It would fail again."""
+
+REASONS: dict[type[psycopg.Error], str] = {
+    errors.DiskFull: "DatabaseFull",
+    errors.InsufficientPrivilege: "DatabaseRightsMissing",
+    errors.InvalidSchemaName: "HistoryNotReady",
+    errors.UndefinedTable: "HistoryNotReady",
+    errors.ReadOnlySqlTransaction: "DatabaseReadOnly",
+    errors.QueryCanceled: "HistoryTooSlow",
+}
+"""Reasons of errors that concern all requests; all others have HistoryUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Where the database is. User and password are in PGUSER and PGPASSWORD, or in the URL.
+
+    libpq reads these variables, and all its others, itself:
+    https://www.postgresql.org/docs/current/libpq-envars.html
+    """
+
+    url: str
+
+    @classmethod
+    def from_env(cls) -> Self | None:
+        """Read DATABASE_URL; return None if the release has no database.
+
+        Raises:
+            ValueError: DATABASE_URL is invalid. The message does not contain it, because it may
+                have a password.
+        """
+        url = os.environ.get("DATABASE_URL", "")
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            raise ValueError(
+                "DATABASE_URL is invalid: it must be like postgresql://host:5432/name?sslmode=…"
+            ) from None
+
+        return cls(url) if url else None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a pool of connections."""
+
+    connections: int = 4
+    """Maximum number of connections. PostgreSQL allows 100 in total by default."""
+    statement_seconds: float = STATEMENT_SECONDS
+    answer_seconds: float = ANSWER_SECONDS
+    """Time limit for a transaction, waiting for a connection included."""
+
+
+class Database:
+    """A pool of connections to one release's schema.
+
+    It works behind PgBouncer in transaction mode: nothing is set for longer than a transaction.
+    """
+
+    def __init__(
+        self, pool: AsyncConnectionPool[AsyncConnection], schema: str, limits: Limits
+    ) -> None:
+        self.schema = schema
+        self._pool = pool
+        self._limits = limits
+        self._abandoned: set[asyncio.Task[object]] = set()
+        """Transactions that nobody waits for anymore. Each has a connection of the pool or gives
+        up soon, so they are few."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: DatabaseSettings, schema: str, limits: Limits = Limits()
+    ) -> AsyncIterator[Self]:
+        """Open a pool. It connects in the background, so the database may be unavailable."""
+        pool = AsyncConnectionPool[AsyncConnection](
+            settings.url,
+            min_size=1,
+            max_size=limits.connections,
+            timeout=limits.answer_seconds,
+            # Requests beyond this fail at once.
+            max_waiting=16 * limits.connections,
+            # A database that comes back is noticed within seconds.
+            reconnect_timeout=CONNECT_SECONDS,
+            kwargs={
+                "application_name": "vision-node",
+                "connect_timeout": int(CONNECT_SECONDS),
+                "tcp_user_timeout": VANISHED_MS,
+                # PgBouncer gives each transaction another connection, which lacks the statement.
+                "prepare_threshold": None,
+            },
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+        )
+        async with pool:
+            yield cls(pool, schema, limits)
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Call `work` in a transaction, which is committed if it succeeds; return its result.
+
+        Raises:
+            HistoryUnavailableError: The database does not answer, or refused the request.
+            RowRefusedError: The database refused what a row contains.
+        """
+        task: asyncio.Task[T] = asyncio.create_task(self._transact(work))
+        try:
+            await asyncio.wait({task}, timeout=self._limits.answer_seconds)
+        finally:
+            if not task.done():
+                self._abandon(task)
+
+        if not task.done():
+            seconds = self._limits.answer_seconds
+            raise HistoryUnavailableError(f"the database did not answer within {seconds:g} s")
+
+        return task.result()
+
+    def _abandon(self, task: asyncio.Task[T]) -> None:
+        """Cancel a transaction without waiting for its end. That takes seconds if the server hangs."""
+        task.cancel()
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                await connection.execute(
+                    "SELECT set_config('search_path', %s, true),"
+                    " set_config('statement_timeout', %s, true)",
+                    (self.schema, f"{self._limits.statement_seconds * 1000:.0f}"),
+                )
+                return await work(connection)
+        except ROW_ERRORS as error:
+            raise RowRefusedError(message_of(error)) from error
+        except (PoolTimeout, TooManyRequests) as error:
+            raise HistoryUnavailableError("the database accepts no connection") from error
+        except psycopg.Error as error:
+            reason = next(
+                (it for kind, it in REASONS.items() if isinstance(error, kind)),
+                "HistoryUnavailable",
+            )
+            raise HistoryUnavailableError(message_of(error), reason) from error
+
+
+def message_of(error: psycopg.Error) -> str:
+    """Return the first line of an error's message. The others may quote a row's content."""
+    return error.diag.message_primary or (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,178 @@
+"""The rows of the history, and how they are made from ImageJobs and from results of batches."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from ..batch_objects import ResultLine
+from ..bucket_keys import BucketFolders
+from ..json_types import Json
+from ..models.imagebatch import ImageBatch
+from ..models.imagejob import ImageJob, ObjectMeta
+from ..names import OWNER_LABEL
+from .lexemes import words_of
+from .schema import SINGLE
+
+MAX_ROW_RESULT_BYTES = 1 << 20
+"""Maximum size of a result in a row, in bytes of JSON. Larger ones stay in the bucket."""
+
+_PARTS = ("metadata", "spec", "status")
+_METADATA = frozenset(it.alias or name for name, it in ObjectMeta.model_fields.items())
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """A row of the table images, except for the chunk's number in its words."""
+
+    uid: str
+    image_index: int
+    at: datetime
+    name: str
+    custom_id: str | None
+    owner: str
+    describer: str
+    phase: str
+    reason: str | None
+    body: str
+    """JSON in ASCII, because PostgreSQL's text can't contain the character U+0000."""
+    result: str | None
+    """JSON in ASCII; None if there is none, or if it stays in the bucket."""
+    words: tuple[str, ...]
+    archive_error: str | None = None
+
+    @classmethod
+    def of_job(cls, job: ImageJob, body: Json, result: Json | None, now: datetime) -> Self:
+        """Return the row of a finished ImageJob.
+
+        Args:
+            job: The ImageJob.
+            body: The same ImageJob as JSON.
+            result: Its complete result as JSON; None if it has none, or if its result stays in the
+                bucket.
+            now: The current time, which is used if the creation time is missing.
+        """
+        meta, status = job.metadata, job.status
+        names = [meta.name, job.spec.image.file_name or ""]
+
+        return cls(
+            uid=meta.uid,
+            image_index=SINGLE,
+            at=meta.creation_timestamp or now,
+            name=meta.name,
+            custom_id=None,
+            owner=meta.labels.get(OWNER_LABEL, ""),
+            describer=job.spec.describer,
+            phase=status.phase,
+            reason=status.error.reason if status.error else None,
+            body=_dumps(without_inline_result(body)),
+            result=_dumps(result) if result is not None else None,
+            words=tuple(words_of([*_texts(result or {}), *names])),
+        )
+
+    @classmethod
+    def of_line(cls, batch: ImageBatch, line: ResultLine, at: datetime) -> Self:
+        """Return the row of an image of a batch. `at` is the time of archiving."""
+        meta, result = batch.metadata, line.result
+        described = (result or {}).get("describer")
+
+        return cls(
+            uid=meta.uid,
+            image_index=line.index,
+            at=at,
+            name=meta.name,
+            custom_id=line.custom_id,
+            owner=meta.labels.get(OWNER_LABEL, ""),
+            describer=described if isinstance(described, str) else batch.spec.describer,
+            phase="failed" if line.error else "done",
+            reason=line.error.reason if line.error else None,
+            body=_dumps(line.model_copy(update={"result": None}).to_json()),
+            result=_dumps(result) if result is not None else None,
+            words=tuple(words_of([*_texts(result or {}), line.custom_id, meta.name])),
+        )
+
+    def refused(self, error: str) -> Self:
+        """Return a row without the parts that PostgreSQL may refuse. `error` says what it said."""
+        clean = ascii(error).replace("\\x00", " ")[:512]
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return type(self)(**values | {"result": None, "words": (), "archive_error": clean})
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A row of the table jobs: the lifecycle of a single image."""
+
+    uid: str
+    name: str
+    finished_at: datetime
+    expires_at: datetime | None
+    """When the data is to be deleted; None if the release's default time to live applies."""
+    image_key: str | None
+    result_key: str | None
+
+    @classmethod
+    def of(cls, job: ImageJob, folders: BucketFolders, now: datetime, *, in_row: bool) -> Self:
+        """Return the row of a finished ImageJob.
+
+        Args:
+            job: The ImageJob.
+            folders: The release's folders in the bucket. Only own images are deleted with the job.
+            now: The current time, the latest plausible completion time.
+            in_row: Whether the result is in the row of the image, so that its object can go.
+        """
+        finished = job.completed(now)
+        seconds = job.spec.ttl_seconds_after_finished
+        result_key = folders.own_result_key(job)
+        images = [key for key in folders.own_keys(job) if key != result_key]
+
+        return cls(
+            uid=job.metadata.uid,
+            name=job.metadata.name,
+            finished_at=finished,
+            expires_at=None if seconds is None else finished + timedelta(seconds=seconds),
+            image_key=images[0] if images else None,
+            result_key=None if in_row else result_key,
+        )
+
+
+def without_inline_result(body: Json) -> Json:
+    """Return an ImageJob as JSON with only what the API reads, and without its inline result.
+
+    Its metadata lacks what users may have added, such as annotations (up to 256 KiB).
+    """
+    parts: Json = {part: body[part] for part in _PARTS if body.get(part) is not None}
+    parts["metadata"] = {key: it for key, it in body["metadata"].items() if key in _METADATA}
+    status = parts.get("status") or {}
+    if isinstance(status.get("result"), dict):
+        result = {key: it for key, it in status["result"].items() if key != "inline"}
+        parts["status"] = {**status, "result": result}
+
+    return parts
+
+
+def _texts(result: Json) -> Iterator[str]:
+    """Yield the texts of a result by which it is found.
+
+    The description's further sentences are metadata that every image has, such as its size.
+    """
+    for name in ("caption", "alt", "text"):
+        yield _text(result.get(name))
+    for tag in result.get("tags") or []:
+        yield _text(tag)
+    yield first_sentence(_text(result.get("description")))
+
+
+def first_sentence(description: str) -> str:
+    """Return the first sentence of a description, without `Image Description:`."""
+    text = description.strip().removeprefix("Image Description:").strip()
+    end = min((at for mark in (". ", ".\n", "\n") if (at := text.find(mark)) >= 0), default=None)
+    return text if end is None else text[: end + 1]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _dumps(value: Json) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)

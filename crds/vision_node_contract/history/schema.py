@@ -1,0 +1,44 @@
+"""Names and versions of the history's tables.
+
+Each release has a schema of its own, so several releases can share a database. The tables are
+defined by operator/vision_node_operator/archiver/history/migrations/*.sql:
+
+- images has a row for each image that was described or has failed. Rows don't change.
+- jobs has the lifecycle of each single image: when it expires, whether its ImageJob was evicted
+  from etcd, and the keys of its objects.
+- batches has each ImageBatch, and how many of its results are in `images`.
+- tombstones names what was deleted, so that rows which are being written don't bring it back.
+- chunks divides `images` by time, so that searches need to look only at the newest chunks.
+- owner says which release the schema belongs to, and how much has been written.
+"""
+
+SCHEMA_VERSION = 1
+"""Version of the schema that this release's archiver creates. It is the number of migrations."""
+
+OLDEST_READABLE = 1
+"""The oldest version of the schema that this release's API can read. Newer versions only add to
+older ones, so the API can read those, too."""
+
+SINGLE = -1
+"""Value of `image_index` for a single image. Images of batches have their index, from 0."""
+
+CHUNK_ROWS = 16_384
+"""Number of rows after which a new chunk begins. A search for a common word reads the matches of
+one chunk, and a search for a word that does not exist has to look into every chunk. With a million
+rows, either takes a few milliseconds (docs/performance.md)."""
+
+TOMBSTONE_DAYS = 7
+"""How long a tombstone is kept, in days. Rows that an archiver writes late are minutes old at
+most."""
+
+
+def schema_name(release_id: str) -> str:
+    """Return the name of a release's schema in the database.
+
+    Raises:
+        ValueError: The release has no id, because its chart is too old.
+    """
+    if not release_id:
+        raise ValueError("a release without an id has no schema")
+
+    return f"vision_node_{release_id}"

@@ -1,0 +1,1 @@
+"""The history in PostgreSQL, as the archiver writes it."""

