@@ -60,7 +60,7 @@ class Postgres:
         sockets = f"-cunix_socket_directories={self.data.parent}"
         address = ["-clisten_addresses=127.0.0.1", f"-p{self.port}"]
         self.process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.data, sockets, *address, *options],
+            [str(self.programs / "postgres"), f"-D{self.data}", sockets, *address, *options],
             user=_user(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
