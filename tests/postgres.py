@@ -96,13 +96,9 @@ def serving_postgres() -> Iterator[Postgres]:
             for path in (folder, data):
                 os.chown(path, NOBODY, NOBODY)
 
-        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
-        subprocess.run(
-            [*initdb, "--encoding=UTF8", "--locale=C"],
-            user=_user(),
-            check=True,
-            capture_output=True,
-        )
+        options = ["-Upostgres", "-Atrust", "--no-sync", "--encoding=UTF8", "--locale=C"]
+        initdb = [str(programs / "initdb"), f"-D{data}", *options]
+        subprocess.run(initdb, user=_user(), check=True, capture_output=True)
         server = Postgres(programs, data, _free_port())
         server.start()
         try:

@@ -170,7 +170,7 @@ class Database:
         return task.result()
 
     def _abandon(self, task: asyncio.Task[T]) -> None:
-        """Cancel a transaction, without waiting: that takes seconds if the server hangs."""
+        """Cancel a transaction without waiting for its end, which may take seconds."""
         task.cancel()
         self._abandoned.add(task)
         task.add_done_callback(self._abandoned.discard)
