@@ -1,6 +1,7 @@
 """Connect to the database of the history, and tell its errors apart."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ import psycopg
 from psycopg import AsyncConnection, errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3.0
 """Time limit for a connection, in seconds."""
@@ -183,7 +186,12 @@ class Database:
         """Cancel a transaction without waiting for its end, which may take seconds."""
         task.cancel()
         self._abandoned.add(task)
-        task.add_done_callback(self._abandoned.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[T]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.debug("a transaction that nobody waited for ended with: %s", error)
 
     async def _transact(
         self, work: Callable[[AsyncConnection], Awaitable[T]], statement_seconds: float
