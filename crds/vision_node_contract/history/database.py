@@ -29,6 +29,13 @@ VANISHED_MS = 10_000
 """Time after which an unacknowledged packet ends a connection, in milliseconds. Without a limit,
 the kernel waits a quarter of an hour for a node that has vanished."""
 
+# All statements have an index, but the planner reads a whole table if its statistics are old, as
+# after a restore. It would also compile a statement that seems so costly, which takes 50 ms.
+_SETTINGS = """
+SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, true),
+    set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+"""
+
 T = TypeVar("T")
 
 
@@ -198,11 +205,8 @@ class Database:
     ) -> T:
         try:
             async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute(
-                    "SELECT set_config('search_path', %s, true),"
-                    " set_config('statement_timeout', %s, true)",
-                    (self.schema, f"{statement_seconds * 1000:.0f}"),
-                )
+                milliseconds = f"{statement_seconds * 1000:.0f}"
+                await connection.execute(_SETTINGS, (self.schema, milliseconds))
                 return await work(connection)
         except ROW_ERRORS as error:
             raise RowRefusedError(message_of(error)) from error
