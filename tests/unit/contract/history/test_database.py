@@ -73,6 +73,13 @@ async def test_long_transaction_has_a_limit_of_its_own(database: Database) -> No
         await database.run(lambda it: one(it, query), seconds=0.1)
 
 
+async def test_server_ends_transaction_of_client_that_vanished(database: Database) -> None:
+    query = "SELECT current_setting('idle_in_transaction_session_timeout')"
+
+    assert await database.run(lambda it: one(it, query)) == "2s"
+    assert await database.run(lambda it: one(it, query), seconds=30.0) == "30s"
+
+
 async def test_database_that_comes_back_is_used_again(postgres: Postgres) -> None:
     name = postgres.create_database()
     async with Database.open(DatabaseSettings(postgres.url(name)), "vn", LIMITS) as database:

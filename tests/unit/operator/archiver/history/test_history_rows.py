@@ -153,6 +153,14 @@ async def test_index_objects_of_a_batch_are_counted_in_order(history: HistorySto
     assert owner.written == 5
 
 
+async def test_images_of_the_largest_batch_are_added(history: HistoryStore) -> None:
+    await history.add_batch(batch(), "{}")
+    indexes = (0, 40_000, 3_000_000, 2**31 - 1)
+    rows = [image_row(0, uid=BATCH, image_index=it) for it in indexes]
+
+    assert await history.add_batch_images(BATCH, 0, rows) == Written(4, 0)
+
+
 async def test_index_object_counts_once_for_two_archivers(
     history: HistoryStore, other: HistoryStore
 ) -> None:
