@@ -27,9 +27,10 @@ def require_capacity(cache: ImageJobCache, settings: Settings) -> None:
     limit = settings.max_imagejobs
     if cache.total >= limit:
         detail = (
-            f"The limit of {limit} jobs, finished ones included, has been reached. The oldest "
-            "finished jobs are being deleted, but none within 15 minutes of its end. Try again "
-            "later."
+            f"The limit of {limit} jobs in Kubernetes, finished ones included, has been reached. "
+            "Finished jobs make room once they are archived; without a database, the oldest ones "
+            "are deleted 15 minutes after their end. Try again later. If this lasts, an "
+            "administrator should check that the archiver runs and reaches the database."
         )
         raise _too_many("TooManyImageJobs", detail)
 

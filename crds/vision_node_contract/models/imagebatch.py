@@ -10,6 +10,7 @@ from .imagejob import (
     MAX_TTL_SECONDS,
     TERMINAL,
     Condition,
+    DefaultTtl,
     FailedImage,
     KubeModel,
     ObjectMeta,
@@ -46,8 +47,11 @@ class ImageBatchSpec(KubeModel):
     cancel: bool = False
     callback_url: str | None = Field(default=None, alias="callbackURL")
 
-    def ttl(self, default: timedelta) -> timedelta:
-        """Return how long to keep the finished ImageBatch: `default`, unless the spec says so."""
+    def ttl(self, default: DefaultTtl) -> DefaultTtl | timedelta:
+        """Return how long to keep the finished ImageBatch: `default`, unless the spec says so.
+
+        A `default` of None means forever.
+        """
         seconds = self.ttl_seconds_after_finished
         return default if seconds is None else timedelta(seconds=min(seconds, MAX_TTL_SECONDS))
 

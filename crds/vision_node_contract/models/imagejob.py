@@ -1,7 +1,7 @@
 """Typed models of an ImageJob. Their source of truth is imagejobs.vision-node.dev.yaml."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -9,6 +9,9 @@ from pydantic.alias_generators import to_camel
 from ..names import GROUP, KIND, VERSION
 from .description import Fallback, Options, Result, Usage
 from .reasons import Cause
+
+DefaultTtl = TypeVar("DefaultTtl", bound=timedelta | None)
+"""A default time to live. None means forever."""
 
 Phase = Literal["queued", "processing", "done", "failed"]
 TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
@@ -68,8 +71,11 @@ class ImageJobSpec(KubeModel):
     retry_of: str | None = None
     callback_url: str | None = Field(default=None, alias="callbackURL")
 
-    def ttl(self, default: timedelta) -> timedelta:
-        """Return how long to keep the finished ImageJob: `default`, unless the spec says so."""
+    def ttl(self, default: DefaultTtl) -> DefaultTtl | timedelta:
+        """Return how long to keep the finished ImageJob: `default`, unless the spec says so.
+
+        A `default` of None means forever.
+        """
         seconds = self.ttl_seconds_after_finished
         return default if seconds is None else timedelta(seconds=min(seconds, MAX_TTL_SECONDS))
 

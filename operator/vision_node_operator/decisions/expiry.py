@@ -1,4 +1,8 @@
-"""Decide which finished ImageJobs to delete: expired ones, and the oldest ones above the limit."""
+"""Decide which finished ImageJobs to delete: expired ones, and the oldest ones above the limit.
+
+If there is a history, the archiver keeps their number below the limit. It removes ImageJobs from
+etcd only after it has written them to the database. The operator then deletes only expired ones.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -15,17 +19,19 @@ hang, for example in a webhook, leave room for everything else. They take a few 
 some hundred ImageJobs per second can be deleted."""
 
 TARGET_PERCENT = 95
-"""Share of `max_imagejobs` above which finished ImageJobs are deleted before they expire. A
-deletion takes time, and submissions go on meanwhile. They are refused only at the limit itself, so
-the rest absorbs them: 1,500 ImageJobs at the default limit are half a minute at full speed."""
+"""Share of `max_imagejobs` above which finished ImageJobs are deleted before they expire. With a
+history, the operator warns instead that the archiver is behind.
+
+A deletion takes time, and submissions go on meanwhile. They are refused only at the limit itself,
+so the rest absorbs them: 1,500 ImageJobs at the default limit are half a minute at full speed."""
 
 
 def expire(state: State, settings: Settings, now: datetime) -> Iterator[Expire]:
     """Yield deletions of finished ImageJobs, up to MAX_EXPIRING in flight.
 
-    Expired ImageJobs come first. If that still leaves too many ImageJobs, those that ended first
-    follow, but none that ended less than `min_job_kept` ago. Failed deletions don't count toward
-    MAX_EXPIRING.
+    Expired ImageJobs come first. If that still leaves too many ImageJobs and there is no history,
+    those that ended first follow, but none that ended less than `min_job_kept` ago. Failed
+    deletions don't count toward MAX_EXPIRING.
     """
     queue = state.job_queue
     in_flight = sum(
@@ -35,13 +41,18 @@ def expire(state: State, settings: Settings, now: datetime) -> Iterator[Expire]:
 
     chosen = [done.name for done in islice(_deletable(state, queue.expired(now), now), slots)]
     surplus = _surplus(state, settings) - in_flight - len(chosen)
-    if surplus > 0:
+    if surplus > 0 and not settings.has_history:
         oldest = _deletable(state, queue.evictable(now), now)
         others = (done.name for done in oldest if done.name not in chosen)
         chosen += islice(others, min(surplus, slots - len(chosen)))
 
     for name in chosen:
         yield Expire(name, queue.finished[name].version)
+
+
+def is_nearly_full(state: State, settings: Settings) -> bool:
+    """Return whether ImageJobs are near the limit because the archiver does not remove them."""
+    return settings.has_history and _surplus(state, settings) > 0
 
 
 def _surplus(state: State, settings: Settings) -> int:

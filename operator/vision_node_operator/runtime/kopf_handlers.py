@@ -143,7 +143,9 @@ async def run(settings: Settings) -> None:
         writer = Writer(kube, settings, defaults.owner, store)
         imagejobs = ImageJobClient(kube, settings.namespace)
         ownership = StorageOwnership(store, kube, settings)
-        garbage = GarbageCollector(store, imagejobs, kube, ownership)
+        garbage = None
+        if not settings.archiver_deletes:
+            garbage = GarbageCollector(store, imagejobs, kube, ownership)
         template = defaults.pod_template
         reconciler = Reconciler(kube, settings, writer, garbage, template, heartbeat)
         retention = await _inbox_retention(kube, settings, heartbeat)

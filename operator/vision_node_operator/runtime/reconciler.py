@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import TypeVar
 
 from vision_node_contract.clients.kube import Kube, KubeError, backoff
@@ -18,6 +19,7 @@ from vision_node_contract.models.shard import is_shard
 
 from ..decisions.actions import Cordon
 from ..decisions.decide import decide
+from ..decisions.expiry import is_nearly_full
 from ..settings import Settings
 from ..state.describer_registry import DescriberRegistry
 from ..state.job_queue import JobQueue
@@ -49,15 +51,23 @@ START_SECONDS = (0.2, 5.0)
 """Initial and longest pause between attempts while the operator starts, with full jitter."""
 
 
+WARNING_SECONDS = 600.0
+"""Interval between warnings while the archiver does not remove finished ImageJobs. An operator that
+warned in each round would hide everything else in its log."""
+
+
 class Reconciler:
-    """Holds the state, records events, and runs the loop."""
+    """Holds the state, records events, and runs the loop.
+
+    `garbage` is None if the archiver deletes the stored objects of ImageJobs.
+    """
 
     def __init__(
         self,
         kube: Kube,
         settings: Settings,
         writer: Writer,
-        garbage: GarbageCollector,
+        garbage: GarbageCollector | None,
         pod_template: Json,
         heartbeat: Heartbeat | None = None,
     ) -> None:
@@ -84,6 +94,7 @@ class Reconciler:
         self.last_heard = self._lists.last_heard
         """When the last event or complete list of each kind arrived."""
         self._failed_resyncs = 0
+        self._warned_at: datetime | None = None
         self._last_decision = utcnow()
         self._freshness = Freshness(last_round=utcnow(), last_lease=utcnow())
 
@@ -107,7 +118,8 @@ class Reconciler:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._resync_periodically())
             tasks.create_task(self._lists.run())
-            tasks.create_task(self._garbage.sweep_periodically())
+            if self._garbage:
+                tasks.create_task(self._garbage.sweep_periodically())
             while True:
                 self.heartbeat.beat()
                 if not await self._ensure_fresh():
@@ -186,9 +198,27 @@ class Reconciler:
                 self.executor.start(action, now)
 
         self.round_durations.add(time.perf_counter() - started)
+        self._warn_if_nearly_full(now)
 
-        if self.state.knows_all_imagejobs:
+        if self._garbage and self.state.knows_all_imagejobs:
             self._garbage.delete_unnamed(self.state.job_queue)
+
+    def _warn_if_nearly_full(self, now: datetime) -> None:
+        """Warn while the archiver does not remove finished ImageJobs from etcd in time."""
+        if not is_nearly_full(self.state, self._settings):
+            return
+
+        if self._warned_at and (now - self._warned_at).total_seconds() < WARNING_SECONDS:
+            return
+
+        self._warned_at = now
+        log.warning(
+            "%d ImageJobs exist, near the limit of %d (limits.imageJobs), at which the API refuses "
+            "submissions. Finished ones leave etcd after the archiver has written them to the "
+            "database: check the archiver's log and vision_node_database_up",
+            self.state.job_queue.total,
+            self._settings.max_imagejobs,
+        )
 
     def _collect_garbage(self, body: Json) -> None:
         """Have the stored objects of a deleted ImageJob deleted.
@@ -197,8 +227,8 @@ class Reconciler:
         """
         name = body["metadata"]["name"]
         self.executor.forget(ObjectKey("imagejobs", name))
-        if is_shard(body):
-            return  # its objects belong to the ImageBatch
+        if is_shard(body) or self._garbage is None:
+            return  # its objects belong to the ImageBatch, or the archiver deletes them
 
         try:
             job = ImageJob.model_validate(body)

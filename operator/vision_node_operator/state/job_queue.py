@@ -50,8 +50,9 @@ class FinishedJob:
 class JobQueue:
     """ImageJobs by name, with an index for each query that decide() makes."""
 
-    ttl: timedelta = DEFAULT_TTL
-    """How long to keep a finished ImageJob that has no ttlSecondsAfterFinished."""
+    ttl: timedelta | None = DEFAULT_TTL
+    """How long to keep a finished ImageJob that has no ttlSecondsAfterFinished; None means
+    forever."""
     min_kept: timedelta = timedelta(minutes=15)
     """How long to keep every finished ImageJob, however many there are."""
 
@@ -306,16 +307,18 @@ class JobQueue:
 
     def _put_finished(self, job: ImageJob, ended: datetime) -> None:
         name, version = job.metadata.name, int(job.metadata.resource_version)
-        expires = ended + job.spec.ttl(self.ttl)
+        kept = job.spec.ttl(self.ttl)
         key, phase = job.spec.image.key, job.status.phase
         self.finished[name] = FinishedJob(name, version, ended, key, phase)
         self._finished_phases[phase] += 1
 
         if job.metadata.deletion_timestamp:
             self._deleted.add(name)
-        else:
-            self._expiry.add(name, expires)
-            self._evictable.add(name, ended + self.min_kept)
+            return
+
+        self._evictable.add(name, ended + self.min_kept)
+        if kept is not None:
+            self._expiry.add(name, ended + kept)
 
     def _wait(self, job: ImageJob, until: datetime) -> None:
         """Take an ImageJob out of its queue until the given time."""

@@ -52,7 +52,7 @@ class OperatorCollector(Collector):
 
         phases = state.job_queue.by_phase()
         yield families.of_phases({it: phases[it] + batches.shards[it] for it in phases})
-        text = "Maximum number of ImageJobs. Near it, finished ones are deleted early."
+        text = "Maximum number of ImageJobs. At it, the API refuses submissions."
         yield GaugeMetricFamily("vision_node_imagejobs_limit", text, self._settings.max_imagejobs)
 
         yield storage_errors(self._store.failures)

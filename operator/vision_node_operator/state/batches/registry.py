@@ -151,8 +151,11 @@ class BatchRegistry:
         if record := self.batches.get(name):
             record.last_advance = now
 
-    def put_batch(self, batch: ImageBatch, ttl: timedelta, now: datetime) -> None:
-        """Record the current state of an ImageBatch; `ttl` is the default for finished ones."""
+    def put_batch(self, batch: ImageBatch, ttl: timedelta | None, now: datetime) -> None:
+        """Record the current state of an ImageBatch.
+
+        `ttl` is the default time to live of finished ones; None means forever.
+        """
         name, uid = batch.metadata.name, batch.metadata.uid
         before = self.batches.get(name)
         if before is None or before.uid != uid:
@@ -166,9 +169,11 @@ class BatchRegistry:
         self._expiry.remove(name)
         if before.is_active:
             self._active[name] = None
-        if batch.finished and not batch.metadata.deletion_timestamp:
+
+        kept = batch.spec.ttl(ttl)
+        if batch.finished and not batch.metadata.deletion_timestamp and kept is not None:
             ended = min(batch.status.completion_time or now, now)
-            self._expiry.add(name, ended + batch.spec.ttl(ttl))
+            self._expiry.add(name, ended + kept)
 
     def drop_batch(self, name: str) -> None:
         """Forget an ImageBatch. Its shards become orphans."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -513,3 +514,64 @@ async def test_cancellation_that_arrives_with_a_change_ends_the_loop(server: Fak
     ended = loop.cancelled()
     loop.cancel()
     assert ended
+
+
+@pytest.mark.parametrize("archiver_deletes", [True, False])
+async def test_objects_of_deleted_jobs_are_the_archivers_with_its_chart(
+    server: FakeServer, *, archiver_deletes: bool
+) -> None:
+    reconciler, collected, swept = reconciler_of(server), [], asyncio.Event()
+    collector: Any = reconciler._garbage
+    collector.collect = lambda job: collected.append(job.spec.image.key)
+    sweep = collector.sweep_periodically
+
+    async def sweep_periodically() -> None:
+        swept.set()
+        await sweep()
+
+    collector.sweep_periodically = sweep_periodically
+    if archiver_deletes:
+        reconciler._garbage = None
+
+    await reconciler.resync()
+    task = asyncio.create_task(reconciler.run())
+    await until(lambda: reconciler.state.knows_all_imagejobs)
+    reconciler.observe("imagejobs", "ADDED", imagejob(10, phase="done"))
+    assert "j" in reconciler.state.job_queue.finished
+
+    reconciler.observe("imagejobs", "DELETED", imagejob(11, phase="done"))
+    assert "j" not in reconciler.state.job_queue.finished
+    assert collected == ([] if archiver_deletes else ["images/1"])
+    assert swept.is_set() is not archiver_deletes
+    task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("has_history", "seconds", "warnings"),
+    [
+        (True, [0], 1),
+        (True, [0, 1, 599], 1),
+        (True, [0, 1, 600, 601], 2),
+        (False, [0, 600], 0),
+    ],
+)
+def test_jobs_that_pile_up_although_they_are_archived_are_logged(
+    server: FakeServer,
+    seconds: list[float],
+    warnings: int,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    has_history: bool,
+) -> None:
+    reconciler = reconciler_of(server)
+    reconciler._settings = replace(SETTINGS, has_history=has_history, max_imagejobs=1)
+    reconciler.state.knows_all_imagejobs = True
+    reconciler.observe("imagejobs", "ADDED", imagejob(10, phase="done"))
+
+    now = datetime.now(UTC)
+    for after in seconds:
+        reconciler._warn_if_nearly_full(now + timedelta(seconds=after))
+
+    texts = [it.getMessage() for it in caplog.records if "limits.imageJobs" in it.getMessage()]
+    assert len(texts) == warnings
+    assert all("vision_node_database_up" in text for text in texts)
