@@ -93,7 +93,8 @@ class FaultInjector:
         if pauses:
             await self._signal_all(container, "STOP")
             await asyncio.sleep(fault.seconds)
-            await self._signal_all(container, "CONT")  # no effect if the container was killed
+            await self._signal(container, "SIGCONT")  # no effect if the container was killed
+            await self._signal_all(container, "CONT")
         elif fault.kind not in {Kind.KILL_WORKER, Kind.KILL_APISERVER} and _restarts(pod):
             await self._replace(pod)
 
