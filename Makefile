@@ -89,7 +89,7 @@ test-e2e: ## Run the end-to-end tests on a new cluster, which is deleted afterwa
 	@$(TOOL) test --suite e2e -- $(ARGS)
 
 .PHONY: test-faults
-test-faults: ## Kill or pause each component under load on a new cluster, and check all guarantees (5 minutes)
+test-faults: ## Kill or pause each component under load on a new cluster, and check all guarantees (6 minutes)
 	@$(TOOL) test --suite faults -- $(ARGS)
 
 .PHONY: test-cluster

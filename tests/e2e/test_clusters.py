@@ -442,7 +442,7 @@ def test_upgrade_from_an_old_chart_keeps_jobs_images_and_credentials(
         assert after == done
 
         # The old objects are kept until their ImageJobs are deleted, because no sweep lists them.
-        assert sweep(extra.kubectl, f"{extra.prefix}-operator") == "swept"
+        assert sweep(extra.kubectl, extra.prefix) == "swept"
         (old,) = done
         images = {name: image_key(extra, name) for name in (old, queued)}
         assert all(is_stored(extra, key) for key in images.values())

@@ -128,7 +128,7 @@ def test_inbox_objects_expire_unless_a_job_needs_them(
 
     job = JOB.replace("by-hand", "needs").replace("photo.jpg", "needed.jpg")
     kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
-    assert sweep(kubectl, "vision-node-operator") == "swept"
+    assert sweep(kubectl, "vision-node") == "swept"
     found = [api.get(f"/inbox/{name}").status_code for name in ("old.jpg", "needed.jpg")]
     kubectl("delete", "imagejob", "needs")
     assert found == [404, 200]
@@ -163,14 +163,14 @@ def test_image_is_deleted_with_its_job(
     wait_for(lambda: exists(kubectl, key), lambda found: not found)
 
 
-def test_garbage_collector_deletes_only_orphans(
+def test_sweep_deletes_only_orphans(
     kubectl: Callable[..., str],
     photo: Path,
     submit: Callable[..., str],
     ended: Callable[[str], dict[str, Any]],
     imagejob: Callable[[str], dict[str, Any]],
 ) -> None:
-    """Also check that the operator has sufficient permissions in the bucket."""
+    """Also check that the archiver has sufficient permissions in the bucket."""
     job_id = submit(photo.read_bytes())
     ended(job_id)
     key = imagejob(job_id)["spec"]["image"]["key"]
@@ -178,7 +178,7 @@ def test_garbage_collector_deletes_only_orphans(
     orphan, foreign = f"{key}-orphan", "images/foreign"
     for each in (orphan, foreign):
         in_bucket(kubectl, f"bucket.put({each!r}, b'x', 'image/png')")
-    assert sweep(kubectl, "vision-node-operator") == "swept"
+    assert sweep(kubectl, "vision-node") == "swept"
 
     found = [exists(kubectl, each) for each in (orphan, foreign, key)]
     in_bucket(kubectl, f"bucket.delete({foreign!r})")

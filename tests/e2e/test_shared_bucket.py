@@ -101,14 +101,21 @@ POLICIES = {
     ),
     "operator": policy(
         {
-            IMAGES: ["Delete"],
             INBOX: ["Delete"],
-            RESULTS: ["Delete"],
             f"{BATCHES}/index/*": ["Get", "Put"],
             MARKER: ["Get", "Put"],
         }
     ),
-    "archiver": policy({INBOX: ["Get"], BATCHES: ["Get", "Put", "Delete"], MARKER: ["Get", "Put"]}),
+    "archiver": policy(
+        {
+            IMAGES: ["Delete"],
+            INBOX: ["Get"],
+            RESULTS: ["Get", "Delete"],
+            BATCHES: ["Get", "Put", "Delete"],
+            MARKER: ["Get", "Put"],
+            f"{MARKER}.history": ["Get", "Put"],
+        }
+    ),
     "describer": policy(
         {
             IMAGES: ["Get"],
@@ -219,8 +226,8 @@ def test_each_release_sweeps_only_its_own_folders(
 ) -> None:
     ended(submit(photo.read_bytes()))
     # Right after its start, a release may not have written its marker yet. A sweep does that, too.
-    assert sweep(kubectl, "vision-node-operator") == "swept"
-    assert sweep(second.kubectl, f"{second.prefix}-operator") == "swept"
+    assert sweep(kubectl, "vision-node") == "swept"
+    assert sweep(second.kubectl, second.prefix) == "swept"
 
     first_id = kubectl("get", "configmap", "vision-node-identity", "-o", "jsonpath={.data.id}")
     folders = ("images", "results", "inbox")
@@ -233,10 +240,10 @@ def test_each_release_sweeps_only_its_own_folders(
     try:
         all_orphans = orphans[first_id] | orphans[RELEASE_ID]
         keys = store.change(put=(*foreign, *all_orphans))
-        assert sweep(kubectl, "vision-node-operator") == "swept"
+        assert sweep(kubectl, "vision-node") == "swept"
         assert store.change() == keys - orphans[first_id]
 
-        assert sweep(second.kubectl, f"{second.prefix}-operator") == "swept"
+        assert sweep(second.kubectl, second.prefix) == "swept"
         assert store.change() == keys - all_orphans
     finally:
         store.change(delete=tuple(foreign))
@@ -246,11 +253,10 @@ def test_folders_of_another_owner_are_not_swept_until_they_are_adopted(
     second: ExtraRelease, store: Store
 ) -> None:
     orphan = f"images/{RELEASE_ID}/orphan"
-    operator = f"{second.prefix}-operator"
     store.mark('{"uid": "uid-of-another"}')
     store.change(put=(orphan,))
 
-    assert sweep(second.kubectl, operator) == "StorageNotOurs"
+    assert sweep(second.kubectl, second.prefix) == "StorageNotOurs"
     assert orphan in store.change()
 
     # The API checks the owner when it starts, and then once a minute.
@@ -260,5 +266,5 @@ def test_folders_of_another_owner_are_not_swept_until_they_are_adopted(
 
     annotation = "vision-node.dev/adopt=uid-of-another"
     second.kubectl("annotate", "configmap", f"{second.prefix}-identity", annotation)
-    assert sweep(second.kubectl, operator) == "swept"
+    assert sweep(second.kubectl, second.prefix) == "swept"
     assert orphan not in store.change()

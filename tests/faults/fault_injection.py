@@ -1,14 +1,16 @@
 """Inject faults: kill or pause the processes of containers, directly on the kind node."""
 
 import asyncio
+import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from vision_node_contract.clients.kube import Kube, NotFoundError, UnavailableError
 from vision_node_contract.json_types import Json
 from vision_node_contract.names import COMPONENT_LABEL
 
 from cluster.release import NAMESPACE
+from faults.database.faults import DatabaseFaults
 from faults.plan import Fault, Kind
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -21,8 +23,12 @@ TARGETS: Mapping[Kind, tuple[str, str]] = {
     Kind.KILL_MINIO: (PODS, f"{COMPONENT_LABEL}=minio"),
     Kind.KILL_APISERVER: ("/api/v1/namespaces/kube-system/pods", "component=kube-apiserver"),
     Kind.PAUSE_OPERATOR: (PODS, f"{COMPONENT_LABEL}=operator"),
+    Kind.KILL_POSTGRES: (PODS, f"{COMPONENT_LABEL}=postgres"),
+    Kind.PAUSE_POSTGRES: (PODS, f"{COMPONENT_LABEL}=postgres"),
 }
 """API path and label selector of the pods that each kind of fault affects."""
+
+PAUSES = frozenset({Kind.PAUSE_OPERATOR, Kind.PAUSE_POSTGRES})
 
 POLL_SECONDS = 0.2
 """Interval between two checks of a condition."""
@@ -37,10 +43,11 @@ Injected = tuple[float, Fault]
 class FaultInjector:
     """Injects faults and records them in `injected`."""
 
-    def __init__(self, kube: Kube, node: str) -> None:
+    def __init__(self, kube: Kube, node: str, database: DatabaseFaults) -> None:
         self.injected: list[Injected] = []
         self._kube = kube
         self._node = node
+        self._database = database
 
     async def run(self, faults: list[Fault]) -> None:
         """Inject each fault at its planned time, even if earlier faults are still in progress."""
@@ -50,7 +57,11 @@ class FaultInjector:
 
     async def _inject_at(self, fault: Fault) -> None:
         await asyncio.sleep(fault.at)
-        await self._inject(fault)
+        if self._database.knows(fault.kind):
+            start, seconds = await self._database.inject(fault)
+            self.injected.append((start, dataclasses.replace(fault, seconds=seconds)))
+        else:
+            await self._inject(fault)
 
     async def _inject(self, fault: Fault) -> None:
         """Inject the fault into a running container.
@@ -74,14 +85,16 @@ class FaultInjector:
     async def _apply(self, pod: Json, fault: Fault) -> bool:
         """Apply the fault to a pod. Return False if its container has already ended."""
         container = _container(pod)
-        pauses = fault.kind is Kind.PAUSE_OPERATOR
+        pauses = fault.kind in PAUSES
         if not await self._signal(container, "SIGSTOP" if pauses else "SIGKILL"):
             return False
 
         self.injected.append((time.monotonic(), fault))
         if pauses:
+            await self._signal_all(container, "STOP")
             await asyncio.sleep(fault.seconds)
             await self._signal(container, "SIGCONT")  # no effect if the container was killed
+            await self._signal_all(container, "CONT")
         elif fault.kind not in {Kind.KILL_WORKER, Kind.KILL_APISERVER} and _restarts(pod):
             await self._replace(pod)
 
@@ -116,14 +129,31 @@ class FaultInjector:
 
     async def _signal(self, container: str, signal: str) -> bool:
         """Send a signal to a container's first process. Return whether that process existed."""
-        in_node = ("docker", "exec", self._node)
         kill = ("ctr", "-n", "k8s.io", "tasks", "kill", "-s", signal, container)
-        devnull = asyncio.subprocess.DEVNULL
+        return await self._on_node(*kill) is not None
+
+    async def _signal_all(self, container: str, signal: str) -> None:
+        """Send a signal to all of a container's processes, such as PostgreSQL's connections."""
+        printed = await self._on_node("ctr", "-n", "k8s.io", "tasks", "ps", container)
+        if found := pids_in(printed or ""):
+            # A process that has ended meanwhile makes `kill` fail, but the others get the signal.
+            await self._on_node("sh", "-c", f"kill -{signal} {' '.join(map(str, found))}")
+
+    async def _on_node(self, *command: str) -> str | None:
+        """Run a command on the kind node. Return what it prints, or None if it fails."""
+        pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            *in_node, *kill, stdout=devnull, stderr=devnull
+            "docker", "exec", self._node, *command, stdout=pipe, stderr=devnull
         )
 
-        return await process.wait() == 0
+        out, _ = await process.communicate()
+        return out.decode() if process.returncode == 0 else None
+
+
+def pids_in(printed: str) -> Iterable[int]:
+    """Return the numbers of the processes in the output of `ctr tasks ps`, which is a table."""
+    words = [line.split() for line in printed.splitlines()]
+    return [int(row[0]) for row in words if row and row[0].isdigit()]
 
 
 def _runs(pod: Json) -> bool:

@@ -46,6 +46,7 @@ class Observation:
     image_key: str = "images/1"
     max_attempts: int = 3
     deleted: bool = False
+    uid: str = ""
 
     @property
     def ended(self) -> bool:
@@ -63,6 +64,10 @@ class History:
     """Response of GET /result by ImageJob name. A string is the text of an error response."""
     objects: frozenset[str] = frozenset()
     """Keys of all objects in the bucket at the end of the run."""
+    archived: frozenset[str] = frozenset()
+    """Uids of the ImageJobs that have rows in PostgreSQL, so that their deletion is an eviction."""
+    lost: frozenset[str] = frozenset()
+    """Uids of the ImageJobs that were evicted between a copy of PostgreSQL and its restoration."""
     last_fault: float = 0
     """Time at which the last fault ended, on the same clock as the observations."""
     patience: float = 60
@@ -81,7 +86,7 @@ def check(history: History) -> list[str]:
     jobs = history.by_job()
 
     return [
-        *_none_lost(history.submits, jobs),
+        *_none_lost(history, jobs),
         *_one_job_per_key(history.submits, jobs),
         *(broken for observations in jobs.values() for broken in _one_end(observations)),
         *(broken for observations in jobs.values() for broken in _attempts(observations)),
@@ -92,11 +97,12 @@ def check(history: History) -> list[str]:
     ]
 
 
-def _none_lost(submits: Iterable[Submit], jobs: dict[str, list[Observation]]) -> Iterator[str]:
-    for submit in submits:
+def _none_lost(history: History, jobs: dict[str, list[Observation]]) -> Iterator[str]:
+    kept = history.archived | history.lost
+    for submit in history.submits:
         if submit.job not in jobs:
             yield f"{submit.job}: lost: its submission was acknowledged, but no watch reported it"
-        elif jobs[submit.job][-1].deleted:
+        elif jobs[submit.job][-1].deleted and jobs[submit.job][-1].uid not in kept:
             yield f"{submit.job}: lost: it was deleted"
 
 
@@ -182,6 +188,8 @@ def _results(history: History, jobs: dict[str, list[Observation]]) -> Iterator[s
         observations = jobs.get(submit.job)
         if not observations or observations[-1].status["phase"] != "done":
             continue
+        if observations[-1].uid in history.lost:
+            continue
 
         result = history.results.get(submit.job, "it was not requested")
         if isinstance(result, str):
@@ -197,5 +205,6 @@ def _results(history: History, jobs: dict[str, list[Observation]]) -> Iterator[s
 def _images(history: History, jobs: dict[str, list[Observation]]) -> Iterator[str]:
     """Check that the image of each ImageJob still exists."""
     for job, observations in jobs.items():
-        if not observations[-1].deleted and observations[-1].image_key not in history.objects:
-            yield f"{job}: its image {observations[-1].image_key} is gone"
+        last = observations[-1]
+        if last.uid not in history.lost and last.image_key not in history.objects:
+            yield f"{job}: its image {last.image_key} is gone"

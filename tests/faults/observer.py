@@ -27,6 +27,8 @@ class Observer:
         self._versions: dict[str, int] = {}
         self._older: set[str] | None = None
         """Names of ImageJobs to ignore because they existed before the run; None at first."""
+        self.older_uids: set[str] = set()
+        """Uids of these ImageJobs."""
 
     @property
     def ready(self) -> bool:
@@ -44,6 +46,7 @@ class Observer:
         async for event in self._kube.follow(IMAGEJOBS, SINGLES):
             if not self.ready:
                 older.update(body["metadata"]["name"] for body in event.objects)
+                self.older_uids.update(body["metadata"]["uid"] for body in event.objects)
                 self._older = older if event.type == "SYNCED" else None
                 continue
 
@@ -61,5 +64,5 @@ class Observer:
 
         now = time.monotonic()
         self.observations.append(
-            Observation(now, name, version, body["status"], image, attempts, deleted)
+            Observation(now, name, version, body["status"], image, attempts, deleted, meta["uid"])
         )

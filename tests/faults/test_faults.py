@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
 
 import httpx
 import pytest
@@ -18,6 +20,11 @@ from faults.batches.history import BatchHistory, allowed_again, check_batches
 from faults.batches.load import Campaign, campaign
 from faults.batches.observer import BatchObserver
 from faults.batches.summary import batch_summary
+from faults.database import rig as database_rig
+from faults.database.archive import CATCH_UP_SECONDS, Archive, check_archive, rows_of
+from faults.database.faults import DatabaseFaults
+from faults.database.psql import Psql
+from faults.database.summary import archive_summary, none_described_meanwhile
 from faults.fault_injection import TARGET_TIMEOUT_SECONDS, FaultInjector
 from faults.history import History, Submit, check
 from faults.load import PER_SECOND, Load, Picture, good, hanging, pictures
@@ -76,48 +83,129 @@ async def test_promises_hold_under_faults(
     with capsys.disabled():
         print(f"\nSEED={seed}")
 
-    work = pictures(
-        seed, int((RUN_SECONDS + TARGET_TIMEOUT_SECONDS + AFTERWARD_SECONDS) * PER_SECOND)
-    )
-    many = campaign(seed, f"{seed}-{int(time.time())}")
-    async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
-        injector = FaultInjector(kube, node)
-        await batch_rig.prepare(kube, http, many)
-
-        async with (
-            running(kube, http, work, str(seed)) as (load, observer),
-            observing(kube, many) as batch_observer,
-        ):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(load.run(work))
-                for batch in many.batches:
-                    tasks.create_task(batch_rig.create(kube, batch))
-                await injector.run(plan(seed))
-                await asyncio.sleep(AFTERWARD_SECONDS)
-                load.stopped = True
-
-            await wait_until_all_ended(load, observer)
-            await until(lambda: not batch_observer.unfinished, BATCH_PATIENCE_SECONDS)
-
-        last = max(at + fault.seconds for at, fault in injector.injected)
-        history = History(
-            load.submits, observer.observations, last_fault=last, patience=PATIENCE_SECONDS
-        )
-        history.results = await results(http, load.submits)
-        history.objects = await rig.objects()
-        batches = await batch_history(kube, http, many, batch_observer)
-        batches.last_fault = last
-        batches.allowed_again = allowed_again(
-            injector.injected, batch_rig.WORKERS, batch_rig.CONCURRENCY
-        )
+    async with (
+        Kube.connect("faults") as kube,
+        httpx.AsyncClient(base_url=url, timeout=10) as http,
+        database_rig.evicting_early(kube),
+    ):
+        run = await Run.start(kube, http, node)
+        history, batches, archive = await run.observe(seed)
 
     with capsys.disabled():
-        print(summary(history, injector.injected, load.retries))
+        print(summary(history, run.injector.injected, run.retries))
         print(batch_summary(batches))
+        print(archive_summary(history, archive, run.injector.injected))
 
-    broken = check(history) + check_batches(batches)
+    broken = [
+        *check(history),
+        *check_batches(batches),
+        *check_archive(history, archive),
+        *none_described_meanwhile(history, run.injector.injected),
+    ]
     listed = "\n".join(broken[:50])
     assert not broken, f"{len(broken)} promises broken; repeat with SEED={seed}:\n{listed}"
+
+
+@dataclass
+class Run:
+    """A run of all faults under load, and what is observed of it."""
+
+    kube: Kube
+    http: httpx.AsyncClient
+    psql: Psql
+    database: DatabaseFaults
+    injector: FaultInjector
+    older: set[str]
+    """Uids of the ImageJobs that had rows before the run."""
+    retries: int = 0
+
+    @classmethod
+    async def start(cls, kube: Kube, http: httpx.AsyncClient, node: str) -> Self:
+        """Connect to PostgreSQL, and note what it has."""
+        psql = await database_rig.connect(kube)
+        await database_rig.forget_evicted(psql)
+        older = await database_rig.archived_uids(psql)
+        database = DatabaseFaults(psql)
+        return cls(kube, http, psql, database, FaultInjector(kube, node, database), older)
+
+    async def observe(self, seed: int) -> tuple[History, BatchHistory, Archive]:
+        """Inject all faults under load, and return what was observed."""
+        seconds = RUN_SECONDS + TARGET_TIMEOUT_SECONDS + AFTERWARD_SECONDS
+        work = pictures(seed, int(seconds * PER_SECOND))
+        many = campaign(seed, f"{seed}-{int(time.time())}")
+        await batch_rig.prepare(self.kube, self.http, many)
+
+        async with (
+            running(self.kube, self.http, work, str(seed)) as (load, observer),
+            observing(self.kube, many) as batch_observer,
+        ):
+            await self._inject(seed, load, work, many)
+            async with asyncio.TaskGroup() as tasks:
+                archived = tasks.create_task(self._seconds_to_archive(observer))
+                await wait_until_all_ended(load, observer)
+                await until(lambda: not batch_observer.unfinished, BATCH_PATIENCE_SECONDS)
+
+            archive = await self._archive(load, observer, many)
+            archive.archived_after = archived.result()
+
+        self.retries = load.retries
+        batches = await batch_history(self.kube, self.http, many, batch_observer)
+        batches.last_fault = self.last_fault
+        batches.allowed_again = allowed_again(
+            self.injector.injected, batch_rig.WORKERS, batch_rig.CONCURRENCY
+        )
+        return await self._history(load, observer, archive), batches, archive
+
+    @property
+    def last_fault(self) -> float:
+        """Time at which the last fault ended."""
+        return max(at + fault.seconds for at, fault in self.injector.injected)
+
+    async def _inject(self, seed: int, load: Load, work: list[Picture], many: Campaign) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(load.run(work))
+            for batch in many.batches:
+                tasks.create_task(batch_rig.create(self.kube, batch))
+            await self.injector.run(plan(seed))
+            await asyncio.sleep(AFTERWARD_SECONDS)
+            load.stopped = True
+
+    async def _seconds_to_archive(self, observer: Observer) -> float:
+        return await database_rig.seconds_to_archive(
+            self.psql, observer, self.last_fault, self.database.copied
+        )
+
+    async def _archive(self, load: Load, observer: Observer, many: Campaign) -> Archive:
+        """Wait until the archiver has nothing left to do, and return what it has written."""
+        images = {it.planned.name: len(it.planned.expected) for it in many.batches}
+        batch_rows = await database_rig.wait_for_batch_rows(self.psql, images, CATCH_UP_SECONDS)
+        left = await database_rig.wait_for_evictions(self.kube)
+
+        # First etcd, then PostgreSQL: a row is written before its ImageJob is evicted.
+        live = await database_rig.live(self.kube)
+        return Archive(
+            live=live,
+            rows=rows_of(await database_rig.rows(self.psql)),
+            older=frozenset(self.older | observer.older_uids),
+            statuses=await database_rig.statuses(self.http, load.submits),
+            batch_rows=batch_rows,
+            batch_images=images,
+            finished_left=left,
+            max_finished=database_rig.MAX_FINISHED,
+        )
+
+    async def _history(self, load: Load, observer: Observer, archive: Archive) -> History:
+        evicted = await database_rig.evicted_before_restore(self.psql)
+        return History(
+            load.submits,
+            observer.observations,
+            results=await results(self.http, load.submits),
+            objects=await rig.objects(),
+            archived=archive.uids,
+            lost=archive.lost(evicted, self.database.copied),
+            last_fault=self.last_fault,
+            patience=PATIENCE_SECONDS,
+        )
 
 
 @asynccontextmanager

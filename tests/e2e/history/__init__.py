@@ -1,0 +1,1 @@
+"""Tests of the history in PostgreSQL, on the real system."""

@@ -1,0 +1,1 @@
+"""Faults of PostgreSQL, and the check of what it has kept."""
