@@ -100,7 +100,8 @@ def test_existing_volume_gets_current_passwords(run: Run, folder: Path) -> None:
     (folder / "databases").write_text('\t 1: ?column? = "it exists"\n')
     (folder / "volume/postgresql/kept").touch()
 
-    done = run(**{"VISION_NODE_API_PASSWORD": "it's new\\"})
+    changed = {"VISION_NODE_API_PASSWORD": "it's new\\"}
+    done = run(**changed)
     assert done.returncode == 0, done.stderr
     assert (folder / "volume/postgresql/kept").exists()
 
