@@ -42,3 +42,6 @@ GO_IMAGE = "golang:1.26.11"
 DEBIAN = "bookworm"
 # The Debian release that has the same Python version as BASE_IMAGE in the Dockerfiles.
 DEBIAN_OF_PYTHON = "trixie"
+# The Debian release whose PostgreSQL is bundled, as in BASE_IMAGE in cluster/postgres/Dockerfile.
+# Another major version of PostgreSQL can't read an existing volume.
+DEBIAN_OF_POSTGRES = "trixie"

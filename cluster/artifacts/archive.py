@@ -32,6 +32,8 @@ class Image:
     user: str = ""
     """Numeric user and group, such as "10001:10001"; empty for root."""
     labels: tuple[tuple[str, str], ...] = ()
+    stop_signal: str = ""
+    """The signal that ends the container; empty for SIGTERM."""
 
     def configuration(self, layer_digests: Sequence[str]) -> bytes:
         """Return the image's configuration in Docker's format."""
@@ -41,6 +43,7 @@ class Image:
             "Entrypoint": list(self.entrypoint),
             "User": self.user,
             "Labels": dict(self.labels),
+            "StopSignal": self.stop_signal,
         }
         content = {
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),

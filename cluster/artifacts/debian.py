@@ -81,6 +81,9 @@ class RootFileSystem:
     variant: str
     """mmdebstrap's variant, which determines the basic packages."""
     packages: tuple[str, ...]
+    hooks: tuple[str, ...] = ()
+    """mmdebstrap's options for commands that it runs at certain steps, such as
+    --customize-hook=<command>. $1 is the folder of the root file system."""
 
 
 def root_file_system(ctx: BuildContext, wanted: RootFileSystem) -> Path:
@@ -111,6 +114,7 @@ def _command(wanted: RootFileSystem) -> list[str]:
         # The hook merges /usr. The package that normally does so depends on all of Perl.
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
         f"--include={','.join(['usr-is-merged', *wanted.packages])}",
+        *wanted.hooks,
         *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),
         *(f"--aptopt={setting}" for setting in machine_settings()),
         "--format=tar",

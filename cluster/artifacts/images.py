@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from cluster import versions
-from cluster.artifacts import archive, debian, golang, store_image
+from cluster.artifacts import archive, debian, golang, postgres_image, store_image
 from cluster.artifacts.cache import fingerprint
 from cluster.context import BuildContext
 from cluster.engine import Engine
@@ -63,6 +63,7 @@ class Images:
     operator: str
     describer: str
     minio: str
+    postgres: str
     cloud: str = ""
     """Image of the describers google and rekognition; empty if there are none."""
 
@@ -89,13 +90,14 @@ def ensure(ctx: BuildContext, engine: Engine, *, from_packages: bool) -> Images:
 
     with Parallel() as parallel:
         minio = parallel.start(lambda: ensure_store(ctx, engine, from_packages=from_packages))
+        postgres = parallel.start(lambda: ensure_database(ctx, engine, from_packages=from_packages))
         components = parallel.start(
             lambda: _build_components(
                 ctx, engine, cloud=CLOUD in extras, from_packages=from_packages
             )
         )
     api, operator, describer, *cloud = components.get()
-    return Images(api, operator, describer, minio.get(), *cloud)
+    return Images(api, operator, describer, minio.get(), postgres.get(), *cloud)
 
 
 def ensure_image(
@@ -237,16 +239,52 @@ def ensure_store(ctx: BuildContext, engine: Engine, *, from_packages: bool) -> s
     if from_packages:
         return _store_from_go(ctx, engine)
 
-    name = f"vision-node-minio:{fingerprint(ctx.repository / store_image.FOLDER)}"
+    return _from_dockerfile(ctx, engine, "minio", store_image.FOLDER, GO_ARGUMENTS)
+
+
+def ensure_database(ctx: BuildContext, engine: Engine, *, from_packages: bool) -> str:
+    """Make sure that the engine has the bundled PostgreSQL's image; return its full name."""
+    if from_packages:
+        return _database_from_packages(ctx, engine)
+
+    return _from_dockerfile(ctx, engine, "postgres", postgres_image.FOLDER, PROXY_ARGUMENTS)
+
+
+def _from_dockerfile(
+    ctx: BuildContext, engine: Engine, title: str, folder: str, names: Iterable[str]
+) -> str:
+    """Build the image from a folder that has all its inputs, unless the engine has it.
+
+    `names` are the variables to pass on to `docker build`. Returns the image's full name.
+    """
+    name = f"vision-node-{title}:{fingerprint(ctx.repository / folder)}"
     if engine.has_image(name):
-        ctx.progress.note("image minio", "present")
+        ctx.progress.note(f"image {title}", "present")
         return name
 
-    with ctx.progress.step("image minio", outcome="built"):
-        arguments = build_arguments(os.environ, "", host_network=engine.is_ours, names=GO_ARGUMENTS)
-        engine.run("build", *arguments, "--tag", name, ctx.repository / store_image.FOLDER)
+    with ctx.progress.step(f"image {title}", outcome="built"):
+        arguments = build_arguments(os.environ, "", host_network=engine.is_ours, names=names)
+        engine.run("build", *arguments, "--tag", name, ctx.repository / folder)
         engine.prune(keep=name)
 
+    return name
+
+
+def _database_from_packages(ctx: BuildContext, engine: Engine) -> str:
+    folder = ctx.repository / postgres_image.FOLDER
+    wanted = postgres_image.root_file_system(folder)
+    key = fingerprint(debian.root_key(wanted), folder, Path(postgres_image.__file__))
+    name = f"vision-node-postgres:{key}"
+    if engine.has_image(name):
+        return name
+
+    root = debian.root_file_system(ctx, wanted)
+
+    def make(target: Path) -> None:
+        postgres_image.write(root, folder, name, target)
+
+    file = ctx.get_or_build("image postgres", "postgres-image", key, make, suffix=".tar")
+    _load(ctx, engine, name, file)
     return name
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cluster.client import Client
 from cluster.context import BuildContext
@@ -76,8 +77,8 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kubeconfig = _kubeconfig_of(client, pod["serviceAccountName"], folder)
-        storage = stack.enter_context(_reachable_storage(client, variables))
-        env = process_environment(variables | storage, kubeconfig, f"{LISTEN_ADDRESS}:{port}")
+        services = stack.enter_context(_reachable_services(client, variables))
+        env = process_environment(variables | services, kubeconfig, f"{LISTEN_ADDRESS}:{port}")
         env["METRICS_LISTEN_ADDRESS"] = f"{LISTEN_ADDRESS}:{free_port()}"
         # Kubernetes clients write the kubeconfig's certificates to temporary files.
         env["TMPDIR"] = str(folder)
@@ -181,23 +182,46 @@ def with_token(kubeconfig: Json, token: str) -> Json:
 
 
 @contextlib.contextmanager
-def _reachable_storage(client: Client, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield the S3_ENDPOINT to use on this machine while the block runs.
+def _reachable_services(client: Client, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yield the S3_ENDPOINT and DATABASE_URL to use on this machine while the block runs.
 
-    If the container's S3_ENDPOINT is a Service in the cluster, a local port is forwarded to it.
+    If the container's S3_ENDPOINT or DATABASE_URL names a Service in the cluster, a local port is
+    forwarded to it.
     """
-    host, _, port = variables.get("S3_ENDPOINT", "").rpartition(":")
+    endpoint, url = variables.get("S3_ENDPOINT", ""), variables.get("DATABASE_URL", "")
+    server = urlsplit(url).netloc.rpartition("@")[2]
+
+    with contextlib.ExitStack() as stack:
+        found = {}
+        if storage := stack.enter_context(_local_address(client, endpoint)):
+            found["S3_ENDPOINT"] = storage
+        if database := stack.enter_context(_local_address(client, server)):
+            found["DATABASE_URL"] = url.replace(server, database, 1)
+
+        yield found
+
+
+@contextlib.contextmanager
+def _local_address(client: Client, address: str) -> Iterator[str]:
+    """Forward a local port to a Service (host:port) while the block runs, and yield its address.
+
+    Yields "" if no Service in the release's namespace has this address.
+    """
+    host, _, port = address.rpartition(":")
     service, namespace = service_of(host)
 
-    in_cluster = namespace == NAMESPACE and find(
-        client, "services", f"--field-selector=metadata.name={service}"
+    # A URL may name several servers, separated by commas, but never does for a Service.
+    in_cluster = (
+        namespace == NAMESPACE
+        and "," not in address
+        and find(client, "services", f"--field-selector=metadata.name={service}")
     )
     if not in_cluster:
-        yield {}
+        yield ""
         return
 
-    with forwarded(client, f"service/{service}", free_port(), int(port)) as address:
-        yield {"S3_ENDPOINT": address}
+    with forwarded(client, f"service/{service}", free_port(), int(port)) as local:
+        yield local
 
 
 def service_of(host: str) -> tuple[str, str]:

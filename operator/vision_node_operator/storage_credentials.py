@@ -7,20 +7,14 @@ Because the chart itself generates no credentials, its rendering is deterministi
 manifest contains a credential.
 """
 
-import base64
-import logging
 import os
 import secrets
 
-from vision_node_contract.clients.kube import (
-    Kube,
-    NotFoundError,
-)
-from vision_node_contract.json_types import Json
+from vision_node_contract.clients.kube import Kube
 
-from .setup_job import labels, run_to_end, with_retries
-
-log = logging.getLogger(__name__)
+from . import generated_secret
+from .generated_secret import GeneratedSecret
+from .setup_job import run_to_end, with_retries
 
 USERS = ("root", "api", "operator", "archiver", "describer")
 """Users of the bundled MinIO. For each user, the Secret has the keys `<user>-access-key` and
@@ -36,12 +30,11 @@ SECRET_BYTES = 24
 MinIO accepts 8 to 40 characters."""
 
 
-def missing_keys(data: Json) -> dict[str, str]:
-    """Return the keys that are missing from a Secret's `data`, each with a new value in base64."""
-    wanted = {f"{user}-access-key": f"{user}-{secrets.token_hex(ACCESS_BYTES)}" for user in USERS}
-    wanted |= {f"{user}-secret-key": secrets.token_urlsafe(SECRET_BYTES) for user in USERS}
-    missing = {key: value for key, value in wanted.items() if not data.get(key)}
-    return {key: base64.b64encode(value.encode()).decode() for key, value in missing.items()}
+def secret(name: str) -> GeneratedSecret:
+    """Return the Secret `name` with new credentials of all users."""
+    values = {f"{user}-access-key": f"{user}-{secrets.token_hex(ACCESS_BYTES)}" for user in USERS}
+    values |= {f"{user}-secret-key": secrets.token_urlsafe(SECRET_BYTES) for user in USERS}
+    return GeneratedSecret(name, "minio", values)
 
 
 async def ensure(kube: Kube, namespace: str, name: str) -> None:
@@ -50,33 +43,7 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
     Raises:
         KubeError: The API server is unavailable or refused a request.
     """
-    path = f"/api/v1/namespaces/{namespace}/secrets"
-    try:
-        secret = await kube.request("GET", f"{path}/{name}")
-    except NotFoundError:
-        await kube.request("POST", path, body=_manifest(name, missing_keys({})))
-        log.info("Secret %s was created", name)
-        return
-
-    if missing := missing_keys(secret.get("data") or {}):
-        # With the resourceVersion, the patch fails if the Secret has changed since it was read.
-        version = {"resourceVersion": secret["metadata"]["resourceVersion"]}
-        await kube.request("PATCH", f"{path}/{name}", body={"metadata": version, "data": missing})
-        log.info("Secret %s: added %s", name, ", ".join(missing))
-    else:
-        log.info("Secret %s is complete; nothing to change", name)
-
-
-def _manifest(name: str, data: dict[str, str]) -> Json:
-    # MinIO's volume outlives the release, so the credentials must also outlive it. They do, because
-    # Helm does not delete objects that a Job has created.
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "Opaque",
-        "metadata": {"name": name, "labels": labels("minio")},
-        "data": data,
-    }
+    await generated_secret.ensure(kube, namespace, secret(name))
 
 
 async def run() -> None:

@@ -7,6 +7,7 @@ permissions that it needs, and only for the prefixes that it uses.
 import json
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import urllib3
@@ -56,7 +57,9 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
         OWNERS_PREFIX: [READ, WRITE],
     },
     "archiver": {
+        IMAGES_PREFIX: [REMOVE],
         INBOX_PREFIX: [READ],
+        RESULTS_PREFIX: [READ, REMOVE],
         BATCHES_PREFIX: [READ, WRITE, REMOVE],
         OWNERS_PREFIX: [READ, WRITE],
     },
@@ -71,9 +74,23 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
 }
 """Allowed actions by component and key prefix. A prefix may contain IAM's wildcard `*`."""
 
+ARCHIVED_PREFIXES = (IMAGES_PREFIX, RESULTS_PREFIX)
+"""Folders whose objects the archiver deletes, so that the operator needs no right to. In older
+charts, the operator deletes them."""
+
 OPTIONAL_USERS = frozenset({"archiver"})
 """Components whose keys may be missing. Older charts, and Secrets that were made for them, don't
 have these keys, and the other users must be set up nevertheless."""
+
+
+def rights_of(component: str, environment: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return a component's rights. `environment` has the settings and the users' keys."""
+    rights = RIGHTS[component]
+    archives = environment.get("ARCHIVES_IMAGEJOBS") == "true"
+    if component != "operator" or not archives or "ARCHIVER_SECRET_KEY" not in environment:
+        return rights
+
+    return {prefix: rights[prefix] for prefix in rights if prefix not in ARCHIVED_PREFIXES}
 
 
 def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
@@ -130,7 +147,7 @@ def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
         endpoint=settings.endpoint, credentials=provider, secure=settings.secure, http_client=http
     )
 
-    for component, rights in RIGHTS.items():
+    for component in RIGHTS:
         name = f"vision-node-{component}"
         if component in OPTIONAL_USERS and f"{component.upper()}_SECRET_KEY" not in os.environ:
             log.warning("%s has no user: its keys are missing in the storage Secret", component)
@@ -138,7 +155,7 @@ def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
 
         # Older charts don't set the access key, and name each user after its component.
         user = os.environ.get(f"{component.upper()}_ACCESS_KEY", component)
-        admin.policy_add(name, policy=policy(settings.bucket, rights))
+        admin.policy_add(name, policy=policy(settings.bucket, rights_of(component, os.environ)))
         admin.user_add(user, os.environ[f"{component.upper()}_SECRET_KEY"])
         admin.policy_set(name, user=user)
         log.info("the user of %s has its permissions", component)

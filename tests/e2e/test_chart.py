@@ -54,7 +54,7 @@ def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
-    assert {"api", "operator", "archiver", "minio"} <= components
+    assert {"api", "operator", "archiver", "minio", "postgres"} <= components
 
 
 def test_helm_lists_the_release(helm: Helm) -> None:
@@ -159,7 +159,9 @@ def test_uninstall_keeps_data_and_reinstall_uses_it(
             == {
                 f"configmap/{other}-identity",
                 f"secret/{other}-storage",
+                f"secret/{other}-database",
                 f"persistentvolumeclaim/data-{other}-minio-0",
+                f"persistentvolumeclaim/data-{other}-postgres-0",
             }
         ),
     )
@@ -480,7 +482,7 @@ def test_no_container_has_restarted(kubectl: Kubectl) -> None:
         "get",
         "pods",
         "-l",
-        "app.kubernetes.io/component in (api,operator,archiver,minio)",
+        "app.kubernetes.io/component in (api,operator,archiver,minio,postgres)",
         "-o",
         path,
     )

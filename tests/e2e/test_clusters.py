@@ -119,7 +119,7 @@ WITH_CPU_LIMITS: Json = {
     },
     **{
         name: {"resources": {"limits": {"cpu": "1"}}}
-        for name in ("api", "operator", "archiver", "minio")
+        for name in ("api", "operator", "archiver", "minio", "postgres")
     },
 }
 
@@ -177,7 +177,8 @@ def test_release_works_on_openshift_with_quotas(strict: ExtraRelease) -> None:
     pods = strict.pods()
     assert {pod["spec"]["securityContext"].get("runAsUser") for pod in pods} == {UID}
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
-    assert {"api", "operator", "archiver", "minio", "storage-setup", "worker"} <= components
+    bundled = {"minio", "postgres", "storage-setup"}
+    assert {"api", "operator", "archiver", "worker"} | bundled <= components
 
 
 def test_volume_is_enlarged_without_restarting_the_store(strict: ExtraRelease) -> None:

@@ -57,7 +57,7 @@ metadata:
     {{- $_ := set $ours "vision-node.dev/provider-revision" (toString . | sha256sum | trunc 16) }}
     {{- end }}
     {{- merge $ours .Values.workers.podLabels | toYaml | nindent 4 }}
-  {{- with include "vision-node.storagePodAnnotations" (list . dict) }}
+  {{- with include "vision-node.revisionAnnotations" (list . dict "storage") }}
   annotations: {{- . | nindent 4 }}
   {{- end }}
 spec:

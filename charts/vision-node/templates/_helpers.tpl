@@ -187,11 +187,15 @@ variable of the same name, because no name may be in the list twice. Arguments: 
 {{- with ((index . 1).pod | default dict).annotations }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* Annotations of pods that read the storage Secret when they start, so that a new revision replaces the pods. Arguments: (list . <the component's values>) */}}
-{{- define "vision-node.storagePodAnnotations" -}}
+{{/* Annotations of pods that read Secrets when they start, so that a new revision of a Secret replaces the pods.
+Arguments: (list . <the component's values> "storage" …), with the values that have a secretRevision */}}
+{{- define "vision-node.revisionAnnotations" -}}
+{{- $root := index . 0 }}
 {{- $annotations := ((index . 1).pod | default dict).annotations | default dict }}
-{{- with (index . 0).Values.storage.secretRevision }}
-{{- $annotations = merge (dict "vision-node.dev/storage-revision" (toString .)) $annotations }}
+{{- range $what := slice . 2 }}
+{{- with (index $root.Values $what).secretRevision }}
+{{- $annotations = merge (dict (printf "vision-node.dev/%s-revision" $what) (toString .)) $annotations }}
+{{- end }}
 {{- end }}
 {{- with $annotations }}{{ toYaml . }}{{ end }}
 {{- end }}

@@ -49,6 +49,23 @@ VALUES: dict[str, Values] = {
             "ingress": {"enabled": True, "host": "example.com", "tlsSecret": "example-tls"},
         }
     },
+    "external-database": {
+        "database": {
+            "url": "postgresql://db-1.example.com:6432,db-2.example.com/vision?sslmode=verify-full",
+            "existingSecret": "my-database",
+            "apiRole": "vision_reader",
+        },
+        "networkPolicies": {"enabled": True},
+    },
+    "database-urls-in-a-secret": {
+        "database": {"existingSecret": "my-database"},
+        "networkPolicies": {"enabled": True},
+    },
+    "nothing-bundled": {
+        "database": {"existingSecret": "my-database"},
+        "storage": {"endpoint": "s3.example.com", "existingSecret": "my-bucket"},
+    },
+    "no-database": {"database": {"enabled": False}, "networkPolicies": {"enabled": True}},
     "network-policies": {"networkPolicies": {"enabled": True}},
     "metrics": {
         "networkPolicies": {"enabled": True},
@@ -102,12 +119,13 @@ VALUES: dict[str, Values] = {
         },
         **{
             name: {"resources": {"limits": {"cpu": "1"}}}
-            for name in ("api", "operator", "archiver", "minio", "test")
+            for name in ("api", "operator", "archiver", "minio", "postgres", "test")
         },
     },
     "bundled-store-with-my-own-keys-and-claim": {
         "storage": {"existingSecret": "my-keys"},
         "minio": {"persistence": {"existingClaim": "my-claim"}},
+        "postgres": {"persistence": {"existingClaim": "my-claim"}},
     },
     "dual-stack": {"api": {"service": {"ipFamilyPolicy": "PreferDualStack"}}},
     "extras": {
@@ -124,7 +142,7 @@ VALUES: dict[str, Values] = {
             "podLabels": {"example.com/team": "vision", "app.kubernetes.io/component": "mine"},
             "serviceAccount": {"annotations": {"example.com/role": component}},
         }
-        for component in ("api", "operator", "archiver", "minio", "workers")
+        for component in ("api", "operator", "archiver", "minio", "postgres", "workers")
     },
     "second-release": {"crds": {"install": False}, "admissionPolicies": {"enabled": False}},
     "crds-not-kept": {"crds": {"keep": False}},
@@ -159,7 +177,7 @@ VALUES: dict[str, Values] = {
                 },
             }
         }
-        for component in ("api", "operator", "archiver", "minio")
+        for component in ("api", "operator", "archiver", "minio", "postgres")
     },
     "describers": {
         "describers": {
@@ -291,3 +309,12 @@ def containers(pod: Object) -> list[Object]:
     """Return all containers of a pod, including its init containers."""
     spec = pod["spec"]
     return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def use_env(values: Values, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set this process's environment variables to those of a component's container."""
+    (container,) = containers(pod(template(values), name))
+    monkeypatch.setenv("POD_NAMESPACE", "ns")
+    for variable in container["env"]:
+        if "value" in variable:
+            monkeypatch.setenv(variable["name"], variable["value"])

@@ -71,8 +71,9 @@ READ = {"get", "list", "watch"}
         ("operator", "imagejobs", READ | {"create", "patch", "delete"}),
         ("operator", "imagebatches", READ | {"delete"}),
         ("operator", "imagebatches/status", {"patch"}),
-        ("archiver", "imagejobs", set()),
-        ("archiver", "imagebatches", READ),
+        ("archiver", "imagejobs", READ | {"delete"}),
+        ("archiver", "imagejobs/status", set()),
+        ("archiver", "imagebatches", READ | {"delete"}),
         ("archiver", "imagebatches/status", {"patch"}),
         ("archiver", "events", {"create"}),
         ("archiver", "configmaps", {"get"}),
@@ -80,7 +81,7 @@ READ = {"get", "list", "watch"}
         ("worker", "imagebatches/status", set()),
     ],
 )
-def test_components_have_only_the_permissions_that_batches_need(
+def test_components_have_only_the_permissions_that_they_need(
     component: str, resource: str, verbs: set[str]
 ) -> None:
     assert rights(rendered("default"), component).get(resource, set()) == verbs

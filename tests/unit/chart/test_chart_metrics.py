@@ -4,7 +4,7 @@ import pytest
 from chart import Values, containers, error_message, of_kind, pod, rendered, template
 from vision_node_contract.metrics.server import PORT
 
-COMPONENTS = ("vision-node-api", "vision-node-operator")
+COMPONENTS = ("vision-node-api", "vision-node-operator", "vision-node-archiver")
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

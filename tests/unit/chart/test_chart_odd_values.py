@@ -126,7 +126,7 @@ def test_changed_storage_secret_revision_replaces_all_pods_that_read_the_secret(
         return {
             name: manifest
             for name, manifest in pods(objects)
-            if "secretKeyRef" in json.dumps(manifest)
+            if '"name": "vision-node-storage"' in json.dumps(manifest)
         }
 
     first, second = storage_pods("1"), storage_pods("2")

@@ -4,21 +4,26 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from chart import error_message
-from component_env import use_env
+from chart import error_message, use_env
 from vision_node_api.settings import Settings as ApiSettings
 from vision_node_operator.settings import Settings as OperatorSettings
 
 DAY = timedelta(days=1)
 CHANGED = {
     "limits": {"imageJobs": 1_000_000, "ttlSeconds": 60},
-    "retention": {"jobSeconds": 315_360_000},
+    "retention": {"historySeconds": 315_360_000},
 }
+WITHOUT_DATABASE = {"database": {"enabled": False}}
 
 
 @pytest.mark.parametrize(
     ("values", "imagejobs", "kept", "max_ttl"),
-    [({}, 30_000, DAY, 604_800), (CHANGED, 1_000_000, 3650 * DAY, 60)],
+    [
+        ({}, 30_000, 30 * DAY, 604_800),
+        (CHANGED, 1_000_000, 3650 * DAY, 60),
+        (WITHOUT_DATABASE, 30_000, DAY, 604_800),
+        ({**WITHOUT_DATABASE, "retention": {"jobSeconds": 60}}, 30_000, DAY / 1440, 604_800),
+    ],
 )
 def test_api_and_operator_read_the_same_limits(
     values: dict[str, Any],
@@ -42,6 +47,11 @@ def test_api_and_operator_read_the_same_limits(
         ("limits", "imageJobs", 0),
         ("limits", "imageJobs", 1_000_001),
         ("limits", "ttlSeconds", 59),
+        ("limits", "finishedImageJobs", 0),
+        ("retention", "historySeconds", 59),
+        ("retention", "historySeconds", -1),
+        ("retention", "imageJobSeconds", 59),
+        ("retention", "imageSeconds", -1),
         ("retention", "jobSeconds", 59),
         ("retention", "jobSeconds", "1d"),
     ],

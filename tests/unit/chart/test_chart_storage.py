@@ -8,16 +8,19 @@ from chart import POLICIES, S3_CLIENTS, Object, containers, of_kind, pod, pods, 
 
 
 @pytest.mark.parametrize(
-    ("values", "makes_credentials"),
+    ("values", "secrets"),
     [
-        ("default", True),
-        ("external-s3", False),
-        ("keyless-s3", False),
-        ("bundled-store-with-my-own-keys-and-claim", False),
+        ("default", ["vision-node-storage", "vision-node-database"]),
+        ("external-s3", ["vision-node-database"]),
+        ("keyless-s3", ["vision-node-database"]),
+        ("bundled-store-with-my-own-keys-and-claim", ["vision-node-database"]),
+        ("external-database", ["vision-node-storage"]),
+        ("no-database", ["vision-node-storage"]),
+        ("nothing-bundled", []),
     ],
 )
-def test_identity_and_minio_credentials_are_made_before_the_pods_start(
-    values: str, *, makes_credentials: bool
+def test_identity_and_credentials_are_made_before_the_pods_start(
+    values: str, secrets: list[str]
 ) -> None:
     objects = rendered(values)
     name = "vision-node-release-setup"
@@ -32,20 +35,20 @@ def test_identity_and_minio_credentials_are_made_before_the_pods_start(
     assert weights.pop("Job") > max(weights.values())
 
     rules = of_kind(objects, "Role")[name]["rules"]
-    named = {"configmaps": "vision-node-identity"}
-    if makes_credentials:
-        named["secrets"] = "vision-node-storage"
+    named = {"configmaps": ["vision-node-identity"]}
+    if secrets:
+        named["secrets"] = secrets
     for create, existing in zip(rules[::2], rules[1::2], strict=True):
         (resource,) = create["resources"]
         assert (create["verbs"], "resourceNames" in create) == (["create"], False)
         assert existing["resources"] == [resource]
-        assert existing["resourceNames"] == [named.pop(resource)]
+        assert existing["resourceNames"] == named.pop(resource)
     assert not named
 
     (container,) = containers(pod(objects, name))
     env = {it["name"]: it.get("value") for it in container["env"]}
     assert env["IDENTITY_CONFIGMAP"] == "vision-node-identity"
-    assert env.get("STORAGE_SECRET") == ("vision-node-storage" if makes_credentials else None)
+    assert [env[name] for name in ("STORAGE_SECRET", "DATABASE_SECRET") if name in env] == secrets
 
 
 def test_every_client_of_the_bucket_gets_the_id_of_the_release() -> None:
@@ -108,13 +111,13 @@ def test_bundled_minio_uses_existing_credentials_and_volume() -> None:
 
 
 def storage_keys(manifest: Object) -> set[str]:
-    """Return the keys of Secrets that the environment variables of a pod refer to."""
+    """Return the keys of the storage Secret that the environment variables of a pod refer to."""
     refs = [
         e.get("valueFrom", {}).get("secretKeyRef")
         for c in containers(manifest)
         for e in c.get("env", [])
     ]
-    return {ref["key"] for ref in refs if ref}
+    return {ref["key"] for ref in refs if ref and not ref["name"].endswith("-database")}
 
 
 @pytest.mark.parametrize("name", ["default", "external-s3"])
@@ -137,7 +140,7 @@ def test_each_component_gets_only_its_own_storage_keys(name: str) -> None:
 
 def test_external_s3_service_replaces_minio_entirely() -> None:
     objects = rendered("external-s3")
-    assert not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret")
+    assert of_kind(objects, "StatefulSet").keys() == {"vision-node-postgres"}
     assert of_kind(objects, "Job").keys() == {"vision-node-release-setup"}
     assert "minio" not in json.dumps(
         [o for o in objects if o["kind"] not in {"NetworkPolicy", *POLICIES}]

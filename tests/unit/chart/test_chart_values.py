@@ -200,6 +200,23 @@ def test_error_message_names_the_misspelled_key(path: str) -> None:
         ),
         ({"storage": {"keyless": True}}, "set storage.endpoint, too"),
         (
+            {"database": {"url": "postgresql://db.example.com/vision"}},
+            "set database.existingSecret to a Secret with the keys archiver-username",
+        ),
+        (
+            {"database": {"url": "postgresql://me:pw@db/vision", "existingSecret": "mine"}},
+            "database.url contains a password",
+        ),
+        (
+            {"database": {"url": "postgresql://db/vision?password=pw", "existingSecret": "mine"}},
+            "database.url contains a password",
+        ),
+        ({"database": {"url": "mysql://db/vision", "existingSecret": "mine"}}, "/database/url"),
+        (
+            {"postgres": {"extraVolumes": [{"name": "data", "emptyDir": {}}]}},
+            "already has a volume named data",
+        ),
+        (
             {
                 "storage": {
                     "endpoint": "s3.amazonaws.com",

@@ -7,7 +7,13 @@ import pytest
 from cluster.artifacts.images import Images
 from cluster.release import describer_values, namespace, provider_values, values
 
-IMAGES = Images("vision-node-api:1", "vision-node-operator:2", "vision-node-describer:3", "minio:4")
+IMAGES = Images(
+    "vision-node-api:1",
+    "vision-node-operator:2",
+    "vision-node-describer:3",
+    "minio:4",
+    "postgres:5",
+)
 
 
 def test_chart_values_have_images_and_node_port() -> None:
@@ -17,6 +23,7 @@ def test_chart_values_have_images_and_node_port() -> None:
             "operator": "vision-node-operator:2",
             "describer": "vision-node-describer:3",
             "minio": "minio:4",
+            "postgres": "postgres:5",
         },
         "api": {"service": {"type": "NodePort", "nodePort": 30080}},
     }

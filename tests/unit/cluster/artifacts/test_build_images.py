@@ -116,9 +116,11 @@ def test_extras_are_built_if_requested() -> None:
 
 
 def test_cloud_image_is_delivered_but_is_not_in_the_value_images() -> None:
-    images = Images("api:1", "operator:1", "describer:1", "minio:1", "describer-cloud:1")
+    images = Images(
+        "api:1", "operator:1", "describer:1", "minio:1", "postgres:1", "describer-cloud:1"
+    )
     assert images.all[-1] == "describer-cloud:1"
-    assert images.values.keys() == {"api", "operator", "describer", "minio"}
+    assert images.values.keys() == {"api", "operator", "describer", "minio", "postgres"}
     assert images.renamed("registry/".__add__).cloud == "registry/describer-cloud:1"
 
 
@@ -152,7 +154,7 @@ def test_make_up_builds_only_the_cloud_image_in_addition_to_the_standard_images(
     assert len(cloud) == bool(images.cloud) == built
     assert ("vision-node-describer-cloud:" in images.cloud) is built
     assert ("part of the standard image" in output.getvalue()) is noted
-    assert len(builds) == 4 + built
+    assert len(builds) == 5 + built
 
 
 def test_layer_contains_files_links_and_folders(tmp_path: Path) -> None:
@@ -182,8 +184,10 @@ def test_archive_identifies_layers_by_digest(tmp_path: Path) -> None:
     assert configuration["config"] == {"Entrypoint": ["/run"], "Env": ["A=b"]}
 
 
-def test_archive_configuration_has_labels_and_user(tmp_path: Path) -> None:
-    image = archive.Image(("one:1",), (), ("/run",), user="10001:10001", labels=(("a", "b"),))
+def test_archive_configuration_has_labels_user_and_stop_signal(tmp_path: Path) -> None:
+    image = archive.Image(
+        ("one:1",), (), ("/run",), user="10001:10001", labels=(("a", "b"),), stop_signal="SIGINT"
+    )
     archive.write([image], tmp_path / "archive.tar")
     with tarfile.open(tmp_path / "archive.tar") as tar:
         manifest = json.loads(_read(tar, "manifest.json"))[0]
@@ -193,6 +197,7 @@ def test_archive_configuration_has_labels_and_user(tmp_path: Path) -> None:
         "10001:10001",
         {"a": "b"},
     )
+    assert configuration["config"]["StopSignal"] == "SIGINT"
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:
@@ -201,7 +206,13 @@ def _read(tar: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-IMAGES = Images("vision-node-api:1", "vision-node-operator:2", "vision-node-describer:3", "minio:4")
+IMAGES = Images(
+    "vision-node-api:1",
+    "vision-node-operator:2",
+    "vision-node-describer:3",
+    "minio:4",
+    "postgres:5",
+)
 
 
 def test_build_arguments_are_passed_by_name_without_values() -> None:

@@ -40,6 +40,10 @@ CONTAINER = {
         {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "S3_ENDPOINT", "value": "vision-node-minio:9000"},
         {
+            "name": "DATABASE_URL",
+            "value": "postgresql://vision-node-postgres:5432/v?sslmode=disable",
+        },
+        {
             "name": "S3_SECRET_KEY",
             "valueFrom": {"secretKeyRef": {"name": "vision-node-storage", "key": "key"}},
         },
@@ -74,7 +78,8 @@ class FakeCluster(Client):
             return json.dumps({"items": [{}] if self.log.count("pods") == 1 else []})
         if kind == "services":
             name = rest[0].rpartition("=")[2]
-            return json.dumps({"items": [{}] if name == "vision-node-minio" else []})
+            known = name in {"vision-node-minio", "vision-node-postgres"}
+            return json.dumps({"items": [{}] if known else []})
         if (kind, rest[0]) not in self.objects:
             raise ClusterError(f"{kind} {rest[0]} not found")
         return json.dumps(self.objects[kind, rest[0]])

@@ -1,6 +1,7 @@
 """Tests of `make dev` with PART=api and PART=operator."""
 
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -30,15 +31,30 @@ def test_store_in_the_cluster_is_reached_through_a_local_port(checkout: Checkout
     assert "127.0.0.1" in env["NO_PROXY"].split(",")
 
 
-def test_address_of_external_store_is_unchanged(
-    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+def test_database_in_the_cluster_is_reached_through_a_local_port(checkout: Checkout) -> None:
+    checkout.run("api")
+    url = checkout.seen["env"]["DATABASE_URL"]
+    assert re.fullmatch(r"postgresql://127\.0\.0\.1:\d+/v\?sslmode=disable", url)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("S3_ENDPOINT", "s3.example.com:443"),
+        ("DATABASE_URL", "postgresql://db.example.com:5432/v"),
+        ("DATABASE_URL", "postgresql://me:secret@db-1:5432,db-2:5432/v"),
+        ("DATABASE_URL", "postgresql:///v?host=/run"),
+    ],
+)
+def test_address_of_external_service_is_unchanged(
+    checkout: Checkout, name: str, value: str
 ) -> None:
-    endpoint = {"name": "S3_ENDPOINT", "value": "s3.example.com:443"}
     found = deployment("api")
-    found["spec"]["template"]["spec"]["containers"] = [{"env": [endpoint]}]
+    variables = [{"name": name, "value": value}]
+    found["spec"]["template"]["spec"]["containers"] = [{"env": variables}]
     checkout.client.objects["deployment", "vision-node-api"] = found
     checkout.run("api")
-    assert checkout.seen["env"]["S3_ENDPOINT"] == "s3.example.com:443"
+    assert checkout.seen["env"][name] == value
 
 
 def test_kubeconfig_has_only_the_service_accounts_token_and_is_deleted(checkout: Checkout) -> None:

@@ -1,5 +1,6 @@
-"""Tests of the Job that gives a release its id and the bundled MinIO its credentials."""
+"""Tests of the Job that gives a release its id, and the bundled services their credentials."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ def kube(monkeypatch: pytest.MonkeyPatch) -> FakeKube:
     monkeypatch.setenv("POD_NAMESPACE", "ns")
     monkeypatch.setenv("IDENTITY_CONFIGMAP", "vn-identity")
     monkeypatch.delenv("STORAGE_SECRET", raising=False)
+    monkeypatch.delenv("DATABASE_SECRET", raising=False)
     return fake
 
 
@@ -69,12 +71,32 @@ async def test_release_gets_an_id_once(kube: FakeKube) -> None:
     assert kube.objects == {CONFIGMAP: created}
 
 
-async def test_bundled_store_also_gets_its_credentials(
+SECRETS = "/api/v1/namespaces/ns/secrets"
+
+
+@pytest.mark.parametrize("variable", ["STORAGE_SECRET", "DATABASE_SECRET"])
+async def test_bundled_service_also_gets_its_credentials(
+    kube: FakeKube, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "vn-secret")
+    await release_setup.run()
+    assert kube.objects.keys() == {CONFIGMAP, f"{SECRETS}/vn-secret"}
+
+
+async def test_database_gets_a_password_for_each_role(
     kube: FakeKube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STORAGE_SECRET", "vn-storage")
+    monkeypatch.setenv("DATABASE_SECRET", "vn-database")
     await release_setup.run()
-    assert kube.objects.keys() == {CONFIGMAP, "/api/v1/namespaces/ns/secrets/vn-storage"}
+    secret = kube.objects[f"{SECRETS}/vn-database"]
+    made = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+    assert made.pop("archiver-username") == "vision_node_archiver"
+    assert made.pop("api-username") == "vision_node_api"
+    assert made.keys() == {"archiver-password", "api-password"}
+    assert len({*made.values()}) == 2
+    assert all(len(password) == 32 for password in made.values())
+    assert secret["metadata"]["labels"]["app.kubernetes.io/component"] == "postgres"
 
 
 async def test_id_of_a_concurrent_job_is_kept(kube: FakeKube) -> None:

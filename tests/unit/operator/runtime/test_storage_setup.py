@@ -8,7 +8,13 @@ import pytest
 import urllib3
 from vision_node_contract.clients.bucket import BucketSettings
 from vision_node_operator import storage_setup
-from vision_node_operator.storage_setup import RIGHTS, former_users, make_users, policy
+from vision_node_operator.storage_setup import (
+    RIGHTS,
+    former_users,
+    make_users,
+    policy,
+    rights_of,
+)
 
 GET, PUT, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 
@@ -25,9 +31,9 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("operator", "batches/id/1f/results/000000000-2e-1"): set(),
     ("operator", "batches/id/1f/m1/000000000"): set(),
     ("operator", "owners/id"): {GET, PUT},
-    ("archiver", "images/a"): set(),
+    ("archiver", "images/a"): {DELETE},
     ("archiver", "inbox/holiday/a"): {GET},
-    ("archiver", "results/u/1"): set(),
+    ("archiver", "results/u/1"): {GET, DELETE},
     ("archiver", "batches/id/1f/m1/000000000"): {GET, PUT, DELETE},
     ("archiver", "batches/id/1f/index/000000000"): {GET, PUT, DELETE},
     ("archiver", "owners/id"): {GET, PUT},
@@ -58,6 +64,26 @@ def actions(user: str, resource: str) -> set[str]:
 @pytest.mark.parametrize(("user", "key"), ALLOWED)
 def test_policy_allows_only_the_components_actions(user: str, key: str) -> None:
     assert actions(user, f"arn:aws:s3:::bucket/{key}") == ALLOWED[user, key]
+
+
+@pytest.mark.parametrize(
+    ("environment", "deletes"),
+    [
+        ({"ARCHIVES_IMAGEJOBS": "true", "ARCHIVER_SECRET_KEY": "secret"}, False),
+        # The archiver of an older chart does not delete them.
+        ({"ARCHIVER_SECRET_KEY": "secret"}, True),
+        # Nobody else has the right to.
+        ({"ARCHIVES_IMAGEJOBS": "true"}, True),
+    ],
+)
+def test_operator_may_delete_images_and_results_only_if_the_archiver_does_not(
+    environment: dict[str, str], *, deletes: bool
+) -> None:
+    rights = rights_of("operator", environment)
+    expected = [DELETE] if deletes else None
+    assert (rights.get("images/"), rights.get("results/")) == (expected, expected)
+    assert rights["inbox/"] == [DELETE]
+    assert rights_of("archiver", environment) == RIGHTS["archiver"]
 
 
 @pytest.mark.parametrize("user", RIGHTS)
