@@ -211,7 +211,7 @@ class Database:
                 await connection.execute(_SETTINGS, (self.schema, *values))
                 return await work(connection)
         except ROW_ERRORS as error:
-            raise RowRefusedError(message_of(error)) from error
+            raise RowRefusedError(kind_of(error)) from error
         except (PoolTimeout, TooManyRequests) as error:
             raise HistoryUnavailableError("the database accepts no connection") from error
         except psycopg.Error as error:
@@ -222,6 +222,11 @@ class Database:
             raise HistoryUnavailableError(message_of(error), reason) from error
 
 
+def kind_of(error: psycopg.Error) -> str:
+    """Return what kind of error it is. The server's message may quote what a row contains."""
+    return f"{type(error).__name__} (SQLSTATE {error.sqlstate})"
+
+
 def message_of(error: psycopg.Error) -> str:
-    """Return the first line of an error's message. The others may quote a row's content."""
+    """Return the first line of the message of an error that no row caused."""
     return error.diag.message_primary or (str(error).splitlines() or [type(error).__name__])[0]

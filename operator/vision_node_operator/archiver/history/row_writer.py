@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
-from vision_node_contract.history.database import ROW_ERRORS, message_of
+from vision_node_contract.history.database import ROW_ERRORS, kind_of
 from vision_node_contract.history.lexemes import vector_text
 from vision_node_contract.history.records import ImageRow, JobRow
 
@@ -133,7 +133,7 @@ class RowWriter:
             async with self._connection.transaction():
                 answer = await fetch(self._connection, _INSERT, _values(piece, chunk))
         except ROW_ERRORS as error:
-            return message_of(error)
+            return kind_of(error)
 
         rows, last_at = answer[0]
         if rows:
