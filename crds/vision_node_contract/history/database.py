@@ -29,6 +29,16 @@ VANISHED_MS = 10_000
 """Time after which an unacknowledged packet ends a connection, in milliseconds. Without a limit,
 the kernel waits a quarter of an hour for a node that has vanished."""
 
+# A client that vanishes during a transaction, with its node, must not keep its locks for hours.
+#
+# All statements have an index, but the planner reads a whole table if its statistics are old, as
+# after a restore. It would also compile a statement that seems so costly, which takes 50 ms.
+_SETTINGS = """
+SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, true),
+    set_config('idle_in_transaction_session_timeout', %s, true),
+    set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+"""
+
 T = TypeVar("T")
 
 
@@ -168,7 +178,7 @@ class Database:
         limits = self._limits
         if seconds is not None:
             limits = replace(limits, statement_seconds=seconds, answer_seconds=seconds)
-        task: asyncio.Task[T] = asyncio.create_task(self._transact(work, limits.statement_seconds))
+        task: asyncio.Task[T] = asyncio.create_task(self._transact(work, limits))
         try:
             await asyncio.wait({task}, timeout=limits.answer_seconds)
         finally:
@@ -193,16 +203,12 @@ class Database:
         if not task.cancelled() and (error := task.exception()):
             log.debug("a transaction that nobody waited for ended with: %s", error)
 
-    async def _transact(
-        self, work: Callable[[AsyncConnection], Awaitable[T]], statement_seconds: float
-    ) -> T:
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]], limits: Limits) -> T:
         try:
             async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute(
-                    "SELECT set_config('search_path', %s, true),"
-                    " set_config('statement_timeout', %s, true)",
-                    (self.schema, f"{statement_seconds * 1000:.0f}"),
-                )
+                times = (limits.statement_seconds, limits.answer_seconds)
+                values = [f"{seconds * 1000:.0f}" for seconds in times]
+                await connection.execute(_SETTINGS, (self.schema, *values))
                 return await work(connection)
         except ROW_ERRORS as error:
             raise RowRefusedError(message_of(error)) from error
