@@ -1,7 +1,7 @@
 """Assemble the application from its parts."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.kube import Kube
+from vision_node_contract.history.database import Database, Limits
+from vision_node_contract.history.schema import schema_name
 from vision_node_contract.listening import listen
 from vision_node_contract.metrics import server as metrics_server
 
@@ -20,9 +22,12 @@ from .middleware.internal_errors import InternalErrorMiddleware
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
 from .routes import batches as batch_routes
-from .routes import inbox, jobs, limits, probes
+from .routes import inbox, job_list, jobs, limits, probes
 from .services.batches.batches import Batches
 from .services.health import DependencyChecks, Health
+from .services.history.history_check import HistoryCheck
+from .services.history.job_list import JobList
+from .services.history.reader import HistoryReader
 from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
@@ -37,17 +42,24 @@ from .watch.single_imagejobs import SINGLE, SingleImageJobs
 from .web.http_settings import HttpSettings
 from .web.problems import Problem, on_problem
 
+CONNECTIONS = 4
+"""Maximum number of connections to the database. A query takes about a millisecond, so they are
+enough for thousands a second, and ten replicas together take less than half of PostgreSQL's 100."""
+
 
 def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSettings) -> ASGIApp:
     """Return the application, which connects to the bucket and to Kubernetes when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Bucket.open(bucket_settings) as bucket, Kube.connect("api") as kube:
+        async with AsyncExitStack() as connected:
+            bucket = await connected.enter_async_context(Bucket.open(bucket_settings))
+            kube = await connected.enter_async_context(Kube.connect("api"))
+            history = await connected.enter_async_context(opened_history(settings, bucket))
             imagejobs = SingleImageJobs(kube, settings.namespace)
             cache = ImageJobCache(imagejobs)
             describers = DescriberCache(kube, settings.namespace)
-            jobs = Jobs(imagejobs, cache, describers, bucket, settings)
+            jobs = Jobs(imagejobs, cache, describers, bucket, settings, history)
 
             checks = DependencyChecks(jobs.storage, bucket.check, imagejobs.check)
             watches = (
@@ -57,13 +69,14 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
             ownership = OwnershipCheck(bucket, kube, settings)
             imagebatches = ImageBatchCache(kube, settings.namespace)
             follower = BatchFollower(kube, imagebatches.path, imagebatches.observe)
-            batches = Batches(imagebatches, follower, bucket, jobs.storage, settings)
+            batches = Batches(imagebatches, follower, bucket, jobs.storage, settings, history)
 
-            health = Health(checks, watches, ownership, follower)
+            history_check = HistoryCheck(history) if history else None
+            health = Health(checks, watches, ownership, follower, history_check)
             attach_services(app, jobs, batches, health, kube.last_activity)
 
             with ExitStack() as running:
-                for task in (checks, *watches, ownership, follower):
+                for task in health.tasks:
                     running.enter_context(task.running())
                 async with serving_metrics(app.state.metrics):
                     yield
@@ -71,6 +84,19 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
     app = build_app(lifespan)
 
     return add_middleware(app, http, app.state.metrics)
+
+
+@asynccontextmanager
+async def opened_history(settings: Settings, bucket: Bucket) -> AsyncIterator[HistoryReader | None]:
+    """Open the history; yield None if the release has no database, or no id."""
+    release_id = bucket.folders.release_id
+    if settings.database is None or not release_id:
+        yield None
+        return
+
+    limits = Limits(connections=CONNECTIONS)
+    async with Database.open(settings.database, schema_name(release_id), limits) as database:
+        yield HistoryReader(database)
 
 
 def serving_metrics(metrics: Metrics) -> AbstractAsyncContextManager[None]:
@@ -97,6 +123,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
+    app.include_router(job_list.router)
     app.include_router(batch_routes.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
@@ -124,6 +151,7 @@ def attach_services(
     """
     app.state.jobs = jobs
     app.state.batches = batches
+    app.state.job_list = JobList(jobs.cache, jobs.history)
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health
 

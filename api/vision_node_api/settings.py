@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from vision_node_contract.history.database import DatabaseSettings
 from vision_node_contract.models.imagejob import DEFAULT_MAX_IMAGEJOBS, DEFAULT_TTL
 
 MEBIBYTE = 1 << 20
@@ -44,8 +45,9 @@ class Settings:
     max_ttl_seconds: int = 604_800
     """Maximum time to live that a submission may ask for, in seconds. The default is a week."""
 
-    job_kept: timedelta = DEFAULT_TTL
-    """How long the operator keeps a finished job whose submission set no time to live."""
+    job_kept: timedelta | None = DEFAULT_TTL
+    """How long a finished job is kept whose submission set no time to live. None means forever,
+    which only a release with a database allows."""
 
     upload_memory_bytes: int = 128 * MEBIBYTE
     """Memory for all uploads that are being received or stored. Each is in memory once. According
@@ -62,6 +64,9 @@ class Settings:
     identity_name: str = ""
     """Name of the release's identity ConfigMap; empty if an older chart created none."""
 
+    database: DatabaseSettings | None = None
+    """Where the history is; None if the release has no database."""
+
     @classmethod
     def from_env(cls) -> Self:
         """Read the pod's environment, which charts/vision-node/templates/api.yaml sets.
@@ -74,13 +79,17 @@ class Settings:
             name: int(os.environ[name.upper()]) for name in LIMITS if name.upper() in os.environ
         }
         inbox_seconds = int(os.environ.get("INBOX_SECONDS", "0"))
-        job_seconds = int(os.environ.get("JOB_SECONDS", DEFAULT_TTL.total_seconds()))
+        job_kept = timedelta(
+            seconds=int(os.environ.get("JOB_SECONDS", DEFAULT_TTL.total_seconds()))
+        )
+        database = DatabaseSettings.from_env()
 
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
             inbox_kept=timedelta(seconds=inbox_seconds) or None,
             identity_name=os.environ.get("IDENTITY_CONFIGMAP", ""),
-            job_kept=timedelta(seconds=job_seconds),
+            job_kept=None if database and not job_kept else job_kept,
+            database=database,
             **limits,
         )

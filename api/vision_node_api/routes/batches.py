@@ -13,7 +13,7 @@ from ..services.batches.result_stream import ResultQuery
 from ..web import json_lines
 from ..web.json_lines import JsonLinesResponse
 from ..web.problems import MEDIA_TYPE
-from .jobs import WaitingReason, seconds_of
+from .jobs import WaitingReason, seconds_of, ttl_of
 
 router = APIRouter(tags=["batches"])
 
@@ -112,7 +112,9 @@ class BatchResponse(BaseModel):
     created_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None
-    expires_at: datetime | None = Field(description="when the finished batch will be deleted")
+    expires_at: datetime | None = Field(
+        description="when the finished batch will be deleted; null if it is kept forever"
+    )
     duration_seconds: float | None
     links: BatchLinks
 
@@ -186,11 +188,12 @@ async def get_batch_results(
     return JsonLinesResponse(stream.pieces(), {AFTER_HEADER: str(stream.known_parts)})
 
 
-def _batch_response(batch: ImageBatch, kept: timedelta, links: BatchLinks) -> BatchResponse:
+def _batch_response(batch: ImageBatch, kept: timedelta | None, links: BatchLinks) -> BatchResponse:
     spec, status, counts = batch.spec, batch.status, batch.counts
     waiting, failed = _true_condition(batch, "Waiting"), _true_condition(batch, "Failed")
     ended = status.completion_time if batch.finished else None
     stored = status.results.size_bytes if status.results else None
+    ttl = ttl_of(spec, kept)
 
     return BatchResponse(
         name=batch.metadata.name,
@@ -210,7 +213,7 @@ def _batch_response(batch: ImageBatch, kept: timedelta, links: BatchLinks) -> Ba
         created_at=batch.metadata.creation_timestamp,
         started_at=status.start_time,
         completed_at=status.completion_time,
-        expires_at=ended + spec.ttl(kept) if ended else None,
+        expires_at=ended + ttl if ended and ttl is not None else None,
         duration_seconds=seconds_of(status.duration),
         links=links,
     )

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, Field
 from starlette.types import Scope
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, Describer
-from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
+from vision_node_contract.models.imagebatch import ImageBatchSpec
+from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, JobError, Phase
 
 from ..services.jobs import Jobs
 from ..uploads.form import read_upload
@@ -45,7 +46,7 @@ class StatusResponse(BaseModel):
     started_at: datetime | None
     completed_at: datetime | None
     expires_at: datetime | None = Field(
-        description="when the finished job will be deleted; earlier if there are too many jobs"
+        description="when the finished job will be deleted; null if it is kept forever"
     )
     duration_seconds: float | None
     error: JobError | None
@@ -192,12 +193,27 @@ def _describer_response(describer: Describer, default: str) -> DescriberResponse
     )
 
 
-def _expires_at(job: ImageJob, default_ttl: timedelta) -> datetime | None:
-    """Return when a finished job's time to live ends; None if the job is unfinished."""
+def _expires_at(job: ImageJob, default_ttl: timedelta | None) -> datetime | None:
+    """Return when a finished job's time to live ends.
+
+    Return None if the job is unfinished, or kept forever.
+    """
     if not job.finished or job.status.completion_time is None:
         return None
 
-    return job.completed(datetime.now(UTC)) + job.spec.ttl(default_ttl)
+    ttl = ttl_of(job.spec, default_ttl)
+    return job.completed(datetime.now(UTC)) + ttl if ttl is not None else None
+
+
+def ttl_of(spec: ImageJobSpec | ImageBatchSpec, default: timedelta | None) -> timedelta | None:
+    """Return how long a finished job or batch is kept: `default`, unless its spec says so.
+
+    None means forever.
+    """
+    if default is None and spec.ttl_seconds_after_finished is None:
+        return None
+
+    return spec.ttl(default or timedelta())
 
 
 def seconds_of(duration: str | None) -> float | None:

@@ -7,6 +7,7 @@ from vision_node_contract.clients.bucket import TRANSFER_SECONDS
 from vision_node_contract.clients.kube import REQUEST_SECONDS
 from vision_node_contract.images.formats import SUPPORTED
 
+from ..services.jobs import REPEATED_SECONDS
 from ..uploads.minimum_rate import longest_upload_seconds
 from .jobs import JobsDep
 
@@ -18,7 +19,7 @@ look up the idempotency key, create the ImageJob, and read it back."""
 
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
 """Maximum number of seconds between the end of an upload and the response to it. This is the sum of
-the time limits of all steps."""
+the time limits of all steps, without the history's."""
 
 
 class LimitsResponse(BaseModel):
@@ -43,8 +44,12 @@ class LimitsResponse(BaseModel):
         "jobs are deleted early, and beyond it, submissions are refused with 429"
     )
     ttl_seconds: int = Field(description="maximum of the option ttlSeconds of POST /submit")
-    default_ttl_seconds: int = Field(
-        description="number of seconds for which a finished job is kept by default"
+    default_ttl_seconds: int | None = Field(
+        description="number of seconds for which a finished job is kept by default; null if it is "
+        "kept forever"
+    )
+    history: bool = Field(
+        description="whether there is a database with all finished jobs, which can be searched"
     )
     upload_seconds: float = Field(
         description="maximum number of seconds for an upload of the maximum size"
@@ -57,7 +62,7 @@ class LimitsResponse(BaseModel):
 @router.get("/limits")
 async def limits(jobs: JobsDep) -> LimitsResponse:
     """Return the limits on images, on jobs and on the duration of requests."""
-    settings = jobs.settings
+    settings, kept = jobs.settings, jobs.settings.job_kept
     uploads = jobs.uploads.limits
 
     return LimitsResponse(
@@ -68,9 +73,10 @@ async def limits(jobs: JobsDep) -> LimitsResponse:
         unfinished_jobs=settings.max_unfinished_jobs,
         image_jobs=settings.max_imagejobs,
         ttl_seconds=settings.max_ttl_seconds,
-        default_ttl_seconds=int(settings.job_kept.total_seconds()),
+        default_ttl_seconds=int(kept.total_seconds()) if kept is not None else None,
+        history=jobs.history is not None,
         upload_seconds=longest_upload_seconds(
             uploads.largest_bytes, uploads.bytes_per_second, uploads.grace_seconds
         ),
-        answer_seconds=RESPONSE_SECONDS,
+        answer_seconds=RESPONSE_SECONDS + (REPEATED_SECONDS if jobs.history else 0),
     )

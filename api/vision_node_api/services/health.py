@@ -10,6 +10,7 @@ from vision_node_contract.clients.kube import KubeError
 
 from ..background import BackgroundTask
 from ..watch.follower import WatchFollower
+from .history.history_check import HistoryCheck
 from .ownership import OwnershipCheck
 from .storage_health import NOT_CHECKED, OK, DependencyState, StorageHealth
 
@@ -101,6 +102,9 @@ class Health:
     ownership: OwnershipCheck | None = None
     batches: WatchFollower | None = None
     """The watch of the ImageBatches, without which everything else works."""
+    history: HistoryCheck | None = None
+    """The check of the history; None if the release has no database. All jobs in etcd can be read
+    without it."""
 
     @property
     def is_ready(self) -> bool:
@@ -112,13 +116,21 @@ class Health:
         """
         return all(watch.listed for watch in self.watches)
 
+    @property
+    def tasks(self) -> list[BackgroundTask]:
+        """All background tasks."""
+        optional = (self.ownership, self.batches, self.history)
+        return [self.checks, *self.watches, *(task for task in optional if task)]
+
     def states(self) -> dict[str, DependencyState]:
         """Return the states of the dependencies by name.
 
-        `ownership` is included only if the release's folders in the bucket belong to another
-        release.
+        `history` is included only if there is a database, and `ownership` only if the release's
+        folders in the bucket belong to another release.
         """
         states = {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
+        if self.history:
+            states["history"] = self.history.state
         if self.ownership and not self.ownership.state.is_ok:
             states["ownership"] = self.ownership.state
 
@@ -130,6 +142,5 @@ class Health:
         Raises:
             RuntimeError: a background task has ended.
         """
-        for task in (self.checks, *self.watches, self.ownership, self.batches):
-            if task:
-                task.raise_if_ended()
+        for task in self.tasks:
+            task.raise_if_ended()

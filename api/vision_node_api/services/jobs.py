@@ -5,7 +5,9 @@ import logging
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -15,7 +17,9 @@ from vision_node_contract.clients.kube import (
     NotFoundError,
     UnavailableError,
 )
-from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef
+from vision_node_contract.history.database import HistoryError
+from vision_node_contract.models.description import Result
+from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef, StoredResult
 from vision_node_contract.models.reasons import Reason
 
 from ..settings import Settings
@@ -28,6 +32,9 @@ from ..watch.describer_cache import DescriberCache
 from ..watch.imagejob_cache import ImageJobCache
 from ..web.problems import Problem
 from .dependency_problems import kubernetes_problems, kubernetes_unavailable, storage_problems
+from .history.history_problems import history_problems
+from .history.history_rows import JobRow
+from .history.reader import HistoryReader
 from .job_limits import refused_by_kubernetes, require_capacity
 from .job_name import is_job_name, new_job_name
 from .storage_health import StorageHealth
@@ -41,6 +48,13 @@ headers are not read on the event loop, which serves all other clients."""
 
 ANY_TYPE = "application/octet-stream"
 
+REPEATED_WITHIN = timedelta(hours=24)
+"""How long a submission with the same Idempotency-Key returns a job that is only in the history."""
+
+REPEATED_SECONDS = 0.5
+"""How long a submission waits for the history, in seconds. While the database is away, every job
+stays in etcd, so hardly any repeated submission is missed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
@@ -51,6 +65,8 @@ class Jobs:
     describers: DescriberCache
     bucket: Bucket
     settings: Settings
+    history: HistoryReader | None = None
+    """The history; None if the release has no database."""
     uploads: UploadLimiter = field(init=False)
     inspectors: Executor = field(default_factory=lambda: ThreadPoolExecutor(INSPECTORS, "inspect"))
     storage: StorageHealth = field(default_factory=StorageHealth)
@@ -87,7 +103,7 @@ class Jobs:
 
         name = new_job_name(idempotency_key)
         if idempotency_key:
-            existing = await self._read(name)
+            existing = await self._read(name) or await self._archived_recently(name)
             if existing:
                 _require_same_request(existing, spec, options.describer)
                 return existing
@@ -112,29 +128,28 @@ class Jobs:
         )
 
     async def get(self, job_id: str) -> ImageJob:
-        """Return the ImageJob with this id, from the cache if possible.
+        """Return the ImageJob with this id: from the cache, the API server or the history.
+
+        A finished job is in the history before it leaves etcd, so this order misses no job.
 
         Raises:
-            Problem: 404 JobNotFound; 502 JobUnreadable; 503 KubernetesUnavailable.
+            Problem: 404 JobNotFound; 502 JobUnreadable; 503 KubernetesUnavailable,
+                HistoryUnavailable or another reason of the history.
         """
-        if not is_job_name(job_id):
-            raise _not_found()
-
-        with kubernetes_problems():
-            try:
-                return await self.cache.get(job_id)
-            except NotFoundError as error:
-                raise _not_found() from error
+        return await self._live(job_id) or _readable(await self._archived(job_id))
 
     async def result(self, job_id: str) -> dict[str, Any]:
         """Return the complete result of a job that is done.
 
         Raises:
             Problem: 404 JobNotFound; 409 NotDone, or the error's reason if the job failed; 410
-                ResultGone; 502 ResultChanged, ResultUnreadable, JobUnreadable; 503 while storage or
-                Kubernetes is unavailable.
+                ResultGone; 502 ResultChanged, ResultUnreadable, JobUnreadable; 503 while storage,
+                Kubernetes or the history is unavailable.
         """
-        job = await self._confirm(await self.get(job_id))
+        live = await self._live(job_id)
+        job = await self._confirm(live) if live else None
+        if job is None:
+            job = _readable(await self._archived(job_id, with_result=True))
         status = job.status
 
         if status.error and status.phase == "failed":
@@ -146,22 +161,92 @@ class Jobs:
             detail = f"The job is {status.phase}. Try again later, or poll /status/{job_id}."
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
 
-        result = status.result.inline
-        if result is None:
-            key = self.bucket.folders.own_result_key(job)
-            async with self.large_results.reading(status.result):
-                result = await read_stored_result(
-                    job, status.result, key, self.bucket, self.storage
-                )
-
+        result = status.result.inline or await self._stored_result(job, status.result)
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
     def storage_problems(self, *, writing: bool = False) -> AbstractContextManager[None]:
         """Convert bucket errors into problems and record the health of the storage."""
         return storage_problems(self.storage, writing=writing)
 
-    async def _confirm(self, job: ImageJob) -> ImageJob:
-        """Return the job in the state that the API server currently reports.
+    async def _live(self, job_id: str) -> ImageJob | None:
+        """Return an ImageJob from the cache or the API server; None if it is not in etcd."""
+        if not is_job_name(job_id):
+            raise _not_found()
+
+        with kubernetes_problems():
+            try:
+                return await self.cache.get(job_id)
+            except NotFoundError:
+                return None
+
+    async def _archived(self, job_id: str, *, with_result: bool = False) -> JobRow:
+        """Return a job from the history."""
+        if self.history is None:
+            raise _not_found()
+
+        with history_problems():
+            row = await self.history.find_job(job_id, with_result=with_result)
+        if row is None:
+            raise _not_found()
+
+        return row
+
+    async def _archived_recently(self, name: str) -> ImageJob | None:
+        """Return a job from the history that may be repeated by its Idempotency-Key.
+
+        While the history is unavailable, there is none: submissions must go on.
+        """
+        if self.history is None:
+            return None
+
+        try:
+            row = await self.history.find_job(name, seconds=REPEATED_SECONDS)
+        except HistoryError as error:
+            log.warning("the history can't tell whether %s exists: %s", name, error)
+            return None
+
+        job = _readable(row) if row else None
+        created = job.metadata.creation_timestamp if job else None
+        is_recent = created is not None and datetime.now(UTC) - created < REPEATED_WITHIN
+        return job if is_recent else None
+
+    async def _stored_result(self, job: ImageJob, stored: StoredResult) -> Result:
+        """Return a result that is not in the ImageJob, from the bucket or else from the history.
+
+        The archiver moves results from the bucket to the history, where ImageJobs still name them
+        by their keys in the bucket.
+        """
+        key = self.bucket.folders.own_result_key(job)
+        try:
+            async with self.large_results.reading(stored):
+                return await read_stored_result(job, stored, key, self.bucket, self.storage)
+        except Problem as problem:
+            moved = await self._moved_result(job) if problem.reason == "ResultGone" else None
+            if moved is None:
+                raise
+            return moved
+
+    async def _moved_result(self, job: ImageJob) -> Result | None:
+        """Return a job's result from the history, or None if it is not there.
+
+        Raises:
+            Problem: 410 ResultGone if the database refused it; 503 while the history is away.
+        """
+        if self.history is None or not _is_uid(job.metadata.uid):
+            return None
+
+        with history_problems():
+            row = await self.history.find_result(job.metadata.uid)
+
+        if row and row.archive_error:
+            detail = "The job is done, but the database refused its result. Submit the image again."
+            raise Problem(410, "ResultGone", detail)
+
+        stored = _readable(row).status.result if row else None
+        return stored.inline if stored else None
+
+    async def _confirm(self, job: ImageJob) -> ImageJob | None:
+        """Return the job in the state that the API server currently reports; None if it is gone.
 
         The cached state may be older than the state that another replica has already reported to
         the client. A job that is done is returned unchanged, because its state is final.
@@ -177,9 +262,6 @@ class Jobs:
             if job.status.phase == "failed":
                 return job
             raise
-
-        if current is None:
-            raise _not_found()
 
         return current
 
@@ -256,6 +338,27 @@ class Jobs:
 def _not_found() -> Problem:
     detail = "No job has this id. Finished jobs are deleted after some time."
     return Problem(404, "JobNotFound", detail)
+
+
+def _readable(row: JobRow) -> ImageJob:
+    """Return the job of a row.
+
+    Raises:
+        Problem: 502 JobUnreadable.
+    """
+    try:
+        return row.job()
+    except ValueError as error:
+        log.warning("job %s in the history can't be read: %s", row.uid, error)
+        detail = "This version of the API can't read the job in the history. Upgrade the API."
+        raise Problem(502, "JobUnreadable", detail) from error
+
+
+def _is_uid(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
 
 
 def _require_same_request(job: ImageJob, spec: ImageJobSpec, describer: str | None) -> None:

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from vision_node_contract.metrics.registry import MetricsRegistry, storage_errors, watch_ages
 
 from .health import Health
+from .history.history_check import HistoryCheck
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Histogram buckets in seconds. A poll takes less than a millisecond, and a slow upload takes a
@@ -68,6 +69,12 @@ class StateCollector(Collector):
             text = f"Whether this replica's last request to {server} succeeded (1) or failed (0)."
             yield GaugeMetricFamily(f"vision_node_{name}_up", text, float(states[name].is_ok))
 
+        if history := self._health.history:
+            text = "Whether the last check of the history succeeded (1) or failed (0)."
+            is_up = float(history.state.is_ok)
+            yield GaugeMetricFamily("vision_node_history_up", text, is_up)
+            yield _history_requests(history)
+
         text = "Jobs that are queued or processing, according to this replica's watch."
         yield GaugeMetricFamily("vision_node_unfinished_jobs", text, self._unfinished())
 
@@ -85,3 +92,13 @@ class StateCollector(Collector):
         ages = {name: now - last[path] for name, path in watches.items() if path in last}
 
         return watch_ages(ages, text)
+
+
+def _history_requests(history: HistoryCheck) -> Metric:
+    """Return the counter of the requests to the history."""
+    text = "Requests to the history by outcome, which is ok or the reason of the error."
+    family = CounterMetricFamily("vision_node_history_requests", text, labels=["outcome"])
+    for outcome, count in sorted(history.outcomes.items()):
+        family.add_metric([outcome], count)
+
+    return family

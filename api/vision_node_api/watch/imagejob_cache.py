@@ -6,14 +6,20 @@ missing.
 """
 
 import json
+import logging
 import time
+from collections.abc import Iterator
+from datetime import datetime
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob, ObjectMeta
 
+from .creation_order import CreationOrder
 from .inbox_users import InboxUsers
+
+log = logging.getLogger(__name__)
 
 CREATED_SECONDS = 2.0
 """How long to cache a job that this replica created but the watch has not reported yet. Clients
@@ -21,12 +27,13 @@ poll immediately after a submission, and each of these polls would otherwise cos
 much as a write."""
 
 CACHE_BYTES = 80 << 20
-"""Maximum memory for cached jobs. It is enough for 30,000 finished jobs of usual size (2.5 kB). The
+"""Maximum memory for cached jobs. It is enough for 27,000 finished jobs of usual size (2.5 kB). The
 limit counts bytes, because a job may take up to 20 kB. If it is reached, the oldest finished jobs
 are dropped first. Dropped jobs are read from the API server."""
 
-ENTRY_BYTES = 250
-"""Memory of a cached job in addition to its text: mostly its name and its place in a dict."""
+ENTRY_BYTES = 500
+"""Memory of a cached job in addition to its text: its name and its place in a dict, and as
+much again for its place in the order of lists."""
 
 _PARTS = tuple(ImageJob.model_fields)
 _METADATA = frozenset(it.alias for it in ObjectMeta.model_fields.values())
@@ -55,6 +62,7 @@ class ImageJobCache:
         """ImageJobs by name that the watch has not reported yet, from oldest to newest, each with
         the monotonic time until which it may be served."""
         self._inbox_users = InboxUsers()
+        self._order = CreationOrder()
 
     @property
     def unfinished(self) -> int:
@@ -97,6 +105,31 @@ class ImageJobCache:
         until, created = self._created.get(name, (0.0, None))
         return created if time.monotonic() < until else None
 
+    def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[ImageJob]:
+        """Yield the ImageJobs after a place in the list, from the newest to the oldest.
+
+        Those that did not fit are left out. They are finished, and so in the history.
+
+        Args:
+            at: Creation time of the last ImageJob before them.
+            uid: Its uid.
+            owner: The owner to whom they belong; None or empty for all.
+        """
+        for name in self._order.before(at, uid, owner):
+            try:
+                job = self.peek(name)
+            except ValueError as error:
+                log.warning("ImageJob %s can't be listed: %s", name, error)
+                continue
+
+            if job:
+                yield job
+
+    def just_created(self) -> list[ImageJob]:
+        """Return the ImageJobs that this replica created but the watch has not reported yet."""
+        now = time.monotonic()
+        return [job for until, job in self._created.values() if now < until]
+
     def add_created(self, job: ImageJob) -> None:
         """Cache an ImageJob that this replica has created."""
         now = time.monotonic()
@@ -121,6 +154,7 @@ class ImageJobCache:
     def _remove(self, name: str) -> None:
         self._created.pop(name, None)
         self._dropped.discard(name)
+        self._order.remove(name)
 
         if (text := self._unfinished.pop(name, None)) is not None:
             self._inbox_users.remove(name)
@@ -131,6 +165,7 @@ class ImageJobCache:
     def _add(self, body: Json) -> None:
         name, text = body["metadata"]["name"], imagejob_text(body)
         self._bytes += _size(text)
+        self._order.add(name, body)
 
         if (body.get("status") or {}).get("phase") in TERMINAL:
             self._finished[name] = text

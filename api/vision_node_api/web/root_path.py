@@ -18,6 +18,7 @@ OWN_PATHS = frozenset(
         "docs",
         "healthz",
         "inbox",
+        "jobs",
         "limits",
         "openapi.json",
         "readyz",

@@ -12,6 +12,8 @@ from ...watch.batch_follower import BatchFollower
 from ...watch.imagebatch_cache import ImageBatchCache
 from ...web.problems import Problem
 from ..dependency_problems import kubernetes_unavailable
+from ..history.history_problems import history_problems
+from ..history.reader import HistoryReader
 from ..job_name import is_job_name
 from ..storage_health import StorageHealth
 from .result_stream import ResultQuery, ResultStream
@@ -33,14 +35,17 @@ class Batches:
     bucket: Bucket
     storage: StorageHealth
     settings: Settings
+    history: HistoryReader | None = None
+    """The history; None if the release has no database."""
     limits: StreamLimits = field(default_factory=StreamLimits)
 
     async def get(self, name: str) -> ImageBatch:
-        """Return the ImageBatch with this name, from the cache if possible.
+        """Return the ImageBatch with this name: from the cache, the API server or the history.
 
         Raises:
             Problem: 400 InvalidName; 404 BatchNotFound; 502 BatchUnreadable; 503
-                BatchesUnavailable, KubernetesUnavailable.
+                BatchesUnavailable, KubernetesUnavailable, HistoryUnavailable or another reason of
+                the history.
         """
         return await self._get(name, is_fresh=False)
 
@@ -91,9 +96,7 @@ class Batches:
             raise Problem(503, "BatchesUnavailable", self.follower.refusal, headers=headers)
 
         try:
-            return await (self.cache.read(name) if is_fresh else self.cache.get(name))
-        except NotFoundError as error:
-            raise self._not_found() from error
+            found = await self._find_live(name, is_fresh=is_fresh) or await self._archived(name)
         except KubeError as error:
             log.warning("reading ImageBatch %s failed: %s", name, error)
             raise kubernetes_unavailable() from error
@@ -101,6 +104,25 @@ class Batches:
             log.warning("ImageBatch %s can't be read: %s", name, error)
             detail = "This version of the API can't read the ImageBatch. Upgrade the API."
             raise Problem(502, "BatchUnreadable", detail) from error
+
+        if found is None:
+            raise self._not_found()
+        return found
+
+    async def _find_live(self, name: str, *, is_fresh: bool) -> ImageBatch | None:
+        try:
+            return await (self.cache.read(name) if is_fresh else self.cache.get(name))
+        except NotFoundError:
+            return None
+
+    async def _archived(self, name: str) -> ImageBatch | None:
+        """Return an ImageBatch from the history; None if there is none."""
+        # Before the first list, the API server may not know ImageBatches at all.
+        if self.history is None or not self.follower.listed:
+            return None
+
+        with history_problems():
+            return await self.history.find_batch(name)
 
     def _not_found(self) -> Problem:
         """Return the problem for a name that the API server does not know.

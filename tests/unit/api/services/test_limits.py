@@ -27,6 +27,7 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "imageJobs": SETTINGS.max_imagejobs,
         "ttlSeconds": 604_800,
         "defaultTtlSeconds": 86_400,
+        "history": False,
         "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
         "answerSeconds": 100,
     }
@@ -51,7 +52,7 @@ async def test_limits_are_documented(document: dict[str, Any]) -> None:
     schema = document["components"]["schemas"][reference.rsplit("/", 1)[-1]]
     assert set(schema["required"]) == {
         *("imageBytes", "imagePixels", "mediaTypes", "formats", "unfinishedJobs", "imageJobs"),
-        *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds"),
+        *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds", "history"),
     }
     assert all(field["description"] for field in schema["properties"].values())
 

@@ -86,6 +86,7 @@ ROUTES: dict[str, tuple[str, str, str, str]] = {
     "HEAD": ("HEAD", "/ui", "/ui", "200"),
     "OPTIONS": ("OPTIONS", "/submit", "/submit", "405"),
     "the inbox": ("GET", "/inbox", "/inbox", "200"),
+    "the list of jobs": ("GET", "/jobs?owner=secret", "/jobs", "200"),
     "an object in the inbox": ("GET", "/inbox/a/secret.png", "/inbox/{name}", "404"),
     "DELETE": ("DELETE", "/inbox/secret.png", "/inbox/{name}", "404"),
     "an invalid name in the inbox": ("POST", "/inbox/.secret", "/inbox/{name}", "422"),

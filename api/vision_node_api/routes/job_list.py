@@ -1,0 +1,123 @@
+"""The route GET /jobs, which lists and searches jobs."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+from vision_node_contract.models.imagejob import Phase
+
+from ..services.history.job_list import JobList, ListedJob, ListQuery
+from ..web.problems import MEDIA_TYPE
+
+router = APIRouter(tags=["jobs"])
+
+DEFAULT_PAGE = 50
+"""Number of jobs on a page if the client sets no limit."""
+
+MAX_PAGE = 200
+"""Maximum number of jobs on a page. Each may take 50 kB of memory while it is read."""
+
+MAX_QUERY_CHARACTERS = 500
+"""Maximum length of a search. It has room for the maximum number of words of usual length."""
+
+OWNER_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+"""Values of the label vision-node.dev/owner, as for all labels in Kubernetes."""
+
+
+class ListedError(BaseModel):
+    """Why an image has no description."""
+
+    reason: str
+    message: str
+
+
+class JobEntry(BaseModel):
+    """A job, or an image of a batch, in a list. Times are in UTC."""
+
+    job_id: str | None = Field(description="null for an image of a batch")
+    status: Phase
+    describer: str
+    created_at: datetime | None = Field(
+        description="for an image of a batch, when its result became searchable"
+    )
+    completed_at: datetime | None = Field(description="null for an image of a batch")
+    caption: str | None = Field(
+        description="null if there is no result, or if it is too large for a list"
+    )
+    alt: str | None
+    file_name: str | None
+    error: ListedError | None
+    batch: str | None = Field(description="name of the batch that the image belongs to")
+    index: int | None = Field(description="index of the image in its batch")
+    custom_id: str | None = Field(description="customId of the image in its batch")
+
+
+class JobsResponse(BaseModel):
+    """Response to GET /jobs."""
+
+    jobs: list[JobEntry]
+    next: str | None = Field(description="cursor of the next page; null on the last page")
+
+
+async def get_job_list(request: Request) -> JobList:
+    """Return the application's list of jobs.
+
+    The function is async, because FastAPI would otherwise call it in a thread.
+    """
+    job_list: JobList = request.app.state.job_list
+    return job_list
+
+
+_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+
+
+@router.get("/jobs", responses=dict.fromkeys((400, 422, 501, 503), _PROBLEM))
+async def list_jobs(
+    job_list: Annotated[JobList, Depends(get_job_list)],
+    *,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_PAGE, description="maximum number of jobs on the page")
+    ] = DEFAULT_PAGE,
+    cursor: Annotated[str | None, Query(description="`next` of the previous page")] = None,
+    q: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_QUERY_CHARACTERS,
+            description="find images whose description, tags, text or file name have all these "
+            "words, or words that begin with them",
+        ),
+    ] = None,
+    owner: Annotated[
+        str | None,
+        Query(pattern=OWNER_PATTERN, description="value of the label vision-node.dev/owner"),
+    ] = None,
+) -> JobsResponse:
+    """List jobs from the newest to the oldest.
+
+    With `q`, finished images are searched, including those of batches. Images that finished within
+    the last two seconds may be missing. Without a database, the list has the jobs that are in etcd,
+    and `q` is answered with 501.
+    """
+    page = await job_list.page(ListQuery(limit, cursor, q, owner))
+    return JobsResponse(jobs=[_entry(found) for found in page.jobs], next=page.next)
+
+
+def _entry(found: ListedJob) -> JobEntry:
+    job, error, texts = found.job, found.error, found.texts
+    at = found.position.at
+
+    return JobEntry(
+        job_id=None if found.is_of_batch else found.name,
+        status=found.phase,
+        describer=found.describer,
+        created_at=at,
+        completed_at=job.status.completion_time if job else None,
+        caption=texts.caption if texts else None,
+        alt=texts.alt if texts else None,
+        file_name=job.spec.image.file_name if job else None,
+        error=ListedError(reason=error.reason, message=error.message) if error else None,
+        batch=found.name if found.is_of_batch else None,
+        index=found.position.image_index if found.is_of_batch else None,
+        custom_id=found.custom_id,
+    )

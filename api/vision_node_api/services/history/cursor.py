@@ -1,0 +1,69 @@
+"""Read and write the cursors with which clients request the next page of a list of jobs.
+
+A cursor contains the place of the previous page's last job. The server therefore keeps no state,
+and the cursor remains valid when jobs are added or deleted. Clients can't interpret it.
+"""
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from ...web.problems import Problem
+from .history_rows import Position
+
+MAX_CURSOR_CHARACTERS = 100
+"""Maximum length of a cursor. The longest has 67 bytes, or 90 characters in base64."""
+
+NEWEST = Position(datetime.max.replace(tzinfo=UTC), str(UUID(int=(1 << 128) - 1)), 2**31 - 1)
+"""The place at which lists begin."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TEXT = re.compile(
+    r"(-?[0-9]{1,18})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(-1|[0-9]{1,10})", re.ASCII
+)
+_MAX_INDEX = 2**31 - 1
+
+
+def write_cursor(place: Position) -> str:
+    """Return the cursor of the page that begins after a place."""
+    microseconds = (place.at - _EPOCH) // timedelta(microseconds=1)
+    text = f"{microseconds}/{place.uid}/{place.image_index}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> Position:
+    """Return the place after which the page begins.
+
+    Raises:
+        Problem: 400 InvalidCursor.
+    """
+    if len(cursor) > MAX_CURSOR_CHARACTERS:
+        raise _invalid_cursor()
+
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except (UnicodeError, binascii.Error) as error:
+        raise _invalid_cursor() from error
+
+    return _place(text)
+
+
+def _place(text: str) -> Position:
+    match = _TEXT.fullmatch(text)
+    if match is None or int(match[3]) > _MAX_INDEX:
+        raise _invalid_cursor()
+
+    try:
+        at = _EPOCH + timedelta(microseconds=int(match[1]))
+    except OverflowError as error:
+        raise _invalid_cursor() from error
+
+    return Position(at, match[2], int(match[3]))
+
+
+def _invalid_cursor() -> Problem:
+    detail = "The cursor is not one of GET /jobs. Start again without a cursor."
+    return Problem(400, "InvalidCursor", detail)

@@ -1,0 +1,198 @@
+"""Read the history: one method for each question."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from vision_node_contract.history.database import (
+    ANSWER_SECONDS,
+    Database,
+    HistoryError,
+    HistoryUnavailableError,
+)
+from vision_node_contract.history.schema import OLDEST_READABLE
+from vision_node_contract.models.imagebatch import ImageBatch
+
+from ..storage_health import OK
+from .history_rows import ImageRow, JobRow, Position
+from .outage_guard import OutageGuard
+from .search import Search, SearchLimit, search
+
+CHECK_SECONDS = 2.0
+"""Time limit for a check in seconds. Most take a few milliseconds."""
+
+MAX_LISTED_RESULT_BYTES = 32_768
+"""Maximum size of a result that is read for a list, in bytes of JSON. Lists contain caption and
+alternative text. Results of the project's describers are smaller, unless an image has much text. A
+page of 200 images with larger results would take too much memory."""
+
+_VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
+
+_FIND_JOB = """
+    SELECT uid, body, CASE WHEN %(with_result)s THEN result END AS result, archive_error
+    FROM images
+    WHERE image_index = -1 AND name = %(name)s
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid)
+    ORDER BY at DESC, uid DESC
+    LIMIT 1
+"""
+
+_FIND_RESULT = """
+    SELECT uid, body, result, archive_error
+    FROM images
+    WHERE uid = %(uid)s AND image_index = -1
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid)
+"""
+
+_FIND_BATCH = """
+    SELECT body
+    FROM batches
+    WHERE name = %(name)s AND finished_at IS NOT NULL
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = batches.uid)
+    ORDER BY created_at DESC, uid DESC
+    LIMIT 1
+"""
+
+_LIST = """
+    SELECT uid, image_index, at, name, custom_id, describer, phase, reason, body,
+      CASE WHEN octet_length(result) <= %(max_bytes)s THEN result END AS result,
+      false AS is_deleted
+    FROM images
+    WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s)
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid)
+    ORDER BY at DESC, uid DESC
+    LIMIT %(limit)s
+"""
+
+_LIST_OF_OWNER = _LIST.replace("image_index = -1 AND", "image_index = -1 AND owner = %(owner)s AND")
+
+_BURY = "INSERT INTO tombstones (uid, is_batch) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+
+T = TypeVar("T")
+
+
+class HistoryReader:
+    """Reads the history of one release.
+
+    All methods raise HistoryError if the database is away, is not ready, or takes too long.
+    """
+
+    def __init__(self, database: Database, guard: OutageGuard | None = None) -> None:
+        self.outcomes = Counter({OK: 0})
+        """Number of requests by outcome, which is `ok` or the reason of the error."""
+        self._database = database
+        self._guard = guard or OutageGuard()
+        self._searches = SearchLimit()
+        self._is_readable = False
+        """Whether the schema had a version that can be read when it was last looked at."""
+
+    async def check(self) -> None:
+        """Check whether the history can be read."""
+
+        async def read_nothing(connection: AsyncConnection) -> None:
+            await _require_readable(connection)
+
+        await self._run(read_nothing, CHECK_SECONDS)
+
+    async def find_job(
+        self, name: str, *, with_result: bool = False, seconds: float = ANSWER_SECONDS
+    ) -> JobRow | None:
+        """Return the newest job with this name; None if there is none."""
+        values = {"name": name, "with_result": with_result}
+        return await self._run(lambda it: _job_row(it, _FIND_JOB, values), seconds)
+
+    async def find_result(self, uid: str) -> JobRow | None:
+        """Return the job with this uid, together with its result; None if there is none."""
+        return await self._run(lambda it: _job_row(it, _FIND_RESULT, {"uid": UUID(uid)}))
+
+    async def find_batch(self, name: str) -> ImageBatch | None:
+        """Return the newest finished ImageBatch with this name; None if there is none.
+
+        Raises:
+            ValueError: This version can't read the row.
+        """
+
+        async def find(connection: AsyncConnection) -> str | None:
+            row = await (await connection.execute(_FIND_BATCH, {"name": name})).fetchone()
+            return row[0] if row else None
+
+        body = await self._run(find)
+        return ImageBatch.model_validate_json(body) if body is not None else None
+
+    async def list_jobs(self, before: Position, owner: str | None, limit: int) -> list[ImageRow]:
+        """Return up to `limit` single images after a position, from the newest to the oldest."""
+        values = {
+            "at": before.at,
+            "uid": UUID(before.uid),
+            "owner": owner,
+            "limit": limit,
+            "max_bytes": MAX_LISTED_RESULT_BYTES,
+        }
+
+        async def read(connection: AsyncConnection) -> list[ImageRow]:
+            async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
+                await cursor.execute(_LIST_OF_OWNER if owner else _LIST, values)
+                return await cursor.fetchall()
+
+        return await self._run(read)
+
+    async def search(self, query: Search, before: Position, limit: int) -> list[ImageRow]:
+        """Return up to `limit` images that match, after a position, from the newest to the oldest.
+
+        Images that finished within the last two seconds may be missing.
+        """
+        async with self._searches.searching():
+            return await self._run(
+                lambda it: search(it, query, before, (limit, MAX_LISTED_RESULT_BYTES))
+            )
+
+    async def add_tombstone(self, uid: str, *, is_batch: bool = False) -> None:
+        """Hide a job or batch, and let the archiver delete its data."""
+
+        async def bury(connection: AsyncConnection) -> None:
+            await connection.execute(_BURY, (UUID(uid), is_batch))
+
+        await self._run(bury)
+
+    async def _run(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        seconds: float = ANSWER_SECONDS,
+    ) -> T:
+        async def transaction(connection: AsyncConnection) -> T:
+            if not self._is_readable:
+                await _require_readable(connection)
+            return await work(connection)
+
+        try:
+            result = await self._guard.run(lambda: self._database.run(transaction), seconds)
+        except HistoryError as error:
+            self.outcomes[error.reason] += 1
+            self._is_readable = False
+            raise
+
+        self.outcomes[OK] += 1
+        self._is_readable = True
+        return result
+
+
+async def _require_readable(connection: AsyncConnection) -> None:
+    """Raise an error if this release can't read the schema because it is too old."""
+    row = await (await connection.execute(_VERSION)).fetchone()
+    version = row[0] if row else 0
+    if version < OLDEST_READABLE:
+        raise HistoryUnavailableError(
+            f"the tables have version {version}, but this release needs {OLDEST_READABLE} at least",
+            "HistoryNotReady",
+        )
+
+
+async def _job_row(
+    connection: AsyncConnection, statement: str, values: dict[str, object]
+) -> JobRow | None:
+    async with connection.cursor(row_factory=class_row(JobRow)) as cursor:
+        await cursor.execute(statement.encode(), values)
+        return await cursor.fetchone()

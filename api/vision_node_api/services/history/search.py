@@ -1,0 +1,139 @@
+"""Search for images by words, beginning with the newest ones.
+
+The index can't return matches in the order of time. So each word is stored together with the
+number of its chunk, a period of time, and a search looks into one chunk, then two, four and so on,
+until it has found enough.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from vision_node_contract.history.database import HistoryUnavailableError
+from vision_node_contract.history.lexemes import QueryWord, query_text
+
+from .history_rows import ImageRow, Position
+
+MAX_SEARCHES = 2
+"""Maximum number of searches at the same time. They leave connections for polls."""
+
+MAX_WAITING = 8
+"""Maximum number of searches that wait. Each takes up to 5 s."""
+
+MAX_GROUP = 64
+"""Maximum number of chunks in one statement, which is a million images."""
+
+_CHUNKS = "SELECT id FROM chunks WHERE starts_at <= %s ORDER BY starts_at DESC"
+
+# The planner would otherwise walk along the index of times, or read the whole table.
+_PLAN = "SET LOCAL enable_seqscan = off"
+
+# MATERIALIZED makes PostgreSQL sort what the words' index has found before it reads whole rows.
+_MATCHES = """
+    WITH m AS MATERIALIZED (
+      SELECT uid, image_index, at
+      FROM images
+      WHERE search @@ %(query)s::tsquery AND (at, uid, image_index) < (%(at)s, %(uid)s, %(index)s)
+    ), t AS MATERIALIZED (
+      SELECT * FROM m ORDER BY at DESC, uid DESC, image_index DESC LIMIT %(limit)s
+    )
+    SELECT uid, image_index, i.at, name, custom_id, describer, phase, reason, body,
+      CASE WHEN octet_length(result) <= %(max_bytes)s THEN result END AS result,
+      EXISTS (SELECT FROM tombstones WHERE tombstones.uid = i.uid) AS is_deleted
+    FROM t JOIN images i USING (uid, image_index)
+    ORDER BY i.at DESC, uid DESC, image_index DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search for: images that have all the words."""
+
+    words: Sequence[QueryWord]
+    owner: str | None = None
+
+
+class SearchLimit:
+    """Limits how many searches run and wait."""
+
+    def __init__(self) -> None:
+        self._running = asyncio.Semaphore(MAX_SEARCHES)
+        self._admitted = 0
+
+    @asynccontextmanager
+    async def searching(self) -> AsyncIterator[None]:
+        """Wait until a search may run, and count it for the duration of the block.
+
+        Raises:
+            HistoryUnavailableError: Too many searches are waiting.
+        """
+        if self._admitted >= MAX_SEARCHES + MAX_WAITING:
+            raise HistoryUnavailableError("too many searches are waiting", "HistoryBusy")
+
+        self._admitted += 1
+        try:
+            async with self._running:
+                yield
+        finally:
+            self._admitted -= 1
+
+
+async def search(
+    connection: AsyncConnection, query: Search, before: Position, bounds: tuple[int, int]
+) -> list[ImageRow]:
+    """Return the newest images before a position that match, from the newest to the oldest.
+
+    Args:
+        connection: A connection in a transaction.
+        query: What to search for.
+        before: Where to start.
+        bounds: Maximum number of images, and maximum size of a result in bytes.
+    """
+    limit = bounds[0]
+    await connection.execute(_PLAN)
+    chunks = [row[0] for row in await (await connection.execute(_CHUNKS, (before.at,))).fetchall()]
+
+    found: list[ImageRow] = []
+    for group in _groups(chunks):
+        text = query_text(group, query.words, query.owner)
+        is_complete = False
+        while not is_complete and len(found) < limit:
+            page = await _page(connection, text, before, bounds)
+            found += [row for row in page if not row.is_deleted]
+            is_complete = len(page) < limit
+            before = page[-1].position if page else before
+
+        if len(found) >= limit:
+            break
+
+    return found[:limit]
+
+
+async def _page(
+    connection: AsyncConnection, text: str, before: Position, bounds: tuple[int, int]
+) -> list[ImageRow]:
+    limit, max_bytes = bounds
+    values = {
+        "query": text,
+        "at": before.at,
+        "uid": UUID(before.uid),
+        "index": before.image_index,
+        "limit": limit,
+        "max_bytes": max_bytes,
+    }
+    async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
+        await cursor.execute(_MATCHES, values)
+        return await cursor.fetchall()
+
+
+def _groups(chunks: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield the first chunk, the next two, the next four and so on, up to MAX_GROUP."""
+    start, size = 0, 1
+    while start < len(chunks):
+        yield chunks[start : start + size]
+        start += size
+        size = min(size * 2, MAX_GROUP)

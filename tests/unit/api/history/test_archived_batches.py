@@ -1,0 +1,58 @@
+"""Tests of ImageBatches that are no longer in etcd, but in the history."""
+
+import httpx
+import pytest
+from api_archive import Archive, batch_body, uid_of
+from api_fakes import Cluster
+from vision_node_api.services.batches.batches import Batches
+from vision_node_api.services.history.reader import HistoryReader
+
+
+async def test_archived_batch_is_answered_like_a_live_one(
+    client: httpx.AsyncClient, cluster: Cluster, archive: Archive
+) -> None:
+    body = batch_body(7)
+    await archive.add_batch(body)
+    cluster.batches["batch-7"] = body
+    live = await client.get("/batches/batch-7")
+    del cluster.batches["batch-7"]
+    archived = await client.get("/batches/batch-7")
+
+    assert (archived.status_code, archived.json()) == (200, live.json())
+
+
+async def test_results_of_an_archived_batch_are_read_from_the_bucket(
+    client: httpx.AsyncClient, archive: Archive, batches: Batches
+) -> None:
+    await archive.add_batch(batch_body(7))
+    response = await client.get("/batches/batch-7/results")
+    assert (response.status_code, response.text) == (200, "")
+    assert response.headers["vision-node-after"] == "0"
+
+
+async def test_batch_that_was_deleted_while_unfinished_is_not_found(
+    client: httpx.AsyncClient, archive: Archive
+) -> None:
+    """A client that follows it would wait forever."""
+    await archive.add_batch(batch_body(7, phase="processing", completionTime=None))
+    for path in ("/batches/batch-7", "/batches/batch-7/results?follow=true"):
+        response = await client.get(path)
+        assert (response.status_code, response.json()["reason"]) == (404, "BatchNotFound")
+
+
+async def test_batch_with_a_tombstone_is_not_found(
+    client: httpx.AsyncClient, archive: Archive, reader: HistoryReader
+) -> None:
+    await archive.add_batch(batch_body(7))
+    await reader.add_tombstone(uid_of(7), is_batch=True)
+    assert (await client.get("/batches/batch-7")).status_code == 404
+    assert await archive.store.to_clean(10) == [(uid_of(7), True)]
+
+
+@pytest.mark.parametrize("name", ["x' OR '1'='1", "A", "%00", "x" * 10_000])
+async def test_impossible_name_is_not_looked_up(
+    client: httpx.AsyncClient, reader: HistoryReader, name: str
+) -> None:
+    response = await client.get(f"/batches/{name}")
+    assert (response.status_code, response.json()["reason"]) == (400, "InvalidName")
+    assert reader.outcomes.total() == 0
