@@ -9,11 +9,11 @@ from datetime import datetime
 
 from bench import load, results
 from bench.arena import REPOSITORY, WARM
-from bench.compare import WARM_WORKERS, Stage, staged
 from bench.load import Work
 from bench.measure import machine, metrics, release_state
 from bench.measure.meter import Meter
 from bench.measure.pictures_1080p import thumbnail
+from bench.measure.stage import WARM_WORKERS, Stage, staged
 from bench.plan import NOTHING, BacklogPlan
 from bench.results import Backlog, Drain
 from bench.systems import IMAGEJOBS
