@@ -40,8 +40,9 @@ class Setup:
 
 
 SETUPS: Sequence[Setup] = (
-    Setup(WITH_HISTORY, {"database.enabled": True, "retention.imageJobSeconds": LEAVE_SECONDS}),
     Setup(WITHOUT_HISTORY, {"database.enabled": False, "retention.jobSeconds": LEAVE_SECONDS}),
+    # The last one, so that a cluster that is kept has a history.
+    Setup(WITH_HISTORY, {"database.enabled": True, "retention.imageJobSeconds": LEAVE_SECONDS}),
 )
 
 
