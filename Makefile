@@ -22,14 +22,16 @@ FILE ?= docs/photo.jpg
 DESCRIBER ?=
 # Seed that `make test-faults` printed, to repeat the same faults.
 SEED ?=
-# 1: run a short version of `make bench`, `make bench-backlog`, `make bench-batch` or `make soak`, which takes a few minutes.
+# 1: run a short version of `make bench`, `make bench-backlog`, `make bench-batch`, `make bench-history` or `make soak`, which takes a few minutes.
 QUICK ?= 0
 # 1: write the report of a benchmark to docs/ instead of build/bench/.
 WRITE ?= 0
 # Number of images for `make soak`; with QUICK=1, the default is 3000. For `make bench-batch`: 100000, or 10000.
 IMAGES ?= 50000
-# Seconds for which `make soak` keeps each finished image, at least 60; with QUICK=1, the default is 60.
-TTL ?= 240
+# Seconds for which finished ImageJobs stay in etcd during `make soak`, at least 60; with QUICK=1, the default is 60.
+IMAGEJOB_SECONDS ?= 240
+# Number of rows for `make bench-history` and `make bench-history-cluster`; with QUICK=1, the default is 100000.
+ROWS ?= 1000000
 # New version for `make version`, such as 0.2.0.
 VERSION ?=
 # Python 3.11 or newer.
@@ -142,6 +144,14 @@ bench-backlog: ## Measure throughput, memory and list latency with 10,000 waitin
 bench-batch: ## Measure throughput, memory and results of one ImageBatch of 100,000 images that nothing describes
 	@$(BENCH) batch
 
+.PHONY: bench-history
+bench-history: ## Measure searches, size and CPU time of a history of ROWS rows, without a cluster (WRITE=1 updates docs/)
+	@$(BENCH) history
+
+.PHONY: bench-history-cluster
+bench-history-cluster: ## Measure how ROWS rows of history affect the operator's start and submissions
+	@$(BENCH) history-cluster
+
 .PHONY: bench-local
 bench-local: ## Measure what the describer local says about labeled pictures and what it costs (WRITE=1 updates docs/)
 	@$(BENCH) local
@@ -155,7 +165,7 @@ bench-operator: ## Measure CPU time of the operator's rounds and of idle workers
 	@$(BENCH) operator
 
 .PHONY: soak
-soak: ## Submit thousands of images that expire, and check that nothing grows or is left (QUICK=1 takes 3 minutes)
+soak: ## Submit thousands of images, and check that only their history grows (QUICK=1 takes 3 minutes)
 	@$(BENCH) soak
 
 ##@ Other

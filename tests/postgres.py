@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -37,6 +38,7 @@ class Postgres:
     data: Path
     port: int
     process: "subprocess.Popen[bytes] | None" = None
+    settings: Mapping[str, str] = field(default_factory=SETTINGS.copy)
     _names: Iterator[int] = field(default_factory=count)
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
@@ -56,7 +58,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server, and wait until it accepts connections."""
-        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in self.settings.items()]
         sockets = f"-cunix_socket_directories={self.data.parent}"
         address = ["-clisten_addresses=127.0.0.1", f"-p{self.port}"]
         self.process = subprocess.Popen(
@@ -76,16 +78,23 @@ class Postgres:
             else:
                 return
 
+    def shut_down(self) -> None:
+        """Stop the server in an orderly way, which writes everything to disk."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait()
+            self.process = None
+
     def stop(self) -> None:
         """Stop the server, as `kill -9` of all its processes does."""
         if self.process is not None:
-            self.process.send_signal(3)  # SIGQUIT: immediate shutdown
+            self.process.send_signal(signal.SIGQUIT)
             self.process.wait()
             self.process = None
 
 
 @contextmanager
-def serving_postgres() -> Iterator[Postgres]:
+def serving_postgres(settings: Mapping[str, str] = SETTINGS) -> Iterator[Postgres]:
     """Run a new, empty server."""
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder = Path(name)
@@ -99,7 +108,7 @@ def serving_postgres() -> Iterator[Postgres]:
         options = ["-Upostgres", "-Atrust", "--no-sync", "--encoding=UTF8", "--locale=C"]
         initdb = [str(programs / "initdb"), f"-D{data}", *options]
         subprocess.run(initdb, user=_user(), check=True, capture_output=True)
-        server = Postgres(programs, data, _free_port())
+        server = Postgres(programs, data, _free_port(), settings=settings)
         server.start()
         try:
             yield server

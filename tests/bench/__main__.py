@@ -1,6 +1,7 @@
 """Run a benchmark and write its report.
 
-Usage: `python -m bench [api | backlog | batch | local | ocr | operator | soak]`.
+Usage: `python -m bench [api | backlog | batch | history | history-cluster | local | ocr |
+operator | soak]`.
 
 The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
 report in docs/. KEEP=1 keeps the cluster afterward.
@@ -18,6 +19,10 @@ from bench.backlog import measure as measure_backlog
 from bench.batch.large import measure as measure_batch
 from bench.batch.plan import LargeBatchPlan
 from bench.errors import exit_status
+from bench.history import report as history_report
+from bench.history import run as history_run
+from bench.history.effect import measure as measure_effect
+from bench.history.plan import HistoryPlan
 from bench.local import report as local_report
 from bench.operator import leases, rounds
 from bench.plan import FULL, FULL_BACKLOG, QUICK, QUICK_BACKLOG
@@ -38,24 +43,36 @@ def _run(arguments: list[str]) -> None:
         case []:
             uvloop.run(compare.measure(QUICK if quick else FULL))
             print(writer.write(REPOSITORY, to_docs=write))
-        case ["api"]:
-            print(memory.report(), cache.report(), sep="\n\n")
         case ["backlog"]:
             uvloop.run(measure_backlog(QUICK_BACKLOG if quick else FULL_BACKLOG))
             print(writer.write(REPOSITORY, to_docs=write))
         case ["batch"]:
             uvloop.run(measure_batch(LargeBatchPlan.from_env(os.environ)))
             print(writer.write(REPOSITORY, to_docs=write))
-        case ["local"]:
-            print(local_report.measure(REPOSITORY, to_docs=write))
-        case ["ocr"]:
-            print(ocr.measure(REPOSITORY, to_docs=write))
-        case ["operator"]:
-            print(rounds.report(), leases.report(), sep="\n\n")
+        case ["history-cluster"]:
+            uvloop.run(measure_effect(HistoryPlan.from_env(os.environ)))
+            print(writer.write(REPOSITORY, to_docs=write))
         case ["soak"]:
             soak = uvloop.run(measure_soak(SoakPlan.from_env(os.environ)))
             print(soak_report.write(REPOSITORY, soak, to_docs=write))
             soak_report.require_reached(soak)
+        case _:
+            _run_without_cluster(arguments, to_docs=write)
+
+
+def _run_without_cluster(arguments: list[str], *, to_docs: bool) -> None:
+    match arguments:
+        case ["api"]:
+            print(memory.report(), cache.report(), sep="\n\n")
+        case ["history"]:
+            history = history_run.measure(HistoryPlan.from_env(os.environ))
+            print(history_report.write(REPOSITORY, history, to_docs=to_docs))
+        case ["local"]:
+            print(local_report.measure(REPOSITORY, to_docs=to_docs))
+        case ["ocr"]:
+            print(ocr.measure(REPOSITORY, to_docs=to_docs))
+        case ["operator"]:
+            print(rounds.report(), leases.report(), sep="\n\n")
         case _:
             print(__doc__, file=sys.stderr)
             sys.exit(2)

@@ -5,10 +5,11 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.cores import Cores
@@ -31,6 +32,9 @@ REPOSITORY = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 WARM = (HERE / "values.yaml",)
 COLD = (*WARM, HERE / "values-cold.yaml")
+
+Values = Mapping[str, bool | int]
+"""The chart's values by their paths, such as `database.enabled`."""
 
 UPLOAD_SECONDS = 60.0
 
@@ -82,11 +86,12 @@ class Arena:
         )
         return found
 
-    def configure(self, files: Sequence[Path]) -> None:
-        """Upgrade the release: add these values files to the values that it already has."""
+    def configure(self, files: Sequence[Path], values: Values = MappingProxyType({})) -> None:
+        """Upgrade the release: add these values files and values to those that it already has."""
         ctx = self.kind.ctx
-        values = (option for file in files for option in ("--values", file))
-        options = ("--namespace", NAMESPACE, "--reuse-values", *values)
+        read = [option for file in files for option in ("--values", file)]
+        read += [option for it in settings(values) for option in ("--set", it)]
+        options = ("--namespace", NAMESPACE, "--reuse-values", *read)
         wait = ("--wait", "--timeout", f"{HELM_TIMEOUT_SECONDS}s")
         with ctx.progress.step(f"release with {files[-1].name}", outcome="ready"):
             self.client.run_helm("upgrade", RELEASE, ctx.repository / CHART, *options, *wait)
@@ -126,6 +131,12 @@ class Arena:
                     ) from error
 
                 time.sleep(1)
+
+
+def settings(values: Values) -> Iterator[str]:
+    """Yield values in the form of Helm's option --set."""
+    for path, value in values.items():
+        yield f"{path}={str(value).lower()}"
 
 
 @contextlib.contextmanager

@@ -8,17 +8,20 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from bench import load, results
-from bench.arena import REPOSITORY, WARM
-from bench.compare import WARM_WORKERS, Stage, staged
+from bench.arena import REPOSITORY, WARM, Values
 from bench.load import Work
 from bench.measure import machine, metrics, release_state
 from bench.measure.meter import Meter
 from bench.measure.pictures_1080p import thumbnail
+from bench.measure.stage import WARM_WORKERS, Stage, staged
 from bench.plan import NOTHING, BacklogPlan
 from bench.results import Backlog, Drain
 from bench.systems import IMAGEJOBS
 
 RESULTS = REPOSITORY / "build" / "bench" / "backlog.json"
+
+ALL_IN_ETCD: Values = {"limits.finishedImageJobs": 100_000, "retention.imageJobSeconds": 3600}
+"""Values with which no finished ImageJob is evicted during the measurement."""
 
 CONNECTIONS = 16
 LOOK_SECONDS = 1.0
@@ -38,7 +41,7 @@ async def measure(plan: BacklogPlan) -> None:
     async with staged() as stage:
         about = await machine.describe(stage.arena, stage.kube, quick=plan.repeats == 1)
 
-        stage.arena.configure(WARM)
+        stage.arena.configure(WARM, ALL_IN_ETCD)
         await release_state.workers_serve(stage.kube, WARM_WORKERS)
 
         meter = Meter(stage.arena, stage.kube)

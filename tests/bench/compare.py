@@ -5,67 +5,37 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 from vision_node_contract.clients.bucket_settings import BucketSettings
 
 from bench import load, results
-from bench.arena import COLD, REPOSITORY, WARM, Arena, arena
+from bench.arena import COLD, REPOSITORY, WARM, Arena
 from bench.batch.client import Batches
 from bench.batch.photographs import prepare
 from bench.batch.rounds import BatchRounds, Contest
 from bench.celery_system.producer import Producer
 from bench.celery_system.run import Running as CeleryRunning
 from bench.celery_system.run import running as celery_running
-from bench.cores import assign_cores
+from bench.history import cost_per_image
 from bench.load import Work
 from bench.measure import bucket_access, machine, release_state
 from bench.measure.bucket_access import BucketAccess
-from bench.measure.kube_api import KubeApi, connect
 from bench.measure.meter import Meter
 from bench.measure.pictures_1080p import Picture, photographs
+from bench.measure.stage import WARM_WORKERS, Stage, staged
 from bench.plan import METADATA, POLL_SECONDS, Plan
 from bench.results import CELERY, Run
 from bench.rounds import Rounds
-from bench.systems import Celery, JobPerImage, VisionNode, session
+from bench.systems import Celery, JobPerImage, session
 from cluster.artifacts import debian
 
 RESULTS = REPOSITORY / "build" / "bench" / "results.json"
 
-WARM_WORKERS = 4
-"""Total number of warm workers. Each of the two describers has two, as in values.yaml."""
-
 JOBS_PICTURE = "bench.jpg"
 """Name in the inbox of the image that the system with one Job per image describes."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The cluster and its clients, which every measurement uses."""
-
-    arena: Arena
-    kube: KubeApi
-    http: aiohttp.ClientSession
-    """Client session for vision-node's API."""
-    system: VisionNode
-
-    def say(self, text: str) -> None:
-        """Print a progress message."""
-        self.arena.kind.ctx.progress.say(text)
-
-
-@asynccontextmanager
-async def staged() -> AsyncIterator[Stage]:
-    """Start the benchmark cluster, and connect to its API server and to vision-node's API."""
-    cores = assign_cores(os.sched_getaffinity(0))
-    with arena(cores) as found:
-        os.sched_setaffinity(0, cores.driver)
-        async with connect(found.kubeconfig()) as kube, session(found.url) as client:
-            yield Stage(found, kube, client, VisionNode(client, kube))
 
 
 async def measure(plan: Plan) -> None:
@@ -85,6 +55,9 @@ async def measure(plan: Plan) -> None:
                 async with session(celery.url) as client:
                     rival = Rival(celery, Celery(CELERY, client))
                     await _measure_warm(stage, plan, Material(run, pictures, access), rival)
+
+        await cost_per_image.measure(stage, plan.history_images, plan.warm_up, run)
+        results.save(run, RESULTS)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ BESIDE_BATCH = "1 client beside a batch"
 BATCH_LOADS = (BATCH, FROM_DISK, FROM_BUCKET)
 """Loads that describe images which are already stored, so that no client sends them."""
 
+WITH_HISTORY, WITHOUT_HISTORY = "with history", "without a database"
+
 METADATA, NOTHING = "metadata", "nothing"
 
 ONE_POLL_SECONDS = 0.005
@@ -42,6 +44,8 @@ class Plan:
     """Number of images that each system processes with each describer before the measurements."""
     batch_images: int
     """Number of photographs in a batch."""
+    history_images: int
+    """Number of images with and without the history."""
 
 
 FULL = Plan(
@@ -58,6 +62,7 @@ FULL = Plan(
     idle_seconds=60,
     warm_up=64,
     batch_images=2000,
+    history_images=2000,
 )
 
 QUICK = Plan(
@@ -74,6 +79,7 @@ QUICK = Plan(
     idle_seconds=10,
     warm_up=32,
     batch_images=600,
+    history_images=300,
 )
 
 

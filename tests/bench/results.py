@@ -13,6 +13,9 @@ DRIVER = "driver"
 CELERY_PREFIX = "celery "
 """Name of the load driver, and prefix in the names of the Celery system's components."""
 
+NO_ROWS, MANY_ROWS = "without rows", "with rows"
+"""States of the database."""
+
 
 @dataclass
 class Sample:
@@ -172,6 +175,28 @@ class LargeBatch:
         return cls(machine=machine, counted=counted, **data)
 
 
+def _states() -> dict[str, list[float]]:
+    return {NO_ROWS: [], MANY_ROWS: []}
+
+
+@dataclass
+class HistoryEffect:
+    """Results of `make bench-history-cluster`. Times are in seconds, by state of the database."""
+
+    machine: Machine
+    rows: int
+    fill_seconds: float = 0.0
+    start_seconds: dict[str, list[float]] = field(default_factory=_states)
+    """Times until the operator was ready."""
+    submit_seconds: dict[str, list[float]] = field(default_factory=_states)
+    """Times until the API acknowledged an image."""
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Self:
+        """Return the results from JSON that save() wrote."""
+        return cls(machine=Machine(**data.pop("machine")), **data)
+
+
 def backlog_of(data: dict[str, Any]) -> Backlog:
     """Return the results from JSON that save() wrote."""
     machine = Machine(**data.pop("machine"))
@@ -194,7 +219,7 @@ def _drain(data: dict[str, Any]) -> Drain:
     return Drain(done=done, **data)
 
 
-def save(results: Run | Backlog | LargeBatch, file: Path) -> None:
+def save(results: Run | Backlog | LargeBatch | HistoryEffect, file: Path) -> None:
     """Write the results to a JSON file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(dataclasses.asdict(results)) + "\n")

@@ -17,13 +17,13 @@ from bench.arena import REPOSITORY, WARM
 from bench.batch.client import Batches, counted, is_complete, size_bytes, summary
 from bench.batch.photographs import JSON_LINES, manifest, number_of, store
 from bench.batch.plan import LargeBatchPlan
-from bench.compare import WARM_WORKERS, Stage, staged
 from bench.errors import BenchError
 from bench.load import JOB_SECONDS
 from bench.measure import bucket_access, machine, release_state
 from bench.measure.bucket_access import BucketAccess
 from bench.measure.meter import Meter
 from bench.measure.pictures_1080p import thumbnail
+from bench.measure.stage import WARM_WORKERS, Stage, staged
 from bench.plan import NOTHING
 from bench.results import LargeBatch
 from bench.soak.sources import count_imagejobs

@@ -26,7 +26,7 @@ async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
         driver_apart=cores.pinned,
         started=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         quick=quick,
-        commit=_output("git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"),
+        commit=commit(),
         versions={
             "Kubernetes": (await kube.get("/version"))["gitVersion"],
             "Python": _number(arena.client.kubectl_output(*pod, "python", "--version")),
@@ -41,6 +41,11 @@ def processor() -> str:
     """Return the model name of the processor, or the architecture if the name is unknown."""
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1] if found else platform.machine()
+
+
+def commit() -> str:
+    """Return the checkout's commit, or an empty string if it is unknown."""
+    return _output("git", "-C", str(REPOSITORY), "describe", "--always", "--dirty")
 
 
 def _output(*command: str) -> str:

@@ -146,6 +146,15 @@ def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> 
     }
 
 
+def cpu(now: Snapshot, names: Mapping[str, str], wanted: Iterable[str]) -> dict[str, float]:
+    """Return the CPU time of some components since their containers started, in seconds."""
+    found = dict.fromkeys(wanted, 0.0)
+    for key, name in names.items():
+        if name in found and key in now:
+            found[name] += now[key].cpu_seconds
+    return found
+
+
 def memory(now: Snapshot, names: Mapping[str, str]) -> dict[str, int]:
     """Return the memory of each component in bytes."""
     return _by_component(now, names, lambda usage: usage.memory_bytes)

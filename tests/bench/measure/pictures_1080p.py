@@ -40,13 +40,13 @@ class Picture:
         """Content type of the form."""
         return f"multipart/form-data; boundary={self.boundary}"
 
-    def form(self, describer: str, **fields: str) -> bytes:
+    def form(self, describer: str, file_name: str = "photo.jpg", **fields: str) -> bytes:
         """Return a form that submits this image to a describer, with additional fields."""
         part = f"--{self.boundary}\r\nContent-Disposition: form-data; "
         values = {"describer": describer, **fields}
         head = (
             "".join(f'{part}name="{name}"\r\n\r\n{value}\r\n' for name, value in values.items())
-            + f'{part}name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+            + f'{part}name="file"; filename="{file_name}"\r\nContent-Type: image/jpeg\r\n\r\n'
         )
         return head.encode() + self.data + f"\r\n--{self.boundary}--\r\n".encode()
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from bench import stats
 from bench.plan import BURST, CAPACITY_SHARE, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
-from bench.report import batch_targets, batches, costs, method, targets
+from bench.report import batch_targets, batches, costs, history, method, targets
 from bench.report.tables import Row, number, table
 from bench.report.targets import Target
-from bench.results import SYSTEMS, Backlog, LargeBatch, Run, Sample
+from bench.results import SYSTEMS, Backlog, HistoryEffect, LargeBatch, Run, Sample
 
 MARKS = {"beyond": "✓ and beyond", "reached": "✓", "missed": "✗", "not measured": "–"}
 TITLES = {
@@ -19,7 +19,8 @@ HEAD = (
     "# Benchmark\n\n"
     "This page compares vision-node with the classic design (FastAPI, SQLite, Redis and Celery) "
     "and with one Kubernetes Job per image. All systems were measured in turn on the same cores. "
-    "Use `make bench`, `make bench-backlog` and `make bench-batch` to repeat the measurements. "
+    "Use `make bench`, `make bench-backlog`, `make bench-batch` and `make bench-history-cluster` "
+    "to repeat the measurements. "
     "Values are medians of the rounds, with minimum and maximum in brackets.\n\n"
     "![Latency and throughput](benchmark.svg)"
 )
@@ -27,18 +28,29 @@ HEAD = (
 Value = Callable[[Sample], float]
 
 
-def markdown(run: Run | None, backlog: Backlog | None, large: Sequence[LargeBatch] = ()) -> str:
+def markdown(
+    run: Run | None,
+    backlog: Backlog | None,
+    large: Sequence[LargeBatch] = (),
+    effect: HistoryEffect | None = None,
+) -> str:
     """Return the page with all sections for which results are available."""
     parts = [HEAD]
     if run and (warning := method.warning(run)):
         parts.append(warning)
 
-    parts.append(_targets([*targets.judge(run, backlog), *batch_targets.judge(run, large)]))
+    judged = [
+        *targets.judge(run, backlog),
+        *batch_targets.judge(run, large),
+        *history.judge(run, effect),
+    ]
+    parts.append(_targets(judged))
     if run:
         parts += [
             _speed(run, METADATA),
             _speed(run, NOTHING),
             costs.per_image(run),
+            history.per_image(run),
             batches.photographs(run),
             costs.idle(run),
         ]
@@ -47,6 +59,8 @@ def markdown(run: Run | None, backlog: Backlog | None, large: Sequence[LargeBatc
         parts.append(costs.backlog(backlog))
 
     parts += [batches.large(found) for found in large]
+    if effect:
+        parts.append(history.large(effect))
     if run:
         parts.append(method.describe(run))
 

@@ -1,4 +1,4 @@
-"""`make soak`: submit thousands of images that expire, and check that nothing keeps growing.
+"""`make soak`: submit thousands of images, and check that only their history grows.
 
 `run` starts the cluster and controls the test. `load` submits the images, `sampler` reads the
 curves through `sources`, `judge` compares the results with the bars, and `report` writes them.

@@ -83,15 +83,16 @@ class SoakClient:
         self,
         session: aiohttp.ClientSession,
         picture: Picture,
-        ttl_seconds: int,
         tally: Tally,
         patience: Patience = Patience(),
     ) -> None:
         self._session = session
         self._tally = tally
         self._patience = patience
-        self._form = picture.form(NOTHING, ttlSeconds=str(ttl_seconds))
-        self._content_type = picture.content_type
+        self._picture = picture
+        self.acknowledged: dict[str, int] = {}
+        """The numbers of all acknowledged images, by the ids of their jobs. All of them must be in
+        the history at the end. A million take 150 MB."""
 
     async def process(self, number: int) -> str | None:
         """Process an image, count its outcome, and return its job's id if it was acknowledged.
@@ -115,10 +116,11 @@ class SoakClient:
 
     async def _submit(self, number: int) -> str | None:
         # An Idempotency-Key would cost the API a read for each image. Without one, an image whose
-        # answer is lost has two jobs, which both expire.
-        headers = {"Content-Type": self._content_type}
+        # answer is lost has two jobs, which are both archived.
+        headers = {"Content-Type": self._picture.content_type}
+        form = self._picture.form(NOTHING, f"{planted_word(number)}.jpg")
         try:
-            answer = await self._request("POST", "/submit", data=self._form, headers=headers)
+            answer = await self._request("POST", "/submit", data=form, headers=headers)
         except _GaveUpError as error:
             answer, message = None, str(error)
         else:
@@ -130,7 +132,26 @@ class SoakClient:
             self._tally.note(f"image {number}: not accepted: {message}")
             return None
 
+        self.acknowledged[job] = number
         return job
+
+    async def is_done(self, job: str) -> bool:
+        """Return whether the API says that a job is done, wherever it is stored by now."""
+        answer = await self._answer(f"/status/{job}")
+        return answer is not None and _outcome(answer) == "done"
+
+    async def finds(self, job: str) -> bool:
+        """Return whether a search for the image's planted word finds its job."""
+        word = planted_word(self.acknowledged[job])
+        answer = await self._answer(f"/jobs?q={word}")
+        return answer is not None and answer.status == 200 and job.encode() in answer.body
+
+    async def _answer(self, path: str) -> Answer | None:
+        try:
+            return await self._request("GET", path)
+        except _GaveUpError as error:
+            self._tally.note(str(error))
+            return None
 
     async def _until_done(self, job: str) -> bool:
         """Poll a job until it ends, and count its outcome."""
@@ -208,6 +229,11 @@ class SoakClient:
 
         answer = Answer(response.status, body, _seconds(response.headers.get("Retry-After")))
         return answer, str(answer)
+
+
+def planted_word(number: int) -> str:
+    """Return the word by which an image is found. No other image's word begins with it."""
+    return f"soak{number:09d}"
 
 
 def _outcome(answer: Answer) -> Outcome | None:

@@ -41,7 +41,7 @@ STYLE = """
   polyline.second { stroke: var(--second); fill: none; }
 """
 
-TITLES = {"kube-apiserver": "API server", "api": "API", "minio": "MinIO"}
+TITLES = {"kube-apiserver": "API server", "api": "API", "minio": "MinIO", "postgres": "PostgreSQL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,11 @@ def panels_of(soak: Soak) -> list[Panel]:
                 "ImageJobs": scaled(lambda reading: reading.imagejobs),
                 "objects": scaled(lambda reading: reading.objects),
             },
+        ),
+        Panel(
+            "PostgreSQL's database",
+            "MB",
+            {"": scaled(lambda reading: reading.database_bytes, MEGABYTE)},
         ),
         Panel("Images per second", "", {"": rates(soak)}),
     ]

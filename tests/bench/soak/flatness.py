@@ -35,11 +35,11 @@ ETCD_CYCLE_SECONDS = 300.0
 """Time between two compactions of etcd (the API server's --etcd-compaction-interval)."""
 
 SETTLED_SECONDS = 900.0
-"""Time by which caches are filled, images expire as fast as they arrive, and etcd's history has
-its full length of two compactions."""
+"""Time by which caches are filled, ImageJobs are evicted as fast as they arrive, and etcd has as
+many old versions as two compactions leave."""
 
 SETTLE_SECONDS = 60.0
-"""Minimum time between the first expiry and the start of the window."""
+"""Minimum time between the first eviction and the start of the window."""
 
 MAX_POINTS = 120
 """Number of blocks into which a long curve is divided, because the number of pairs grows with the
@@ -59,14 +59,14 @@ class Window:
         return self.end - self.start
 
 
-def judged_window(load_seconds: float, ttl_seconds: float) -> Window | None:
+def judged_window(load_seconds: float, kept_seconds: float) -> Window | None:
     """Return the window from minute 15, or from the middle of a shorter load, to the load's end.
 
-    Return None if the load is too short: images must have expired before the window starts, and the
-    window must be as long as the time before it, up to 15 minutes.
+    Return None if the load is too short: ImageJobs must have been evicted before the window starts,
+    and the window must be as long as the time before it, up to 15 minutes.
     """
-    expiring = ttl_seconds + SETTLE_SECONDS
-    start = max(expiring, min(SETTLED_SECONDS, load_seconds / 2))
+    leaving = kept_seconds + SETTLE_SECONDS
+    start = max(leaving, min(SETTLED_SECONDS, load_seconds / 2))
     needed = start + min(start, SETTLED_SECONDS)
     return Window(start, load_seconds) if load_seconds >= needed else None
 

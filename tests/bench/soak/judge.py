@@ -14,9 +14,13 @@ ETCD_SLACK_BYTES = 4 * MEGABYTE
 """How much larger etcd's compacted database may be at the end than at the start. Events and Leases
 of the cluster need less, and about 2,000 ImageJobs left behind would need more."""
 
-NOT_JUDGED = frozenset({"etcd"})
+NOT_JUDGED = frozenset({"etcd", "postgres"})
 """Components whose memory is only shown. That of etcd follows the size of its file, which grows
-until it has room for everything that is written between two compactions; its database is judged."""
+until it has room for everything that is written between two compactions; its database is judged.
+That of PostgreSQL is limited by its settings, and it uses more of it when there is more to read."""
+
+MAX_LAG_SECONDS = 30.0
+"""How old a finished ImageJob may become before it is archived. Usually, it takes less than 2 s."""
 
 MIN_USED_SECONDS = 60.0
 """Minimum length of what remains of the window without one cycle."""
@@ -39,6 +43,7 @@ def judge(soak: Soak) -> list[Bar]:
     """Return all bars with the measured values."""
     return [
         *_images(soak),
+        *_history(soak),
         *_left(soak),
         *(_memory(soak, component) for component in COMPONENTS),
         _etcd_in_use(soak),
@@ -49,7 +54,7 @@ def judge(soak: Soak) -> list[Bar]:
 
 def window_of(soak: Soak) -> Window | None:
     """Return the window in which curves are judged, or None if the test was too short."""
-    return flatness.judged_window(soak.load_seconds, soak.ttl_seconds)
+    return flatness.judged_window(soak.load_seconds, soak.imagejob_seconds)
 
 
 def curve(soak: Soak, value: Callable[[Reading], float | None]) -> list[Point]:
@@ -100,6 +105,43 @@ def _left(soak: Soak) -> Iterator[Bar]:
         yield Bar(f"left: {title}", _or_unknown(count), "0", count == 0, sentence)
 
 
+def _history(soak: Soak) -> Iterator[Bar]:
+    """Yield the bars for what must be in the history, and be found, at the end."""
+    found = soak.found
+    acknowledged = soak.tally.acknowledged
+    counts: list[tuple[str, int | None, int]] = [
+        ("acknowledged jobs that PostgreSQL does not have", None, 0),
+        ("evicted jobs whose status is not `done`", None, 0),
+        ("images that a search for their word does not find", None, 0),
+    ]
+    if found:
+        # Jobs beyond those that look_for() knows would be missing, too.
+        missing = found.missing + max(0, acknowledged - found.acknowledged)
+        numbers = (
+            (missing, found.acknowledged),
+            (found.statuses_wrong, found.statuses),
+            (found.searches_wrong, found.searches),
+        )
+        counts = [(it[0], *each) for it, each in zip(counts, numbers, strict=True)]
+
+    for title, wrong, total in counts:
+        measured = "not measured" if wrong is None else f"{wrong:,} of {total:,}"
+        yield Bar(title, measured, "0", wrong == 0 and total > 0, f"{title}: {measured}")
+
+    yield _lag(soak)
+
+
+def _lag(soak: Soak) -> Bar:
+    title = "age of the oldest finished ImageJob that is not archived: maximum"
+    lags = [it.reading.lag_seconds for it in soak.samples if it.reading.lag_seconds is not None]
+    if not lags:
+        return Bar(title, "not measured", "", reached=False, sentence=f"{title}: not measured")
+
+    measured, limit = f"{max(lags):.1f} s", f"{MAX_LAG_SECONDS:g} s"
+    sentence = f"{title} {measured}, at most {limit} is allowed"
+    return Bar(title, measured, f"≤ {limit}", max(lags) <= MAX_LAG_SECONDS, sentence)
+
+
 def _or_unknown(count: int | None) -> str:
     return "unknown" if count is None else f"{count:,}"
 
@@ -148,7 +190,7 @@ def _too_short(title: str) -> Bar:
 
 
 def _etcd_at_end(soak: Soak) -> Bar:
-    title = "etcd's database in use when everything has expired, compacted: more than at the start"
+    title = "etcd's database in use when all is evicted, compacted: more than at the start"
     if AT_START not in soak.etcd or COMPACTED not in soak.etcd:
         return Bar(title, "not measured", "", reached=False, sentence=f"{title}: not measured")
 

@@ -9,8 +9,7 @@ from bench.soak.client import SoakClient
 async def run(client: SoakClient, numbers: Iterable[int], *, clients: int) -> None:
     """Process the images with these numbers.
 
-    Each client starts its next image when its previous one has ended. No job id is kept after its
-    job has ended, so the memory of this process does not grow.
+    Each client starts its next image when its previous one has ended.
 
     Raises:
         BenchError: There were too many problems.

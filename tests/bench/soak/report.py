@@ -10,7 +10,7 @@ from bench.report.tables import digits, table
 from bench.soak import curves
 from bench.soak.flatness import MEGABYTE
 from bench.soak.judge import Bar, curve, judge, memory_curve, window_of
-from bench.soak.results import COMPONENTS, Reading, Soak
+from bench.soak.results import COMPONENTS, HISTORY_COMPONENTS, Reading, Soak
 
 CHART = "soak.svg"
 MARKS = {True: "✓", False: "✗", None: "–"}
@@ -56,6 +56,7 @@ def figures(soak: Soak) -> str:
         _bars(judge(soak)),
         _memory(soak),
         _etcd(soak),
+        _history(soak),
         _problems(soak),
         _machine(soak),
     ]
@@ -70,17 +71,17 @@ def _summary(soak: Soak) -> str:
     retries = soak.tally.retries
     repeated = ", ".join(f"{count:,} because of {name}" for name, count in sorted(retries.items()))
     rate = soak.tally.done / soak.load_seconds if soak.load_seconds else 0.0
-    expired = (
-        f"Everything had expired {soak.expired_seconds:.0f} s after the last image was done."
-        if soak.expired_seconds is not None
-        else "Not everything had expired at the end."
+    evicted = (
+        f"Everything was evicted {soak.evicted_seconds:.0f} s after the last image was done."
+        if soak.evicted_seconds is not None
+        else "Not everything was evicted at the end."
     )
 
     return (
-        f"{soak.clients} clients submitted {soak.images:,} images to the describer `nothing`, each "
-        f"of which was kept for {soak.ttl_seconds} s after it was done. This took "
+        f"{soak.clients} clients submitted {soak.images:,} images to the describer `nothing`. Each "
+        f"finished ImageJob stayed in etcd for up to {soak.imagejob_seconds} s. This took "
         f"{soak.load_seconds / 60:.1f} minutes, {digits(rate)} images/s. Requests that were "
-        f"repeated: {repeated or 'none'}. {expired}"
+        f"repeated: {repeated or 'none'}. {evicted}"
     )
 
 
@@ -121,6 +122,35 @@ def _etcd(soak: Soak) -> str:
     in_use = _peak(soak, lambda reading: reading.etcd.in_use_bytes)
     rows.append(("peak", total, in_use))
     return table(("etcd's database in MB", "file", "in use"), rows)
+
+
+def _history(soak: Soak) -> str:
+    """Return what PostgreSQL and the archiver needed for the images."""
+    rows = []
+    if soak.found and soak.found.acknowledged:
+        size = soak.found.database_bytes
+        per_image = size / soak.found.acknowledged
+        rows.append(("PostgreSQL's database: MB in all", digits(size / MEGABYTE)))
+        rows.append(("PostgreSQL's database: bytes per image", digits(per_image)))
+
+    rows += [
+        (f"CPU time of {component}: ms per image", digits(milliseconds))
+        for component in HISTORY_COMPONENTS
+        if (milliseconds := cpu_per_image(soak, component)) is not None
+    ]
+
+    return table(("history", ""), rows) if rows else ""
+
+
+def cpu_per_image(soak: Soak, component: str) -> float | None:
+    """Return a component's CPU time in milliseconds per image; None if it is unknown.
+
+    It contains what the component used until everything was evicted.
+    """
+    used = [it.reading.cpu_seconds[component] for it in soak.samples if it.reading.cpu_seconds]
+    if len(used) < 2 or not soak.tally.done:
+        return None
+    return 1000 * (used[-1] - used[0]) / soak.tally.done
 
 
 def _peak(soak: Soak, value: Callable[[Reading], float]) -> str:

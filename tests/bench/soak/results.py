@@ -13,8 +13,13 @@ MAX_MESSAGES = 10
 """Number of problems that are kept as text. All of them are counted."""
 
 
-COMPONENTS = ("kube-apiserver", "etcd", "operator", "api", "minio", "workers")
-"""Components whose memory must not grow."""
+COMPONENTS = (
+    *("kube-apiserver", "etcd", "operator", "archiver", "api", "minio", "postgres", "workers"),
+)
+"""Components whose memory is sampled."""
+
+HISTORY_COMPONENTS = ("archiver", "postgres")
+"""Components that keep the history, whose CPU time is shown, too."""
 
 Outcome = Literal["done", "failed", "lost", "unfinished"]
 """What a client saw of an acknowledged job."""
@@ -96,6 +101,12 @@ class Reading:
     """Number of containers that ran at the first reading but no longer do."""
     objects: int | None = None
     """Objects below images/ and results/; None if they were not counted."""
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """CPU time of HISTORY_COMPONENTS since their containers started."""
+    lag_seconds: float | None = None
+    """Age of the oldest finished ImageJob that is not archived; None if it is unknown."""
+    database_bytes: int | None = None
+    """Size of PostgreSQL's database on disk; None if it was not asked for."""
 
 
 @dataclass
@@ -111,12 +122,31 @@ class Sample:
 
 
 @dataclass
+class Found:
+    """What the history had when everything had been evicted."""
+
+    acknowledged: int
+    """Number of ImageJobs that the API acknowledged."""
+    missing: int
+    """Number of those that PostgreSQL does not have."""
+    statuses: int
+    """Number of jobs whose status was read through the API."""
+    statuses_wrong: int
+    searches: int
+    """Number of images that were searched for by a word that only they have."""
+    searches_wrong: int
+    database_bytes: int
+    """Size of PostgreSQL's database on disk."""
+
+
+@dataclass
 class Soak:
     """Results of `make soak`."""
 
     machine: Machine
     images: int
-    ttl_seconds: int
+    imagejob_seconds: int
+    """How long a finished ImageJob stays in etcd."""
     clients: int
     quick: bool
     workers: int
@@ -126,13 +156,15 @@ class Soak:
     failed_samples: int = 0
     load_seconds: float = 0.0
     """Seconds until a client saw the end of the last job; 0 if the load did not end."""
-    expired_seconds: float | None = None
+    evicted_seconds: float | None = None
     """Seconds from the end of the load until nothing was left; None if something was left."""
     etcd: dict[str, EtcdSize] = field(default_factory=dict)
     """Size of etcd's database by moment."""
+    found: Found | None = None
+    """None if the test ended before it looked at the history."""
 
 
-AT_START, AT_END = "at the start, compacted and defragmented", "when everything had expired"
+AT_START, AT_END = "at the start, compacted and defragmented", "when everything had been evicted"
 COMPACTED, DEFRAGMENTED = "after a compaction", "after a defragmentation"
 
 
@@ -149,6 +181,7 @@ def soak_of(data: dict[str, Any]) -> Soak:
         tally=Tally(**data.pop("tally")),
         samples=[_sample(sample) for sample in data.pop("samples")],
         etcd={moment: EtcdSize(**size) for moment, size in data.pop("etcd").items()},
+        found=Found(**found) if (found := data.pop("found")) else None,
         **data,
     )
 

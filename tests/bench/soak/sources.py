@@ -11,11 +11,13 @@ from vision_node_contract.clients.bucket_objects import MAX_KEYS
 
 from bench.arena import Arena
 from bench.errors import BenchError
-from bench.measure import node
+from bench.measure import metrics, node
+from bench.measure.database import ARCHIVER
 from bench.measure.kube_api import KubeApi
-from bench.measure.release_state import WORKERS
+from bench.measure.release_state import PODS, WORKERS
 from bench.soak.etcd import Etcd
-from bench.soak.results import COMPONENTS, Reading
+from bench.soak.history import History
+from bench.soak.results import COMPONENTS, HISTORY_COMPONENTS, Reading
 from bench.systems import IMAGEJOBS, JOBS
 from cluster.dev.component import free_port
 from cluster.existing_cluster import forwarded
@@ -26,6 +28,9 @@ Json = dict[str, Any]
 STORE, STORE_PORT = "service/vision-node-minio", 9000
 STORE_SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/vision-node-storage"
 BUCKET = "vision-node"
+
+METRICS_PORT = 9090
+LAG = "vision_node_archive_lag_seconds"
 
 PREFIXES = ("images/", "results/")
 """Prefixes of all objects that a release deletes together with their ImageJobs."""
@@ -38,10 +43,6 @@ class Source(Protocol):
         """Return the current state. Counting the objects in the bucket is optional."""
         ...
 
-    async def ttl_seconds(self, job: str) -> int | None:
-        """Return how long an ImageJob is kept after it has finished."""
-        ...
-
 
 @dataclass
 class ClusterSource:
@@ -50,6 +51,7 @@ class ClusterSource:
     arena: Arena
     kube: KubeApi
     etcd: Etcd
+    history: History
     _first: set[str] = field(default_factory=set)
     """Ids of the containers that ran at the first reading."""
 
@@ -69,14 +71,18 @@ class ClusterSource:
             pods=len(worker_pods(pods)),
             replaced=len(self._first - names.keys()),
             objects=await self._count_objects() if count_objects else None,
+            cpu_seconds=node.cpu(snapshot, names, HISTORY_COMPONENTS),
+            lag_seconds=await self._lag_seconds(pods),
+            database_bytes=await self.history.size_bytes() if count_objects else None,
         )
 
-    async def ttl_seconds(self, job: str) -> int | None:
-        """Return spec.ttlSecondsAfterFinished of an ImageJob."""
-        found: int | None = (await self.kube.get(f"{IMAGEJOBS}/{job}"))["spec"].get(
-            "ttlSecondsAfterFinished"
-        )
-        return found
+    async def _lag_seconds(self, pods: Iterable[Json]) -> float | None:
+        """Return the archiver's metric; None while no archiver is running."""
+        for pod in pods:
+            if node.component(pod["metadata"]) == ARCHIVER and is_ready(pod):
+                address = f"{PODS}/{pod['metadata']['name']}:{METRICS_PORT}/proxy/metrics"
+                return lag_seconds(await self.kube.text(address))
+        return None
 
     async def _count_objects(self) -> int:
         data = (await self.kube.get(STORE_SECRET))["data"]
@@ -121,6 +127,17 @@ def worker_pods(pods: Iterable[Json]) -> list[Json]:
         if pod["metadata"]["namespace"] == NAMESPACE
         and node.component(pod["metadata"]) == "workers"
     ]
+
+
+def is_ready(pod: Json) -> bool:
+    """Return whether all containers of a pod are ready."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(it["type"] == "Ready" and it["status"] == "True" for it in conditions)
+
+
+def lag_seconds(text: str) -> float | None:
+    """Return the archiver's lag from its metrics, in seconds."""
+    return next((value for _, value in metrics.series(text, LAG)), None)
 
 
 async def count_objects_in(settings: BucketSettings) -> int:

@@ -1,6 +1,7 @@
 """Fakes for tests of the soak test: an HTTP API, a cluster and its etcd."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -55,6 +56,7 @@ class FakeApi:
             "submit": (202, f'{{"job_id": "j{len(self.forms)}"}}'),
             "status": DONE,
             "result": GOOD,
+            "jobs": (200, f'{{"jobs": {self.found(request.query.get("q", ""))}}}'),
         }
         waiting = self.replies.get(kind, [])
         status, text = waiting.pop(0) if waiting else self.always.get(kind, usual[kind])
@@ -62,6 +64,11 @@ class FakeApi:
             request.transport.abort()
         headers = {"Retry-After": "0"} if status in {429, 503} else {}
         return web.Response(status=status or 500, text=text, headers=headers)
+
+    def found(self, word: str) -> str:
+        """Return the ids of the jobs whose form contains a word, as JSON."""
+        numbers = (it + 1 for it, form in enumerate(self.forms) if word.encode() in form)
+        return json.dumps([{"job_id": f"j{number}"} for number in numbers])
 
 
 async def until_true(condition: Callable[[], bool]) -> None:
@@ -87,7 +94,7 @@ async def serving(
     """Serve the API on a socket, and yield a client for it."""
     tally = tally or Tally()
     async with serving_url(api) as url, aiohttp.ClientSession(url) as session:
-        yield SoakClient(session, Picture(b"JPEG"), 60, tally, AT_ONCE), tally
+        yield SoakClient(session, Picture(b"JPEG"), tally, AT_ONCE), tally
 
 
 MACHINE = Machine(
@@ -100,12 +107,12 @@ MACHINE = Machine(
     commit="abc1234",
     versions={"Kubernetes": "v1.37.0"},
 )
-PLAN = SoakPlan(images=40, ttl_seconds=60, clients=4, sample_seconds=0, quick=True)
+PLAN = SoakPlan(images=40, imagejob_seconds=60, clients=4, sample_seconds=0, quick=True)
 
 
 def new_soak(plan: SoakPlan = PLAN) -> Soak:
     """Return results without any sample."""
-    return Soak(MACHINE, plan.images, plan.ttl_seconds, plan.clients, plan.quick, workers=4)
+    return Soak(MACHINE, plan.images, plan.imagejob_seconds, plan.clients, plan.quick, workers=4)
 
 
 def reading(
@@ -114,7 +121,8 @@ def reading(
     """Return a reading in which every component uses the same memory."""
     usage = dict.fromkeys(COMPONENTS, memory)
     etcd = EtcdSize(30_000_000, 20_000_000)
-    return Reading(usage, usage, etcd, imagejobs, jobs, jobs, replaced=0, objects=objects)
+    counts = (imagejobs, jobs, jobs)
+    return Reading(usage, usage, etcd, *counts, replaced=0, objects=objects, lag_seconds=1.5)
 
 
 @dataclass
@@ -122,7 +130,9 @@ class FakeCluster:
     """A cluster and its etcd. Readings come from a list, and then the last one repeats."""
 
     readings: list[Reading | Exception] = field(default_factory=lambda: [reading()])
-    ttl: int | None = 60
+    archived: set[str] | None = None
+    """Names of the jobs in the history; None means those that the API has acknowledged."""
+    api: "FakeApi | None" = None
     reads: int = 0
     asked_for_objects: list[bool] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -137,9 +147,15 @@ class FakeCluster:
             raise found
         return found
 
-    async def ttl_seconds(self, job: str) -> int | None:
-        """Return the TTL of every job."""
-        return self.ttl
+    async def names(self) -> set[str]:
+        """Return the names of the archived jobs."""
+        if self.archived is not None or self.api is None:
+            return self.archived or set()
+        return {f"j{number + 1}" for number in range(len(self.api.forms))}
+
+    async def size_bytes(self) -> int:
+        """Return a size of the database."""
+        return 120_000
 
     async def size(self) -> EtcdSize:
         """Return a size that tells which calls came before."""
@@ -161,5 +177,6 @@ async def rigged(
 ) -> AsyncIterator[Rig]:
     """Yield a rig with the fakes, whose clients count in the soak test's tally."""
     say = [].append if said is None else said.append
+    cluster.api = api
     async with serving(api, soak.tally) as (client, _):
-        yield Rig(cluster, cluster, client, say)
+        yield Rig(cluster, cluster, cluster, client, say)

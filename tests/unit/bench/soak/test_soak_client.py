@@ -21,7 +21,8 @@ async def test_all_images_are_counted_and_every_hundredth_result_is_checked() ->
     assert (tally.missing, tally.problems, tally.acknowledged) == (0, 0, 250)
     assert api.requests["submit"] == 250
     assert 1 < api.most_at_once <= 8
-    assert b'name="ttlSeconds"\r\n\r\n60\r\n' in api.forms[0]
+    assert sorted(client.acknowledged.values()) == list(range(1, 251))
+    assert all(b'filename="soak' in form for form in api.forms)
     assert b'name="describer"\r\n\r\nnothing\r\n' in api.forms[0]
 
 

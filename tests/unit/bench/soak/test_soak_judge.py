@@ -13,6 +13,7 @@ from bench.soak.results import (
     COMPACTED,
     COMPONENTS,
     EtcdSize,
+    Found,
     Reading,
     Sample,
     Soak,
@@ -25,9 +26,10 @@ STEP = 5
 
 def good_soak(load_seconds: float = LOAD_SECONDS) -> Soak:
     """Return the results of a soak test that reaches all bars."""
-    soak = new_soak(SoakPlan(images=50_000, ttl_seconds=240))
-    soak.load_seconds, soak.expired_seconds = load_seconds, 250
+    soak = new_soak(SoakPlan(images=50_000, imagejob_seconds=240))
+    soak.load_seconds, soak.evicted_seconds = load_seconds, 250
     soak.tally.done, soak.tally.results_checked = 50_000, 500
+    soak.found = Found(50_000, 0, 1_000, 0, 100, 0, 200_000_000)
     soak.etcd = {AT_START: EtcdSize(9, 20_000_000), COMPACTED: EtcdSize(9, 21_000_000)}
     end = int(load_seconds) + 250
 
@@ -72,6 +74,14 @@ def at_end(**given: object) -> Callable[[Soak], None]:
     return apply
 
 
+def found_at_end(**given: int) -> Callable[[Soak], None]:
+    def apply(soak: Soak) -> None:
+        assert soak.found is not None
+        soak.found = dataclasses.replace(soak.found, **given)
+
+    return apply
+
+
 def counted(**given: int) -> Callable[[Soak], None]:
     def apply(soak: Soak) -> None:
         for name, value in given.items():
@@ -102,11 +112,37 @@ def test_soak_without_faults_reaches_every_bar() -> None:
         ),
         (counted(results_wrong=2), "2 of 500 checked results are missing or are not from this "),
         (counted(results_checked=0), "0 of 0 checked results are missing or are not from this "),
+        (
+            found_at_end(missing=3),
+            "acknowledged jobs that PostgreSQL does not have: 3 of 50,000",
+        ),
+        (
+            found_at_end(acknowledged=49_999),
+            "acknowledged jobs that PostgreSQL does not have: 1 of 49,999",
+        ),
+        (
+            found_at_end(statuses_wrong=2),
+            "evicted jobs whose status is not `done`: 2 of 1,000",
+        ),
+        (found_at_end(statuses=0), "evicted jobs whose status is not `done`: 0 of 0"),
+        (
+            found_at_end(searches_wrong=100),
+            "images that a search for their word does not find: 100 of 100",
+        ),
+        (found_at_end(searches=0), "images that a search for their word does not find: 0 of 0"),
+        (
+            at_end(lag_seconds=31.5),
+            "age of the oldest finished ImageJob that is not archived: maximum 31.5 s, at most ",
+        ),
         (at_end(imagejobs=7), "ImageJobs are left at the end: 7"),
         (at_end(jobs=6), "describer Jobs beyond the 4 warm workers are left at the end: 2"),
         (at_end(pods=5), "workers' pods beyond the 4 warm workers are left at the end: 1"),
         (at_end(objects=1234), "objects below images/ and results/ are left at the end: 1,234"),
         (at_end(objects=None), "objects below images/ and results/ are left at the end: unknown"),
+        (
+            with_memory("archiver", lambda t: 100e6 + 20_000 * t),
+            "memory of archiver: rise of 12.0 MB between minute 10 and 20, at most 5.",
+        ),
         (
             with_memory("operator", lambda t: 100e6 + 20_000 * t),
             "memory of operator: rise of 12.0 MB between minute 10 and 20, at most 5.",
@@ -123,10 +159,10 @@ def test_soak_without_faults_reaches_every_bar() -> None:
         (at_end(replaced=1), "1 containers were restarted or replaced, which resets their memory"),
         (
             lambda soak: soak.etcd.update({COMPACTED: EtcdSize(9, 30_000_000)}),
-            "etcd's database in use when everything has expired, compacted: more than at the start "
+            "etcd's database in use when all is evicted, compacted: more than at the start "
             "by 10.0 MB, at most 4.0 MB is allowed",
         ),
-        (lambda soak: soak.etcd.clear(), "etcd's database in use when everything has expired, co"),
+        (lambda soak: soak.etcd.clear(), "etcd's database in use when all is evicted, co"),
         (
             lambda soak: setattr(soak, "failed_samples", 30),
             "30 of 321 samples could not be read, at most 16 is allowed",
@@ -158,6 +194,7 @@ def test_each_fault_misses_its_bar_with_a_sentence(
         pytest.param(
             with_memory("etcd", lambda t: 80e6 + 1e5 * ((t + 150) % 300)), id="history in memory"
         ),
+        pytest.param(with_memory("postgres", lambda t: 50e6 + 1e5 * t), id="PostgreSQL"),
     ],
 )
 def test_harmless_curves_reach_every_bar(harmless: Callable[[Soak], None]) -> None:
@@ -185,6 +222,7 @@ def test_etcd_is_not_judged_in_a_window_of_one_cycle() -> None:
     unknown = [bar.title for bar in judge(soak) if bar.reached is None]
     assert unknown == [
         "memory of etcd: rise",
+        "memory of postgres: rise",
         "etcd's database in use, between equal moments of its compaction cycle: rise",
     ]
 
@@ -194,6 +232,13 @@ def test_component_that_was_never_measured_misses_its_bar() -> None:
     without = {name: 1 for name in COMPONENTS if name != "minio"}
     change(soak, lambda t, found: dataclasses.replace(found, memory=without))
     assert missed(soak) == ["memory of minio: rise: not measured between minute 10 and 20"]
+
+
+def test_history_that_was_never_looked_at_misses_its_bars() -> None:
+    soak = good_soak()
+    soak.found = None
+    change(soak, lambda t, found: dataclasses.replace(found, lag_seconds=None))
+    assert [sentence.rpartition(": ")[2] for sentence in missed(soak)] == ["not measured"] * 4
 
 
 def test_soak_without_samples_misses_bars_instead_of_failing() -> None:

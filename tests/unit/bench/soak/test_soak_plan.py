@@ -10,8 +10,8 @@ from bench.soak.plan import SoakPlan
     [
         ({}, 50_000, 240, False),
         ({"QUICK": "1"}, 3000, 60, True),
-        ({"QUICK": "0", "IMAGES": "", "TTL": ""}, 50_000, 240, False),
-        ({"IMAGES": "100000", "TTL": "600"}, 100_000, 600, False),
+        ({"QUICK": "0", "IMAGES": "", "IMAGEJOB_SECONDS": ""}, 50_000, 240, False),
+        ({"IMAGES": "100000", "IMAGEJOB_SECONDS": "600"}, 100_000, 600, False),
         ({"QUICK": "1", "IMAGES": "10"}, 10, 60, True),
     ],
 )
@@ -19,7 +19,7 @@ def test_length_comes_from_variables(
     env: dict[str, str], images: int, ttl: int, *, quick: bool
 ) -> None:
     plan = SoakPlan.from_env(env)
-    assert (plan.images, plan.ttl_seconds, plan.quick) == (images, ttl, quick)
+    assert (plan.images, plan.imagejob_seconds, plan.quick) == (images, ttl, quick)
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ def test_length_comes_from_variables(
     [
         ({"IMAGES": "0"}, "IMAGES=0: set a whole number of at least 1"),
         ({"IMAGES": "many"}, "IMAGES=many: set a whole number of at least 1"),
-        ({"TTL": "59"}, "TTL=59: set a whole number of at least 60"),
-        ({"TTL": "-60"}, "TTL=-60: set a whole number of at least 60"),
-        ({"TTL": "4m"}, "TTL=4m: set a whole number of at least 60"),
+        ({"IMAGEJOB_SECONDS": "59"}, "IMAGEJOB_SECONDS=59: set a whole number of at least 60"),
+        ({"IMAGEJOB_SECONDS": "-60"}, "IMAGEJOB_SECONDS=-60: set a whole number of at least 60"),
+        ({"IMAGEJOB_SECONDS": "4m"}, "IMAGEJOB_SECONDS=4m: set a whole number of at least 60"),
     ],
 )
 def test_impossible_length_is_refused(env: dict[str, str], message: str) -> None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from bench.errors import BenchError
 from bench.soak import curves, report
-from bench.soak.results import AT_END, AT_START, EtcdSize, Sample, Soak, save, soak_of
+from bench.soak.results import AT_END, AT_START, EtcdSize, Found, Sample, Soak, save, soak_of
 from unit.bench.soak.soak_fakes import PLAN, new_soak, reading
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -16,14 +16,17 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture
 def soak() -> Soak:
-    found = new_soak(dataclasses.replace(PLAN, images=36_000, ttl_seconds=240, quick=False))
-    found.load_seconds, found.expired_seconds = 1200, 245
+    found = new_soak(dataclasses.replace(PLAN, images=36_000, imagejob_seconds=240, quick=False))
+    found.load_seconds, found.evicted_seconds = 1200, 245
     found.tally.done, found.tally.results_checked = 36_000, 360
     found.tally.retries = {"429": 12, "503": 3}
     found.etcd = {AT_START: EtcdSize(21_000_000, 20_000_000), AT_END: EtcdSize(10**8, 5 * 10**7)}
     for t in range(0, 1500, 5):
         done = min(36_000, 30 * t)
         found.samples.append(Sample(t, done, 0, 0, reading(t, t if t % 30 == 0 else None)))
+        found.samples[-1].reading.database_bytes = 1_000_000 + 3_000 * done
+        found.samples[-1].reading.cpu_seconds = {"archiver": 7 + t / 100, "postgres": 9 + t / 50}
+    found.found = Found(36_000, 0, 1_000, 0, 100, 0, 126_000_000)
     return found
 
 
@@ -31,12 +34,16 @@ def test_page_shows_what_was_done_and_each_bar(soak: Soak) -> None:
     text = report.figures(soak)
     assert "This took 20.0 minutes, 30 images/s." in text
     assert "repeated: 12 because of 429, 3 because of 503." in text
-    assert "Everything had expired 245 s after the last image was done." in text
+    assert "Everything was evicted 245 s after the last image was done." in text
     assert "from minute 10.0 to 20.0 (shaded)" in text
     assert "| images that no client saw done | 0 of 36,000 | 0 | ✓ |" in text
     assert "| left: ImageJobs | 1,495 | 0 | ✗ |" in text
     assert "| operator | 100 | 100 | 100 | 100 |" in text
     assert f"| {AT_END} | 100 | 50 |" in text
+    assert "| acknowledged jobs that PostgreSQL does not have | 0 of 36,000 | 0 | ✓ |" in text
+    assert "| PostgreSQL's database: bytes per image | 3,500 |" in text
+    assert "| CPU time of archiver: ms per image | 0.415 |" in text
+    assert "| CPU time of postgres: ms per image | 0.831 |" in text
     assert "Do not quote" not in text
 
 
@@ -50,10 +57,10 @@ def test_page_of_a_quick_run_warns(soak: Soak) -> None:
 
 def test_page_shows_the_first_problems(soak: Soak) -> None:
     soak.tally.note("job `j1`: lost")
-    soak.expired_seconds = None
+    soak.evicted_seconds = None
     text = report.figures(soak)
     assert "The first problems:\n\n- `job  j1 : lost`" in text
-    assert "Not everything had expired at the end." in text
+    assert "Not everything was evicted at the end." in text
 
 
 def test_page_can_be_written_without_any_sample() -> None:
@@ -81,7 +88,7 @@ def test_generated_section_in_docs_is_replaced(soak: Soak, tmp_path: Path) -> No
     assert report.write(tmp_path, soak, to_docs=True) == page
     text = page.read_text()
     assert report.figures(soak) in text
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert text.endswith("<!-- make soak: to here -->\nend\n")
     assert (tmp_path / "docs" / "soak.svg").exists()
 
@@ -103,14 +110,17 @@ def test_chart_has_a_panel_for_each_curve(soak: Soak) -> None:
         "Memory of API server, MB",
         "Memory of etcd, MB",
         "Memory of operator, MB",
+        "Memory of archiver, MB",
         "Memory of API, MB",
         "Memory of MinIO, MB",
+        "Memory of PostgreSQL, MB",
         "Memory of workers, MB",
         "etcd's database, MB",
         "ImageJobs and objects",
+        "PostgreSQL's database, MB",
         "Images per second",
     ]
-    assert len(list(image.iter(f"{SVG}polyline"))) == 11
+    assert len(list(image.iter(f"{SVG}polyline"))) == 14
 
 
 def test_lines_of_the_chart_are_inside_their_panels(soak: Soak) -> None:

@@ -16,7 +16,7 @@ import pytest
 from bench.arena import WARM
 from bench.errors import BenchError
 from bench.results import Machine
-from bench.soak import run, sampler
+from bench.soak import history, run, sampler
 from bench.soak.results import AT_END, AT_START, COMPACTED, DEFRAGMENTED, Reading, soak_of
 from bench.soak.run import exercise, is_empty
 from unit.bench.soak.soak_fakes import (
@@ -25,6 +25,7 @@ from unit.bench.soak.soak_fakes import (
     QUEUED,
     FakeApi,
     FakeCluster,
+    Reply,
     new_soak,
     reading,
     rigged,
@@ -36,7 +37,7 @@ BUSY = reading(imagejobs=40, objects=None)
 TESTS = Path(__file__).parents[3]
 
 
-async def test_soak_ends_when_everything_has_expired() -> None:
+async def test_soak_ends_when_everything_is_evicted() -> None:
     cluster = FakeCluster([reading(), BUSY, BUSY, BUSY, reading(0, None), reading()])
     soak, said = new_soak(), list[str]()
     async with rigged(cluster, FakeApi(), soak, said) as rig:
@@ -44,7 +45,7 @@ async def test_soak_ends_when_everything_has_expired() -> None:
 
     assert (soak.tally.done, soak.tally.problems, soak.failed_samples) == (40, 0, 0)
     assert soak.load_seconds > 0
-    assert soak.expired_seconds is not None
+    assert soak.evicted_seconds is not None
     assert is_empty(soak.samples[-1].reading, soak.workers)
     assert list(soak.etcd) == [AT_START, AT_END, COMPACTED, DEFRAGMENTED]
     course = ["compact", "defragment", "size", "size", "compact", "size", "defragment", "size"]
@@ -72,13 +73,13 @@ async def test_objects_are_counted_rarely_until_no_imagejob_is_left() -> None:
 async def test_soak_does_not_wait_forever_for_what_is_left(
     left: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "EXPIRY_SECONDS", -PLAN.ttl_seconds)
+    monkeypatch.setattr(run, "EVICTION_SECONDS", -PLAN.imagejob_seconds)
     cluster = FakeCluster([reading(), left])
     soak = new_soak()
     async with rigged(cluster, FakeApi(), soak) as rig:
         await exercise(rig, PLAN, soak)
 
-    assert soak.expired_seconds is None
+    assert soak.evicted_seconds is None
     assert cluster.asked_for_objects[-1]
     assert DEFRAGMENTED in soak.etcd
 
@@ -102,14 +103,53 @@ async def test_soak_waits_until_the_cluster_is_empty() -> None:
     assert soak.tally.done == 40
 
 
-@pytest.mark.parametrize("ttl", [None, 86_400])
-async def test_soak_stops_if_images_would_not_expire(ttl: int | None) -> None:
+async def test_soak_stops_if_the_first_image_is_not_archived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history, "ARCHIVE_SECONDS", -1)
     soak, api = new_soak(), FakeApi()
-    async with rigged(FakeCluster(ttl=ttl), api, soak) as rig:
-        with pytest.raises(BenchError, match=f"ImageJob j1 .* ttlSecondsAfterFinished={ttl}"):
+    async with rigged(FakeCluster(archived={"another"}), api, soak) as rig:
+        with pytest.raises(BenchError, match="ImageJob j1 is not in PostgreSQL"):
             await exercise(rig, PLAN, soak)
 
     assert api.requests["submit"] == 1
+
+
+async def test_history_is_compared_with_all_acknowledged_jobs() -> None:
+    soak = new_soak()
+    archived = {f"j{number}" for number in range(1, PLAN.images)}
+    async with rigged(FakeCluster(archived=archived), FakeApi(), soak) as rig:
+        await exercise(rig, PLAN, soak)
+
+    assert soak.found is not None
+    assert (soak.found.acknowledged, soak.found.missing) == (PLAN.images, 1)
+    assert (soak.found.statuses, soak.found.statuses_wrong) == (PLAN.images, 0)
+    assert (soak.found.searches, soak.found.searches_wrong) == (PLAN.images, 0)
+
+
+@pytest.mark.parametrize(
+    ("always", "statuses_wrong", "searches_wrong"),
+    [
+        ({"jobs": (200, '{"jobs": []}')}, 0, PLAN.images),
+        ({"jobs": (503, "")}, 0, PLAN.images),
+        ({"jobs": (404, "j1")}, 0, PLAN.images),
+        ({"status": (404, "")}, PLAN.images, 0),
+        ({"status": (200, '{"status": "failed"}')}, PLAN.images, 0),
+        ({"status": (503, "")}, PLAN.images, 0),
+    ],
+    ids=["none found", "no search", "error", "unknown", "failed", "no status"],
+)
+async def test_jobs_that_the_api_does_not_find_are_counted(
+    always: dict[str, Reply], statuses_wrong: int, searches_wrong: int
+) -> None:
+    api, soak = FakeApi(), new_soak()
+    async with rigged(FakeCluster(), api, soak) as rig:
+        for number in range(PLAN.images):
+            await rig.client.process(number)
+        api.always = always
+        found = await history.look_for(rig.client, rig.history)
+
+    assert (found.statuses_wrong, found.searches_wrong) == (statuses_wrong, searches_wrong)
 
 
 async def test_soak_stops_if_the_first_image_is_refused() -> None:
@@ -143,7 +183,7 @@ async def test_soak_stops_if_nothing_can_be_read() -> None:
 
 
 async def test_soak_stops_sampling_if_too_many_images_fail() -> None:
-    plan = type(PLAN)(images=10_000, ttl_seconds=60, clients=4, sample_seconds=3600)
+    plan = type(PLAN)(images=10_000, imagejob_seconds=60, clients=4, sample_seconds=3600)
     api = FakeApi(replies={"submit": [(202, '{"job_id": "j1"}')]}, always={"submit": (422, "no")})
     soak = new_soak(plan)
     async with rigged(FakeCluster(), api, soak) as rig:
@@ -166,16 +206,15 @@ async def test_cancelled_soak_leaves_no_task_behind() -> None:
     assert ours == []
 
 
-@pytest.mark.parametrize(
-    ("ttl", "error"), [(60, None), (None, BenchError)], ids=["complete", "stopped"]
-)
+@pytest.mark.parametrize("error", [None, BenchError], ids=["complete", "stopped"])
 async def test_results_are_saved_even_if_the_test_is_stopped(
-    ttl: int | None,
     error: type[BenchError] | None,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    cluster, configured = FakeCluster(ttl=ttl), list[object]()
+    monkeypatch.setattr(history, "ARCHIVE_SECONDS", -1)
+    api, configured = FakeApi(), list[object]()
+    cluster = FakeCluster(archived=set() if error else None, api=api)
 
     async def nothing(*_: object) -> None:
         return
@@ -187,11 +226,14 @@ async def test_results_are_saved_even_if_the_test_is_stopped(
     async def database(_: object) -> AsyncIterator[FakeCluster]:
         yield cluster
 
-    async with serving_url(FakeApi()) as url:
+    async def history_of(*_: object) -> FakeCluster:
+        return cluster
+
+    async with serving_url(api) as url:
 
         @asynccontextmanager
         async def staged() -> AsyncIterator[SimpleNamespace]:
-            arena = SimpleNamespace(url=url, configure=configured.append)
+            arena = SimpleNamespace(url=url, configure=lambda *it: configured.append(it))
             yield SimpleNamespace(arena=arena, kube=None, say=lambda text: None)
 
         monkeypatch.setattr(run, "staged", staged)
@@ -199,6 +241,7 @@ async def test_results_are_saved_even_if_the_test_is_stopped(
         monkeypatch.setattr(run, "RESULTS", tmp_path / "soak.json")
         monkeypatch.setattr(run.etcd, "connect", database)
         monkeypatch.setattr(run.machine, "describe", machine)
+        monkeypatch.setattr(run.ClusterDatabase, "of", history_of)
         for name in ("workers_serve", "delete_imagejobs"):
             monkeypatch.setattr(run.release_state, name, nothing)
 
@@ -208,7 +251,12 @@ async def test_results_are_saved_even_if_the_test_is_stopped(
     saved = soak_of(json.loads((tmp_path / "soak.json").read_text()))
     assert saved.tally.done == (1 if error else PLAN.images)
     assert saved.machine == dataclasses.replace(MACHINE, quick=True)
-    assert configured == [WARM]
+    values = {
+        "database.enabled": True,
+        "retention.imageJobSeconds": 60,
+        "retention.imageSeconds": 0,
+    }
+    assert configured == [(WARM, values)]
 
 
 @pytest.mark.parametrize("in_background", [False, True])

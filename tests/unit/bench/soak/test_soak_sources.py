@@ -24,9 +24,11 @@ from bench.soak.sources import (
     worker_pods,
 )
 from fakes.s3 import serving_s3
+from unit.bench.soak.soak_fakes import FakeCluster
 
 # Answers of etcd 3.6, without the fields that are not read.
 STATUS = {"header": {"revision": "4711"}, "dbSize": "20480", "dbSizeInUse": "16384"}
+METRICS = "# TYPE vision_node_archive_lag_seconds gauge\nvision_node_archive_lag_seconds 0.25\n"
 COMPACTED = {"code": 11, "message": "etcdserver: mvcc: required revision has been compacted"}
 
 
@@ -40,6 +42,8 @@ async def answering(
     async def answer(request: web.Request) -> web.Response:
         requests.append((request.path_qs, await request.text()))
         status, body = answers[request.path]
+        if isinstance(body, str):
+            return web.Response(status=status, text=body)
         return web.json_response(body, status=status)
 
     app = web.Application()
@@ -111,9 +115,12 @@ async def test_reading_combines_pods_cgroups_etcd_and_counts(
         labels = {"app.kubernetes.io/component": component}
         metadata = {"name": component, "namespace": "vision-node", "labels": labels}
         statuses = [{"containerID": f"containerd://{container}"}]
-        return {"metadata": metadata, "status": {"containerStatuses": statuses}}
+        ready = [{"type": "Ready", "status": "True"}]
+        status = {"containerStatuses": statuses, "conditions": ready}
+        return {"metadata": metadata, "status": status}
 
     usage = {"a": node.Usage(0, 5, 3), "b": node.Usage(0, 7, 4), "c": node.Usage(0, 9, 8)}
+    usage["d"] = node.Usage(12.5, 1, 1)
     monkeypatch.setattr(node, "ask", lambda kind: usage)
     pods = {"items": [pod("api", "a"), pod("worker", "b")]}
     namespace = "namespaces/vision-node"
@@ -124,26 +131,26 @@ async def test_reading_combines_pods_cgroups_etcd_and_counts(
             {"items": [], "metadata": {}},
         ),
         f"/apis/batch/v1/{namespace}/jobs": (200, {"items": [{}, {}]}),
-        f"/apis/vision-node.dev/v1alpha1/{namespace}/imagejobs/j1": (
-            200,
-            {"spec": {"ttlSecondsAfterFinished": 60}},
-        ),
+        f"/api/v1/{namespace}/pods/archiver:9090/proxy/metrics": (200, METRICS),
         "/v3/maintenance/status": (200, STATUS),
     }
     arena = cast("Arena", SimpleNamespace(kind=None))
 
     async with answering(answers) as (session, requests):
-        source = ClusterSource(arena, KubeApi(session), Etcd(session))
+        source = ClusterSource(arena, KubeApi(session), Etcd(session), FakeCluster())
         first = await source.read(count_objects=False)
         pods["items"][0] = pod("api", "c")
         second = await source.read(count_objects=False)
-        ttl = await source.ttl_seconds("j1")
+        pods["items"].append(pod("archiver", "d"))
+        third = await source.read(count_objects=False)
 
     etcd = EtcdSize(20_480, 16_384)
     memory, working_set = {"api": 3, "workers": 4}, {"api": 5, "workers": 7}
-    assert first == Reading(memory, working_set, etcd, 0, jobs=2, pods=1, replaced=0)
+    counts = {"imagejobs": 0, "jobs": 2, "pods": 1, "replaced": 0}
+    cpu_seconds = {"archiver": 0.0, "postgres": 0.0}
+    assert first == Reading(memory, working_set, etcd, **counts, cpu_seconds=cpu_seconds)
     assert (second.memory["api"], second.replaced) == (8, 1)
-    assert ttl == 60
+    assert (third.lag_seconds, third.cpu_seconds) == (0.25, {"archiver": 12.5, "postgres": 0.0})
     (jobs, *_) = [path for path, _ in requests if "/jobs?" in path]
     assert jobs.endswith("?labelSelector=app.kubernetes.io/component%3Dworker")
 
