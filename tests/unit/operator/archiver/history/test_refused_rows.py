@@ -38,7 +38,7 @@ async def test_refused_row_is_stored_without_its_result(
     assert await history.add_jobs(rows, 1) == Written(13, len(bad))
 
     assert await row_count(history_database, "jobs") == 13
-    refused = "images WHERE result IS NULL AND search = '' AND archive_error LIKE '%violates%'"
+    refused = "images WHERE result IS NULL AND search = '' AND archive_error LIKE '%SQLSTATE%'"
     assert await row_count(history_database, refused) == len(bad)
     assert await row_count(history_database, "images WHERE result = '{}'") == 13 - len(bad)
     owner = await history.read_owner()
