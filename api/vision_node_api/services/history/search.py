@@ -32,6 +32,14 @@ _CHUNKS = "SELECT id FROM chunks WHERE starts_at <= %s ORDER BY starts_at DESC"
 # The planner would otherwise walk along the index of times, or read the whole table.
 _PLAN = "SET LOCAL enable_seqscan = off"
 
+# The index collects all rows that have a word before it looks at their owner. So chunks without
+# images of the owner are left out: a common word of others costs 3 ms a chunk.
+_OF_OWNER = """
+    SELECT id
+    FROM unnest(%s::int[], %s::text[]) AS chunk (id, query)
+    WHERE EXISTS (SELECT FROM images WHERE search @@ query::tsquery)
+"""
+
 # MATERIALIZED makes PostgreSQL sort what the words' index has found before it reads whole rows.
 _MATCHES = """
     WITH m AS MATERIALIZED (
@@ -98,7 +106,11 @@ async def search(
     chunks = [row[0] for row in await (await connection.execute(_CHUNKS, (before.at,))).fetchall()]
 
     found: list[ImageRow] = []
-    for group in _groups(chunks):
+    for chosen in _groups(chunks):
+        group = await _with_owner(connection, chosen, query.owner)
+        if not group:
+            continue
+
         text = query_text(group, query.words, query.owner)
         is_complete = False
         while not is_complete and len(found) < limit:
@@ -111,6 +123,19 @@ async def search(
             break
 
     return found[:limit]
+
+
+async def _with_owner(
+    connection: AsyncConnection, chunks: Sequence[int], owner: str | None
+) -> Sequence[int]:
+    """Return those of the chunks that have images of the owner; all of them without an owner."""
+    if not owner:
+        return chunks
+
+    queries = [query_text([chunk], [], owner) for chunk in chunks]
+    rows = await (await connection.execute(_OF_OWNER, (list(chunks), queries))).fetchall()
+    found = {row[0] for row in rows}
+    return [chunk for chunk in chunks if chunk in found]
 
 
 async def _page(
