@@ -34,13 +34,17 @@ class BatchApi:
         """Bodies of all PATCH requests that were carried out."""
         self.version = 100
         self.refusals: list[int] = []
-        """HTTP statuses with which the next PATCH requests are refused."""
+        """HTTP statuses with which the next PATCH and DELETE requests are refused."""
         self.loses_answers = 0
-        """Number of PATCH requests to carry out, and answer with 504."""
+        """Number of PATCH and DELETE requests to carry out, and answer with 504."""
         self.before_patch: Callable[[str], Awaitable[None]] = do_nothing
         """Function to call with the name before a PATCH request is handled."""
         self.before_get: Callable[[str], Awaitable[None]] = do_nothing
         """Function to call with the name before a GET request for an ImageBatch is handled."""
+        self.before_delete: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the name before a DELETE request for an ImageBatch is handled."""
+        self.deletions: list[Json] = []
+        """Bodies of all DELETE requests that were carried out."""
         self._watchers: set[asyncio.Queue[Json | None]] = set()
 
     def create(self, name: str, uid: str = "", **spec: Any) -> Json:
@@ -80,6 +84,7 @@ class BatchApi:
         root = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagebatches"
         app.router.add_get(root, self._list)
         app.router.add_get(f"{root}/{{name}}", self._get)
+        app.router.add_delete(f"{root}/{{name}}", self._delete)
         app.router.add_patch(f"{root}/{{name}}/status", self._patch)
         app.router.add_post(f"/api/v1/namespaces/{NAMESPACE}/events", self._create_event)
         app.router.add_get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{{name}}", self._configmap)
@@ -121,6 +126,27 @@ class BatchApi:
         await self.before_get(name)
         body = self.bodies.get(name)
         return web.json_response(body) if body else _refusal(404)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        name, options = request.match_info["name"], await request.json()
+        await self.before_delete(name)
+        if self.refusals:
+            return _refusal(self.refusals.pop(0))
+
+        body = self.bodies.get(name)
+        if body is None:
+            return _refusal(404)
+        wanted = options["preconditions"]
+        if any(body["metadata"][it] != wanted[it] for it in ("resourceVersion", "uid")):
+            return _refusal(409)
+
+        self.deletions.append(options)
+        self.delete(name)
+        if self.loses_answers:
+            self.loses_answers -= 1
+            return _refusal(504)
+
+        return web.json_response({"kind": "Status", "status": "Success"})
 
     async def _patch(self, request: web.Request) -> web.Response:
         name, patch = request.match_info["name"], await request.json()

@@ -93,7 +93,7 @@ def _terms(chunk: int, words: Iterable[QueryWord], owner: str | None) -> Iterato
 
 def _words(text: str) -> Iterator[str]:
     for run in _runs(text):
-        if _UNSPACED.fullmatch(run):
+        if not run.isascii() and _UNSPACED.fullmatch(run):
             # The last character is a word of its own, so that a search for it finds this run.
             yield from (run[at : at + 2] for at in range(len(run)))
         else:
@@ -105,6 +105,10 @@ def _runs(text: str) -> Iterator[str]:
     clean = text.encode(errors="ignore").decode()  # without lone surrogates
     for match in _WORD.finditer(unicodedata.normalize("NFKC", clean).casefold()):
         at, word = 0, match.group()
+        if word.isascii():
+            yield word[:MAX_WORD_CHARACTERS]
+            continue
+
         for unspaced in _UNSPACED.finditer(word):
             if unspaced.start() > at:
                 yield word[at : unspaced.start()][:MAX_WORD_CHARACTERS]

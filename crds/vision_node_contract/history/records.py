@@ -18,6 +18,9 @@ from .schema import SINGLE
 MAX_ROW_RESULT_BYTES = 1 << 20
 """Maximum size of a result in a row, in bytes of JSON. Larger ones stay in the bucket."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
+"""Encoder for rows. json.dumps() would create one for each row."""
+
 _PARTS = ("metadata", "spec", "status")
 _METADATA = frozenset(it.alias or name for name, it in ObjectMeta.model_fields.items())
 
@@ -175,4 +178,4 @@ def _text(value: Any) -> str:
 
 
 def _dumps(value: Json) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+    return _ENCODER.encode(value)

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Set
+from typing import Protocol
 
 from vision_node_contract.batch_objects import BatchFolder
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.kube import Kube, KubeError, WatchEvent, backoff
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from .batches import BatchClient, read_batch
@@ -19,19 +22,35 @@ RETRY_SECONDS = (1.0, 30.0)
 or the rights may be missing for a moment."""
 
 
-class BatchWatch:
-    """Passes changes of ImageBatches to the queue and to the cleaner.
+class BatchObserver(Protocol):
+    """Wants to know all ImageBatches. The queue tells it which are deleted."""
 
-    Deletions that the watch misses are left to the sweep.
+    def observe(self, body: Json, batch: ImageBatch | None) -> None:
+        """Note that an ImageBatch exists or has changed; `batch` is None if it can't be read."""
+
+    def observe_all(self, names: Set[str]) -> None:
+        """Note that all ImageBatches have been observed, and that these are their names."""
+
+
+class BatchWatch:
+    """Passes changes of ImageBatches to the queue, to the cleaner and to an observer.
+
+    Deletions that the watch misses are left to the sweep, and to the observer.
     """
 
     def __init__(
-        self, kube: Kube, batches: BatchClient, cleaner: FolderCleaner, folders: BucketFolders
+        self,
+        kube: Kube,
+        batches: BatchClient,
+        cleaner: FolderCleaner,
+        folders: BucketFolders,
+        observer: BatchObserver | None = None,
     ) -> None:
         self._kube = kube
         self._batches = batches
         self._cleaner = cleaner
         self._folders = folders
+        self._observer = observer
 
     async def run(self, queue: FreezeQueue) -> None:
         """Watch until cancelled."""
@@ -54,19 +73,32 @@ class BatchWatch:
             KubeError: The API server is unavailable or refused the request.
         """
         async for bodies in self._batches.list_bodies():
-            self._observe(WatchEvent("PAGE", bodies), queue)
+            for batch in filter(None, map(read_batch, bodies)):
+                self._offer(batch, queue)
 
     def _observe(self, event: WatchEvent, queue: FreezeQueue) -> None:
         for body in event.objects:
             if event.type == "DELETED":
                 queue.remove(body["metadata"]["uid"])
-            elif batch := read_batch(body):
+                continue
+
+            batch = read_batch(body)
+            if self._observer:
+                self._observer.observe(body, batch)
+            if batch:
                 self._observe_batch(event, batch, queue)
 
+        if self._observer and event.type == "SYNCED":
+            self._observer.observe_all(event.names)
+
     def _observe_batch(self, event: WatchEvent, batch: ImageBatch, queue: FreezeQueue) -> None:
-        if batch.status.phase == "queued":
-            queue.offer(batch)
+        self._offer(batch, queue)
 
         # The checkpoints of batches that were already finished when listed are left to the sweep.
         if event.type == "MODIFIED" and batch.finished and batch.status.manifest:
             self._cleaner.clean(BatchFolder(self._folders, batch.metadata.uid).checkpoints)
+
+    @staticmethod
+    def _offer(batch: ImageBatch, queue: FreezeQueue) -> None:
+        if batch.status.phase == "queued":
+            queue.offer(batch)

@@ -33,6 +33,16 @@ class BatchClient:
             BatchGoneError: It was deleted, even if another one has its name.
             KubeError: The API server is unavailable or refused the request.
         """
+        batch, _ = await self.read(name, uid)
+        return batch
+
+    async def read(self, name: str, uid: str) -> tuple[ImageBatch, Json]:
+        """Return the current ImageBatch, and the same as JSON.
+
+        Raises:
+            BatchGoneError: It was deleted, even if another one has its name.
+            KubeError: The API server is unavailable or refused the request.
+        """
         try:
             body = await self._kube.request("GET", f"{self.path}/{name}")
         except NotFoundError as error:
@@ -45,7 +55,23 @@ class BatchClient:
         if batch is None:
             raise KubeError(0, "Invalid", f"ImageBatch {name} can't be read by this release")
 
-        return batch
+        return batch, body
+
+    async def delete(self, name: str, uid: str, version: int) -> None:
+        """Delete an ImageBatch, unless it has changed since this resourceVersion.
+
+        Raises:
+            BatchGoneError: There is none with this name.
+            ConflictError: It has changed, or another one has its name; nothing was deleted.
+            UnavailableError: It may have been deleted or not.
+            KubeError: The API server refused the request.
+        """
+        preconditions = {"uid": uid, "resourceVersion": str(version)}
+        try:
+            body = {"preconditions": preconditions}
+            await self._kube.request("DELETE", f"{self.path}/{name}", body=body)
+        except NotFoundError as error:
+            raise BatchGoneError(name) from error
 
     async def patch_status(self, batch: ImageBatch, patch: StatusPatch) -> None:
         """Change the status, unless the ImageBatch has changed since it was read.

@@ -7,14 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from vision_node_contract.batch_objects import BatchFolder
-from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError, backoff
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..runtime.freshness import Heartbeat
-from .folder_cleaner import FolderCleaner
 from .freezer import Freezer
 from .manifests.freeze_errors import AttemptLostError, BatchGoneError
 
@@ -58,8 +55,7 @@ class FreezeQueue:
 
     Args:
         freezer: Freezes one ImageBatch.
-        cleaner: Deletes the folders of deleted ImageBatches.
-        folders: The release's folders.
+        delete: Deletes the data of an ImageBatch that is gone.
         relist: Offers all queued ImageBatches again. It is called if there were too many.
         heartbeat: Progress for the liveness probe.
     """
@@ -67,14 +63,12 @@ class FreezeQueue:
     def __init__(
         self,
         freezer: Freezer,
-        cleaner: FolderCleaner,
-        folders: BucketFolders,
+        delete: Callable[[str], None],
         relist: Callable[[], Awaitable[None]],
         heartbeat: Heartbeat,
     ) -> None:
         self._freezer = freezer
-        self._cleaner = cleaner
-        self._folders = folders
+        self._delete = delete
         self._relist = relist
         self._heartbeat = heartbeat
         self._waiting: dict[str, Entry] = {}
@@ -104,12 +98,12 @@ class FreezeQueue:
         self._changed.set()
 
     def remove(self, uid: str) -> None:
-        """Stop freezing a deleted ImageBatch, and delete its folder."""
+        """Stop freezing a deleted ImageBatch, and delete its data."""
         self._waiting.pop(uid, None)
         if uid in self._running:
             self._running[uid][1].cancel()
 
-        self._cleaner.clean(BatchFolder(self._folders, uid).prefix)
+        self._delete(uid)
 
     async def run(self) -> None:
         """Freeze ImageBatches until cancelled."""
@@ -169,7 +163,7 @@ class FreezeQueue:
         try:
             await self._freezer.freeze(entry.name, entry.uid)
         except BatchGoneError:
-            self._cleaner.clean(BatchFolder(self._folders, entry.uid).prefix)
+            self._delete(entry.uid)
         except StoreUnavailableError as error:
             self._retry(entry, error)
             await self._report(entry, error)
@@ -188,7 +182,7 @@ class FreezeQueue:
         try:
             await self._freezer.report_waiting(entry.name, entry.uid, error)
         except BatchGoneError:
-            self._cleaner.clean(BatchFolder(self._folders, entry.uid).prefix)
+            self._delete(entry.uid)
         except KubeError as problem:
             log.warning(
                 "the condition Waiting of ImageBatch %s was not set: %s", entry.name, problem

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+from vision_node_contract.batch_objects import BatchFolder
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.listening import listen
@@ -51,7 +52,10 @@ async def archive(kube: Kube, bucket: Bucket, settings: Settings, heartbeat: Hea
     async def relist() -> None:
         await watch.relist(queue)
 
-    queue = FreezeQueue(freezer, cleaner, bucket.folders, relist, heartbeat)
+    def delete(uid: str) -> None:
+        cleaner.clean(BatchFolder(bucket.folders, uid).prefix)
+
+    queue = FreezeQueue(freezer, delete, relist, heartbeat)
     sweep = Sweep(bucket, batches, ownership, cleaner)
 
     async with asyncio.TaskGroup() as tasks:

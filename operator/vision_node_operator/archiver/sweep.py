@@ -8,9 +8,12 @@ from vision_node_contract.batch_objects import BatchFolder
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError
 from vision_node_contract.clients.ownership import NotOursError
+from vision_node_contract.history.database import HistoryUnavailableError
 from vision_node_contract.models.imagejob import TERMINAL
 
 from ..runtime.storage_ownership import StorageOwnership
+from .batch_history.folder_guard import FolderGuard
+from .batch_history.holds import HeldError
 from .batches import BatchClient
 from .folder_cleaner import FolderCleaner
 
@@ -27,8 +30,24 @@ GRACE = timedelta(hours=1)
 the deletion may still be writing to it."""
 
 
+SWEEP_ERRORS = (
+    StoreUnavailableError,
+    ObjectNotFoundError,
+    KubeError,
+    HistoryUnavailableError,
+)
+
+
 class Sweep:
-    """Deletes folders that belong to no ImageBatch, and the checkpoints of finished ones."""
+    """Deletes folders that belong to no ImageBatch, and the checkpoints of finished ones.
+
+    Args:
+        bucket: The bucket.
+        batches: Client for ImageBatches.
+        ownership: Checks that the folders are the release's own.
+        cleaner: Deletes folders.
+        guard: Knows the ImageBatches in the history; None without a database.
+    """
 
     def __init__(
         self,
@@ -36,11 +55,13 @@ class Sweep:
         batches: BatchClient,
         ownership: StorageOwnership,
         cleaner: FolderCleaner,
+        guard: FolderGuard | None = None,
     ) -> None:
         self._bucket = bucket
         self._batches = batches
         self._ownership = ownership
         self._cleaner = cleaner
+        self._guard = guard
 
     async def run(self) -> None:
         """Sweep at intervals until cancelled."""
@@ -53,7 +74,9 @@ class Sweep:
                 deleted = await self.sweep(datetime.now(UTC))
             except NotOursError as error:
                 log.warning("no sweep: %s: %s", error.reason, error)
-            except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
+            except HeldError as error:
+                log.warning("no sweep: %s", error)
+            except SWEEP_ERRORS as error:
                 log.warning("sweep failed, trying again in %.0f s: %s", pause, error)
             else:
                 log.info("the sweep deleted %d objects", deleted)
@@ -62,11 +85,14 @@ class Sweep:
         """Delete what no ImageBatch needs, and return the number of deleted objects.
 
         ImageBatches are listed after the folders, so that the folder of an ImageBatch that is
-        created in between is kept.
+        created in between is kept. Their rows are looked for after that, so that the folder of one
+        that is evicted in between is kept.
 
         Raises:
             NotOursError: The folders belong to another release, and nothing was deleted.
-            StoreUnavailableError, KubeError: Listing failed; the remaining objects are kept.
+            HeldError: Sweeps must wait.
+            StoreUnavailableError, KubeError, HistoryUnavailableError: Listing failed; the remaining
+                objects are kept.
         """
         await self._ownership.require()
         deleted = 0
@@ -78,15 +104,25 @@ class Sweep:
 
     async def _sweep_folders(self, uids: list[str], now: datetime) -> int:
         finished = await self._are_finished()
+        kept = await self._in_history([uid for uid in uids if uid not in finished])
         deleted = 0
         for uid in uids:
             folder = BatchFolder(self._bucket.folders, uid)
-            if uid not in finished and await self._is_old(folder.prefix, now):
+            is_orphan = uid not in finished and uid not in kept
+            if is_orphan and await self._is_old(folder.prefix, now):
                 deleted += await self._cleaner.delete_below(folder.prefix)
             elif finished.get(uid):
                 deleted += await self._cleaner.delete_below(folder.checkpoints)
 
         return deleted
+
+    async def _in_history(self, uids: list[str]) -> set[str]:
+        """Return those of the ImageBatches that a row names."""
+        if self._guard is None:
+            return set()
+
+        await self._guard.require()
+        return await self._guard.kept(uids)
 
     async def _are_finished(self) -> dict[str, bool]:
         """Return whether each ImageBatch is finished, by uid. Invalid ones are unfinished."""

@@ -6,9 +6,9 @@ SHA-256 in the index before they are sent.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Protocol
 
 from vision_node_contract.batch_objects import (
@@ -19,6 +19,13 @@ from vision_node_contract.batch_objects import (
     ManifestLine,
     ResultLine,
     chunk_key,
+)
+from vision_node_contract.clients.batch_results import (
+    CHANGED,
+    GONE,
+    MAX_INDEX_BYTES,
+    BadResultsError,
+    verified_results,
 )
 from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, ObjectNotFoundError
 from vision_node_contract.models.imagebatch import ImageBatch
@@ -32,19 +39,8 @@ from ..storage_health import StorageHealth
 
 log = logging.getLogger(__name__)
 
-MEMORY_BYTES = 1 << 20
-"""Number of bytes of a client's results to keep in memory. Larger objects are read twice, in pieces
-of this size: once to compare their SHA-256, and once to send them."""
-
-MAX_INDEX_BYTES = 8 << 20
-"""Maximum size of an index object. It lists up to 200 shards, which take about 60 kB. If
-each has ten failures with the longest messages, it has a few megabytes."""
-
 MAX_CHUNK_BYTES = 20 << 20
 """Maximum size of a part of the manifest: 1,000 lines, each with the longest prompt."""
-
-GONE = "ResultGone"
-CHANGED = "ResultChanged"
 
 
 class FindBatch(Protocol):
@@ -53,14 +49,6 @@ class FindBatch(Protocol):
     async def __call__(self, batch: ImageBatch, *, is_fresh: bool) -> ImageBatch | None:
         """Ask the API server if `is_fresh` is true; otherwise, the cache may answer."""
         ...
-
-
-class BadResultError(Exception):
-    """Stored results can't be sent."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.error = LineError(reason=reason, message=message)
 
 
 class ResultsReader:
@@ -90,7 +78,7 @@ class ResultsReader:
         self._folder = BatchFolder(bucket.folders, batch.metadata.uid)
 
     async def part(self, number: int) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of the part with this number, in pieces of up to MEMORY_BYTES.
+        """Yield the lines of the part with this number, in pieces of up to PIECE_BYTES.
 
         An image whose result can't be sent gets a line with an error.
 
@@ -127,78 +115,38 @@ class ResultsReader:
             return
 
         try:
-            async for piece in self._stored(entry, entry.key):
+            async for piece in self._stored(entry):
                 yield piece
-        except BadResultError as bad:
+        except BadResultsError as bad:
             log.warning("results %s of shard %s: %s", entry.key, entry.shard, bad)
-            async for piece in self._error_lines(ended, bad.error):
+            error = LineError(reason=bad.reason, message=str(bad))
+            async for piece in self._error_lines(ended, error):
                 yield piece
 
-    async def _stored(self, entry: IndexEntry, key: str) -> AsyncIterator[bytes]:
+    async def _stored(self, entry: IndexEntry) -> AsyncIterator[bytes]:
         """Yield an object with results if it is unchanged since the worker stored it.
 
         Raises:
-            BadResultError: the object is missing or differs, and nothing has been sent.
+            BadResultsError: the object is missing or differs, and nothing has been sent.
             Problem: it changed while it was being sent, or the bucket is unavailable.
         """
-        size = entry.size_bytes
-        if not key.startswith(f"{self._folder.prefix}results/"):
-            raise BadResultError(GONE, "The shard's status names an object of another batch.")
-        if size is None or entry.sha256 is None:
-            raise _changed(entry)
-
-        try:
-            if size <= MEMORY_BYTES:
-                yield await self._whole(entry, key, size)
-                return
-
-            etag = await self._verify(entry, key, size)
-        except ObjectNotFoundError as error:
-            message = "The results of the shard with this image were deleted from storage."
-            raise BadResultError(GONE, message) from error
-        except ObjectChangedError as error:
-            raise _changed(entry) from error
-
-        async for piece in self._send_again(key, size, etag):
-            yield piece
-
-    async def _whole(self, entry: IndexEntry, key: str, size: int) -> bytes:
-        data = await self._get(key, size)
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise _changed(entry)
-
-        return data if data.endswith(b"\n") else data + b"\n"
-
-    async def _verify(self, entry: IndexEntry, key: str, size: int) -> str:
-        """Return the ETag of a large object whose size and SHA-256 are right."""
-        with storage_problems(self._storage):
-            found = await self._bucket.stat(key)
-        if found.size_bytes != size:
-            raise _changed(entry)
-
-        digest = hashlib.sha256()
-        for start in range(0, size, MEMORY_BYTES):
-            digest.update(await self._range(key, start, found.etag))
-        if digest.hexdigest() != entry.sha256:
-            raise _changed(entry)
-
-        return found.etag
-
-    async def _send_again(self, key: str, size: int, etag: str) -> AsyncIterator[bytes]:
-        """Yield a large object that has been verified."""
         last = b""
-        try:
-            for start in range(0, size, MEMORY_BYTES):
-                piece = await self._range(key, start, etag)
+        async with aclosing(verified_results(self._bucket, self._folder, entry)) as pieces:
+            while (piece := await self._next(pieces)) is not None:
                 last = piece[-1:]
                 yield piece
+
+        if last != b"\n":
+            yield b"\n"
+
+    async def _next(self, pieces: AsyncGenerator[bytes, None]) -> bytes | None:
+        try:
+            with storage_problems(self._storage):
+                return await anext(pieces, None)
         except (ObjectChangedError, ObjectNotFoundError) as error:
             await self._require_batch()
             detail = "Results were overwritten or deleted while they were being sent."
             raise Problem(502, CHANGED, detail) from error
-
-        if last != b"\n":
-            yield b"\n"
 
     async def _error_lines(self, ended: RangeSet, error: LineError) -> AsyncIterator[bytes]:
         """Yield a line with the error for each image.
@@ -242,22 +190,10 @@ class ResultsReader:
         with storage_problems(self._storage):
             return await self._bucket.get(key, max_bytes)
 
-    async def _range(self, key: str, start: int, etag: str) -> bytes:
-        with storage_problems(self._storage):
-            return await self._bucket.get_part(key, start, MEMORY_BYTES, etag)
-
 
 def batch_deleted() -> Problem:
     """Return the problem for an ImageBatch that was deleted while its results were being sent."""
     return Problem(404, "BatchNotFound", "The batch was deleted while its results were being sent.")
-
-
-def _changed(entry: IndexEntry) -> BadResultError:
-    message = (
-        f"The results of shard {entry.shard} in storage were overwritten: their SHA-256 differs "
-        "from the one that the worker reported."
-    )
-    return BadResultError(CHANGED, message)
 
 
 def _chunks(ended: RangeSet, total: int) -> Iterator[Range]:

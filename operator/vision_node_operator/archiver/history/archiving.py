@@ -113,11 +113,14 @@ class Archiving(Transactions):
 
         return await self._database.run(work)
 
-    async def add_batch_images(self, uid: str, index: int, rows: Sequence[ImageRow]) -> Written:
-        """Add the images of index object `index` of a batch, and count it, in one transaction.
+    async def add_batch_images(
+        self, uid: str, index: int, rows: Sequence[ImageRow], *, is_last: bool = True
+    ) -> Written:
+        """Add images of index object `index` of a batch in one transaction.
 
-        Nothing happens unless `index` is the number of index objects that are archived already.
-        Refused rows are treated as in `add_jobs`.
+        With `is_last`, these are the last ones, and the index object is counted. Nothing happens
+        unless `index` is the number of index objects that are archived already. Refused rows are
+        treated as in `add_jobs`.
         """
         entries = [Entry(image, None) for image in rows]
 
@@ -125,9 +128,9 @@ class Archiving(Transactions):
             await lock_owner(connection)
             counted = await fetch(
                 connection,
-                "UPDATE batches SET archived_index = archived_index + 1"
+                "UPDATE batches SET archived_index = archived_index + %s"
                 " WHERE uid = %s AND archived_index = %s RETURNING 1",
-                (uid, index),
+                (int(is_last), uid, index),
             )
             if not counted:
                 return NOTHING

@@ -62,14 +62,22 @@ class Lifecycle(Transactions):
         )
 
     async def mark_batch_evicted(self, uid: str, *, evicted: bool) -> bool:
-        """Mark a batch as evicted or not; return whether it is archived."""
+        """Mark a batch as evicted or not; return whether this has changed its row."""
         changed = await self._execute(
-            "UPDATE batches SET evicted_at = CASE WHEN %s THEN coalesce(evicted_at, now()) END"
-            " WHERE uid = %s",
-            evicted,
-            uid,
+            "UPDATE batches SET evicted_at = CASE WHEN %s THEN now() END"
+            " WHERE uid = %s AND (evicted_at IS NULL) = %s",
+            *(evicted, uid, evicted),
         )
         return changed > 0
+
+    async def batch_rows(self, uids: Sequence[str]) -> list[ArchivedBatch]:
+        """Return the rows of these batches, marked as evicted or not."""
+        rows = await self._fetch(
+            "SELECT uid::text, name, archived_index, evicted_at FROM batches"
+            " WHERE uid = ANY(%s::uuid[])",
+            list(uids),
+        )
+        return [ArchivedBatch(*row) for row in rows]
 
     async def in_etcd(self, after: str | None, limit: int) -> list[ExpiredJob]:
         """Return jobs that are not marked as evicted, in the order of uids, after `after`."""

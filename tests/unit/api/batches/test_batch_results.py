@@ -8,9 +8,9 @@ import pytest
 from api_server import until
 from batch_fixture import MANIFEST, Batch, custom_id, lines_of, outcomes
 from fakes.s3 import S3
-from vision_node_api.services.batches import results_reader
 from vision_node_api.services.batches.batches import Batches
 from vision_node_contract.batch_objects import IndexEntry
+from vision_node_contract.clients.batch_results import PIECE_BYTES
 
 PATH = "/batches/holiday/results"
 
@@ -72,8 +72,8 @@ async def test_part_that_only_another_replica_knows_is_looked_up(
 async def test_large_object_is_sent_in_pieces(
     web: httpx.AsyncClient, batches: Batches, batch: Batch, s3: S3
 ) -> None:
-    entry = batch.shard(0, 9, padding=results_reader.MEMORY_BYTES // 4)
-    assert (entry.size_bytes or 0) > 2 * results_reader.MEMORY_BYTES
+    entry = batch.shard(0, 9, padding=PIECE_BYTES // 4)
+    assert (entry.size_bytes or 0) > 2 * PIECE_BYTES
     batch.count(entry)
     batch.report(batches.cache)
     assert (await web.get(PATH)).content == s3.objects[str(entry.key)].data
@@ -148,7 +148,7 @@ DAMAGE: dict[str, tuple[Callable[[S3, str], None], str]] = {
 """What happened to an object, and the reason in the lines of its images."""
 
 
-@pytest.mark.parametrize("padding", [0, results_reader.MEMORY_BYTES])
+@pytest.mark.parametrize("padding", [0, PIECE_BYTES])
 @pytest.mark.parametrize("case", DAMAGE)
 async def test_images_whose_results_are_damaged_have_error_lines(
     web: httpx.AsyncClient, batches: Batches, batch: Batch, s3: S3, case: str, padding: int

@@ -23,6 +23,7 @@ from vision_node_api.services.storage_health import StorageHealth
 from vision_node_api.watch.imagebatch_cache import ImageBatchCache
 from vision_node_api.web import json_lines
 from vision_node_api.web.http_protocol import ABORT
+from vision_node_contract.clients.batch_results import PIECE_BYTES
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 
@@ -176,7 +177,7 @@ async def test_large_object_that_changes_while_it_is_sent_breaks_the_stream_off(
     batches: Batches, batch: Batch, s3: S3, cluster: Cluster
 ) -> None:
     cluster.batches["holiday"] = batch.body()
-    entry = batch.shard(0, 3, padding=results_reader.MEMORY_BYTES)
+    entry = batch.shard(0, 3, padding=PIECE_BYTES)
     batch.count(entry)
     batch.report(batches.cache)
     stream = await batches.results("holiday", ResultQuery())
@@ -195,7 +196,7 @@ async def test_client_that_leaves_frees_its_place(
     port: int, batches: Batches, batch: Batch, path: str
 ) -> None:
     for index in range(10):
-        batch.count(batch.shard(index, index, padding=results_reader.MEMORY_BYTES // 2))
+        batch.count(batch.shard(index, index, padding=PIECE_BYTES // 2))
     batch.report(batches.cache)
     limits = batches.limits
 
@@ -212,7 +213,7 @@ async def test_client_that_stops_reading_loses_its_connection(
 ) -> None:
     monkeypatch.setattr(json_lines, "STALLED_SECONDS", 0.05)
     for index in range(10):
-        batch.count(batch.shard(index, index, padding=3 * results_reader.MEMORY_BYTES))
+        batch.count(batch.shard(index, index, padding=3 * PIECE_BYTES))
     batch.report(batches.cache)
     async with Connection.open(port) as connection:
         await connection.send(get(PATH))
@@ -220,7 +221,7 @@ async def test_client_that_stops_reading_loses_its_connection(
         await until(lambda: not batches.limits.readers.streams)
         received = await connection.ended()
 
-    assert len(received) < 10 * 3 * results_reader.MEMORY_BYTES
+    assert len(received) < 10 * 3 * PIECE_BYTES
     assert not received.endswith(b"0\r\n\r\n")
 
 
@@ -254,7 +255,7 @@ async def test_slow_reader_gets_everything_while_nothing_piles_up(
     """The sockets' buffers hold a few MiB. Everything else stays in the bucket."""
     batch = Batch(s3, total=40)
     for index in range(40):
-        batch.count(batch.shard(index, index, padding=results_reader.MEMORY_BYTES - 1000))
+        batch.count(batch.shard(index, index, padding=PIECE_BYTES - 1000))
     batch.report(batches.cache)
     async with Connection.open(port) as connection:
         await connection.send(get(PATH, b"Connection: close"))
@@ -262,7 +263,7 @@ async def test_slow_reader_gets_everything_while_nothing_piles_up(
         received = await connection.ended()
 
     assert received.endswith(b"0\r\n\r\n")
-    assert len(received) > 40 * (results_reader.MEMORY_BYTES - 1000)
+    assert len(received) > 40 * (PIECE_BYTES - 1000)
 
 
 async def read_requests(s3: S3) -> int:

@@ -169,7 +169,7 @@ async def test_batches_are_not_listed_again_while_there_is_no_room_for_them(
     monkeypatch.setattr(freeze_queue, "backoff", lambda *_: 3600.0)
     freezer, relist, heart = AsyncMock(), AsyncMock(), Mock()
     freezer.freeze.side_effect = StoreUnavailableError("no answer")
-    queue = FreezeQueue(freezer, Mock(), Mock(), relist, heart)
+    queue = FreezeQueue(freezer, Mock(), relist, heart)
 
     def offer(name: str) -> None:
         body = {"metadata": {"name": name, "uid": name}, "spec": {"prefix": "inbox/"}}

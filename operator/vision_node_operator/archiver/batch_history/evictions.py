@@ -1,0 +1,36 @@
+"""Decide which finished ImageBatches to evict."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from .live_batch import LiveBatch
+from .live_batches import LiveBatches
+
+MIN_AGE = timedelta(seconds=60)
+"""Minimum time between the end of an ImageBatch and its eviction, even above the limit. Clients
+that wait for its end read the object."""
+
+MARK_AGE = timedelta(seconds=60)
+"""Minimum age of a mark that the process did not set itself. Until then, another archiver may be
+about to delete the ImageBatch, which takes it less than REQUEST_SECONDS."""
+
+MAX_FINISHED = 200
+"""Maximum number of finished ImageBatches in the cluster. Each has up to 32 kB."""
+
+
+def to_evict(batches: LiveBatches, stay: timedelta, now: datetime) -> Iterator[LiveBatch]:
+    """Yield the archived ImageBatches to evict, the oldest first.
+
+    Those go that ended longer than `stay` ago, those above MAX_FINISHED, and those that are marked
+    as evicted already, because the process was killed before it could delete them.
+    """
+    finished = batches.finished()
+    surplus = len(finished) - MAX_FINISHED
+    for number, (end, live) in enumerate(finished):
+        age, mark = now - end, live.row.evicted_at if live.row else None
+        was_asked = live.eviction == "asked"
+        is_due = age >= stay or number < surplus or was_asked or mark is not None
+        if not (live.is_archived and is_due and age >= MIN_AGE) or live.eviction == "done":
+            continue
+        if mark is None or was_asked or now - mark >= MARK_AGE:
+            yield live

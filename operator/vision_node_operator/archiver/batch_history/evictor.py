@@ -1,0 +1,99 @@
+"""Evict an ImageBatch: delete it from the cluster, while its rows and its folder stay."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from vision_node_contract.clients.kube import ConflictError, KubeError, UnavailableError
+
+from ..batches import BatchClient
+from ..history.store import HistoryStore
+from ..manifests.freeze_errors import BatchGoneError
+from .counts import BatchCounts
+from .evictions import MARK_AGE
+from .live_batch import LiveBatch
+
+log = logging.getLogger(__name__)
+
+
+class Evictor:
+    """Evicts ImageBatches, one at a time.
+
+    The mark in the row is committed before the ImageBatch is deleted, so whoever sees the deletion
+    knows that the data is to stay.
+
+    Args:
+        batches: Client for ImageBatches.
+        store: The database.
+        counts: Counts evictions.
+        delete_data: Function that deletes all data of an ImageBatch that somebody has deleted.
+    """
+
+    def __init__(
+        self,
+        batches: BatchClient,
+        store: HistoryStore,
+        counts: BatchCounts,
+        delete_data: Callable[[str], None],
+    ) -> None:
+        self._batches = batches
+        self._store = store
+        self._counts = counts
+        self._delete_data = delete_data
+
+    async def evict(self, live: LiveBatch) -> None:
+        """Evict an archived ImageBatch, unless it has changed since its row was written.
+
+        Raises:
+            HistoryUnavailableError: The database does not answer.
+            KubeError: The ImageBatch was not deleted, and another attempt may succeed.
+        """
+        is_first = await self._store.mark_batch_evicted(live.uid, evicted=True)
+        if not is_first and not await self._may_go_on(live):
+            return
+
+        try:
+            await self._batches.delete(live.name, live.uid, live.row_version)
+        except BatchGoneError:
+            if is_first:
+                log.info("ImageBatch %s was deleted by somebody else", live.name)
+                self._delete_data(live.uid)
+                return
+        except UnavailableError:
+            live.eviction = "asked"
+            raise
+        except ConflictError:
+            await self.keep(live)
+            return
+        except KubeError:
+            await self.keep(live)
+            raise
+
+        live.eviction = "done"
+        self._counts.evicted += 1
+        log.info("ImageBatch %s was evicted; its results are in the history", live.name)
+
+    async def _may_go_on(self, live: LiveBatch) -> bool:
+        """Return whether an eviction may be continued that was begun before."""
+        rows = await self._store.batch_rows([live.uid])
+        live.row = rows[0] if rows else None
+        mark = live.row.evicted_at if live.row else None
+        if mark is None:
+            return False
+
+        return live.eviction == "asked" or datetime.now(UTC) - mark >= MARK_AGE
+
+    async def keep(self, live: LiveBatch) -> None:
+        """Remove the mark of an ImageBatch that still exists, and write its row again.
+
+        Raises:
+            HistoryUnavailableError: The database does not answer, so the mark is removed later.
+        """
+        live.eviction = "unmark"
+        await self._store.mark_batch_evicted(live.uid, evicted=False)
+
+        live.eviction = "none"
+        if live.row:
+            live.row = replace(live.row, evicted_at=None)
+        live.row_version = 0
