@@ -42,9 +42,7 @@ class JobEntry(BaseModel):
         description="for an image of a batch, when its result became searchable"
     )
     completed_at: datetime | None = Field(description="null for an image of a batch")
-    caption: str | None = Field(
-        description="null if there is no result, or if it is too large for a list"
-    )
+    caption: str | None = Field(description="up to 256 characters; null if there is no result")
     alt: str | None
     file_name: str | None
     error: ListedError | None
@@ -104,18 +102,17 @@ async def list_jobs(
 
 
 def _entry(found: ListedJob) -> JobEntry:
-    job, error, texts = found.job, found.error, found.texts
-    at = found.position.at
+    excerpt, error = found.excerpt, found.error
 
     return JobEntry(
         job_id=None if found.is_of_batch else found.name,
         status=found.phase,
         describer=found.describer,
-        created_at=at,
-        completed_at=job.status.completion_time if job else None,
-        caption=texts.caption if texts else None,
-        alt=texts.alt if texts else None,
-        file_name=job.spec.image.file_name if job else None,
+        created_at=found.position.at,
+        completed_at=excerpt.completed_at,
+        caption=excerpt.caption,
+        alt=excerpt.alt,
+        file_name=excerpt.file_name,
         error=ListedError(reason=error.reason, message=error.message) if error else None,
         batch=found.name if found.is_of_batch else None,
         index=found.position.image_index if found.is_of_batch else None,

@@ -9,6 +9,7 @@ from typing import Any, Self
 from ..batch_objects import ResultLine
 from ..bucket_keys import BucketFolders
 from ..json_types import Json
+from ..models.description import FrozenModel
 from ..models.imagebatch import ImageBatch
 from ..models.imagejob import ImageJob, ObjectMeta
 from ..names import OWNER_LABEL
@@ -21,8 +22,49 @@ MAX_ROW_RESULT_BYTES = 1 << 20
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
 """Encoder for rows. json.dumps() would create one for each row."""
 
+MAX_EXCERPT_CHARACTERS = 256
+"""Maximum length of each text in an excerpt. Texts of this length fill a line or two of a
+list, and an excerpt then fits into its row."""
+
 _PARTS = ("metadata", "spec", "status")
 _METADATA = frozenset(it.alias or name for name, it in ObjectMeta.model_fields.items())
+
+
+class Excerpt(FrozenModel):
+    """What lists show of an image."""
+
+    caption: str | None = None
+    alt: str | None = None
+    file_name: str | None = None
+    completed_at: datetime | None = None
+    """When the ImageJob was finished; None for an image of a batch."""
+    error: str | None = None
+    """The message of the error, if the image has no description."""
+
+    @classmethod
+    def of_job(cls, job: ImageJob, result: Json | None) -> Self:
+        """Return the excerpt of an ImageJob. `result` is its result as JSON, if there is one."""
+        error = job.status.error if job.status.phase == "failed" else None
+        return cls(
+            caption=_short((result or {}).get("caption")),
+            alt=_short((result or {}).get("alt")),
+            file_name=_short(job.spec.image.file_name),
+            completed_at=job.status.completion_time,
+            error=_short(error.message) if error else None,
+        )
+
+    @classmethod
+    def of_line(cls, line: ResultLine) -> Self:
+        """Return the excerpt of an image of a batch."""
+        return cls(
+            caption=_short((line.result or {}).get("caption")),
+            alt=_short((line.result or {}).get("alt")),
+            error=_short(line.error.message) if line.error else None,
+        )
+
+    def to_text(self) -> str:
+        """Return the excerpt as JSON in ASCII."""
+        return _dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +82,8 @@ class ImageRow:
     reason: str | None
     body: str
     """JSON in ASCII, because PostgreSQL's text can't contain the character U+0000."""
+    excerpt: str
+    """An Excerpt as JSON in ASCII."""
     result: str | None
     """JSON in ASCII; None if there is none, or if it stays in the bucket."""
     words: tuple[str, ...]
@@ -70,6 +114,7 @@ class ImageRow:
             phase=status.phase,
             reason=status.error.reason if status.error else None,
             body=_dumps(without_inline_result(body)),
+            excerpt=Excerpt.of_job(job, result).to_text(),
             result=_dumps(result) if result is not None else None,
             words=tuple(words_of([*_texts(result or {}), *names])),
         )
@@ -91,6 +136,7 @@ class ImageRow:
             phase="failed" if line.error else "done",
             reason=line.error.reason if line.error else None,
             body=_dumps(line.model_copy(update={"result": None}).to_json()),
+            excerpt=Excerpt.of_line(line).to_text(),
             result=_dumps(result) if result is not None else None,
             words=tuple(words_of([*_texts(result or {}), line.custom_id, meta.name])),
         )
@@ -99,7 +145,8 @@ class ImageRow:
         """Return a row without the parts that PostgreSQL may refuse. `error` says what it said."""
         clean = ascii(error).replace("\\x00", " ")[:512]
         values = {name: getattr(self, name) for name in self.__slots__}
-        return type(self)(**values | {"result": None, "words": (), "archive_error": clean})
+        lost = {"excerpt": "{}", "result": None, "words": ()}
+        return type(self)(**values | lost | {"archive_error": clean})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +218,15 @@ def first_sentence(description: str) -> str:
     text = description.strip().removeprefix("Image Description:").strip()
     end = min((at for mark in (". ", ".\n", "\n") if (at := text.find(mark)) >= 0), default=None)
     return text if end is None else text[: end + 1]
+
+
+def _short(value: Any) -> str | None:
+    """Return a text without its end if it is too long for a list; None if it is no text."""
+    if not isinstance(value, str):
+        return None
+
+    short = value.encode(errors="replace").decode()
+    return short if len(short) <= MAX_EXCERPT_CHARACTERS else short[:MAX_EXCERPT_CHARACTERS] + "…"
 
 
 def _text(value: Any) -> str:

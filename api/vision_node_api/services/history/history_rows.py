@@ -56,9 +56,7 @@ class ImageRow:
     describer: str
     phase: str
     reason: str | None
-    body: str
-    result: str | None
-    """The result as JSON; None if there is none, or if it is too large for a list."""
+    excerpt: str
     is_deleted: bool
     """Whether there is a tombstone, so that the image must not be shown."""
 

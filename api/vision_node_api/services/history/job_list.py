@@ -4,11 +4,11 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-from vision_node_contract.batch_objects import LineError, ResultLine
+from pydantic import ValidationError
+from vision_node_contract.batch_objects import LineError
 from vision_node_contract.history.lexemes import query_words
+from vision_node_contract.history.records import Excerpt
 from vision_node_contract.history.schema import SINGLE
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import OWNER_LABEL
@@ -20,8 +20,6 @@ from .history_problems import history_problems
 from .history_rows import ImageRow, Position
 from .reader import HistoryReader
 from .search import Search
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +40,9 @@ class ListedJob:
     name: str
     phase: str
     describer: str
-    job: ImageJob | None = None
-    """The ImageJob of a single image; None if this version can't read it."""
-    line: ResultLine | None = None
-    """The line of an image of a batch; None if this version can't read it."""
+    excerpt: Excerpt
     custom_id: str | None = None
     reason: str | None = None
-    texts: "Texts | None" = None
 
     @property
     def is_of_batch(self) -> bool:
@@ -58,18 +52,10 @@ class ListedJob:
     @property
     def error(self) -> LineError | None:
         """Why the image has no description."""
-        error = self.line.error if self.line else self.job.status.error if self.job else None
-        if error:
-            return LineError(reason=error.reason, message=error.message)
+        if self.reason is None:
+            return None
 
-        return LineError(reason=self.reason, message="") if self.reason else None
-
-
-class Texts(BaseModel):
-    """The parts of a result that lists contain."""
-
-    caption: str | None = None
-    alt: str | None = None
+        return LineError(reason=self.reason, message=self.excerpt.error or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,39 +134,36 @@ class JobList:
 def _live(job: ImageJob) -> ListedJob:
     meta, status = job.metadata, job.status
     inline = status.result.inline if status.result else None
+    error = status.error if status.phase == "failed" else None
 
     return ListedJob(
         position=Position(meta.creation_timestamp or NEWEST.at, meta.uid),
         name=meta.name,
         phase=status.phase,
         describer=job.spec.describer,
-        job=job,
-        texts=Texts(caption=inline.caption, alt=inline.alt) if inline else None,
+        excerpt=Excerpt.of_job(job, inline.to_json() if inline else None),
+        reason=error.reason if error else None,
     )
 
 
 def _archived(row: ImageRow) -> ListedJob:
-    is_single = row.image_index == SINGLE
-
     return ListedJob(
         position=row.position,
         name=row.name,
         phase=row.phase,
         describer=row.describer,
-        job=_parsed(ImageJob, row.body) if is_single else None,
-        line=None if is_single else _parsed(ResultLine, row.body),
+        excerpt=_excerpt(row),
         custom_id=row.custom_id,
         reason=row.reason,
-        texts=_parsed(Texts, row.result) if row.result else None,
     )
 
 
-def _parsed(model: type[Model], text: str) -> Model | None:
-    """Return a text as an instance of the model; None if this version can't read it.
+def _excerpt(row: ImageRow) -> Excerpt:
+    """Return what a row has to show; nothing if this version can't read it.
 
     One unreadable row must not hide all other jobs of its page.
     """
     try:
-        return model.model_validate_json(text)
+        return Excerpt.model_validate_json(row.excerpt)
     except ValidationError:
-        return None
+        return Excerpt()

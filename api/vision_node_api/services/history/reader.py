@@ -24,11 +24,6 @@ from .search import Search, SearchLimit, search
 CHECK_SECONDS = 2.0
 """Time limit for a check in seconds. Most take a few milliseconds."""
 
-MAX_LISTED_RESULT_BYTES = 32_768
-"""Maximum size of a result that is read for a list, in bytes of JSON. Lists contain caption and
-alternative text. Results of the project's describers are smaller, unless an image has much text. A
-page of 200 images with larger results would take too much memory."""
-
 _VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
 
 _FIND_JOB = """
@@ -57,8 +52,7 @@ _FIND_BATCH = """
 """
 
 _LIST = """
-    SELECT uid, image_index, at, name, custom_id, describer, phase, reason, body,
-      CASE WHEN octet_length(result) <= %(max_bytes)s THEN result END AS result,
+    SELECT uid, image_index, at, name, custom_id, describer, phase, reason, excerpt,
       false AS is_deleted
     FROM images
     WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s)
@@ -129,7 +123,6 @@ class HistoryReader:
             "uid": UUID(before.uid),
             "owner": owner,
             "limit": limit,
-            "max_bytes": MAX_LISTED_RESULT_BYTES,
         }
 
         async def read(connection: AsyncConnection) -> list[ImageRow]:
@@ -145,9 +138,7 @@ class HistoryReader:
         Images that finished within the last two seconds may be missing.
         """
         async with self._searches.searching():
-            return await self._run(
-                lambda it: search(it, query, before, (limit, MAX_LISTED_RESULT_BYTES))
-            )
+            return await self._run(lambda it: search(it, query, before, limit))
 
     async def add_tombstone(self, uid: str, *, is_batch: bool = False) -> None:
         """Hide a job or batch, and let the archiver delete its data."""

@@ -49,8 +49,7 @@ _MATCHES = """
     ), t AS MATERIALIZED (
       SELECT * FROM m ORDER BY at DESC, uid DESC, image_index DESC LIMIT %(limit)s
     )
-    SELECT uid, image_index, i.at, name, custom_id, describer, phase, reason, body,
-      CASE WHEN octet_length(result) <= %(max_bytes)s THEN result END AS result,
+    SELECT uid, image_index, i.at, name, custom_id, describer, phase, reason, excerpt,
       EXISTS (SELECT FROM tombstones WHERE tombstones.uid = i.uid) AS is_deleted
     FROM t JOIN images i USING (uid, image_index)
     ORDER BY i.at DESC, uid DESC, image_index DESC
@@ -91,7 +90,7 @@ class SearchLimit:
 
 
 async def search(
-    connection: AsyncConnection, query: Search, before: Position, bounds: tuple[int, int]
+    connection: AsyncConnection, query: Search, before: Position, limit: int
 ) -> list[ImageRow]:
     """Return the newest images before a position that match, from the newest to the oldest.
 
@@ -99,9 +98,8 @@ async def search(
         connection: A connection in a transaction.
         query: What to search for.
         before: Where to start.
-        bounds: Maximum number of images, and maximum size of a result in bytes.
+        limit: Maximum number of images.
     """
-    limit = bounds[0]
     await connection.execute(_PLAN)
     chunks = [row[0] for row in await (await connection.execute(_CHUNKS, (before.at,))).fetchall()]
 
@@ -114,7 +112,7 @@ async def search(
         text = query_text(group, query.words, query.owner)
         is_complete = False
         while not is_complete and len(found) < limit:
-            page = await _page(connection, text, before, bounds)
+            page = await _page(connection, text, before, limit)
             found += [row for row in page if not row.is_deleted]
             is_complete = len(page) < limit
             before = page[-1].position if page else before
@@ -139,16 +137,14 @@ async def _with_owner(
 
 
 async def _page(
-    connection: AsyncConnection, text: str, before: Position, bounds: tuple[int, int]
+    connection: AsyncConnection, text: str, before: Position, limit: int
 ) -> list[ImageRow]:
-    limit, max_bytes = bounds
     values = {
         "query": text,
         "at": before.at,
         "uid": UUID(before.uid),
         "index": before.image_index,
         "limit": limit,
-        "max_bytes": max_bytes,
     }
     async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
         await cursor.execute(_MATCHES, values)

@@ -28,17 +28,17 @@ memory of archiver and server: a result may have 1 MiB."""
 _INSERT = """
 WITH new AS (
     INSERT INTO images (
-        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, result,
-        archive_error, search)
+        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, excerpt,
+        result, archive_error, search)
     SELECT
-        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, result,
-        archive_error, search::tsvector
+        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, excerpt,
+        result, archive_error, search::tsvector
     FROM unnest(
         %t::uuid[], %b::int[], %b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::text[],
-        %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]
+        %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]
     ) AS image (
-        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, result,
-        archive_error, search)
+        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, excerpt,
+        result, archive_error, search)
     WHERE NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = image.uid)
     ON CONFLICT DO NOTHING
     RETURNING uid, at
@@ -157,6 +157,7 @@ def _values(piece: list[Entry], chunk: Chunk) -> list[object]:
         [it.phase for it in images],
         [clean(it.reason) for it in images],
         [clean(it.body) for it in images],
+        [it.excerpt for it in images],
         [clean(it.result) for it in images],
         [clean(it.archive_error) for it in images],
         [vector_text(chunk.id, it.words, it.owner) for it in images],

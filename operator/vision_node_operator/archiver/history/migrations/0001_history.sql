@@ -43,6 +43,9 @@ CREATE TABLE images (
     -- The ImageJob as JSON, without its inline result; or the line of a batch's results, without the
     -- result. Text, because PostgreSQL's JSON types refuse some characters.
     body text NOT NULL,
+    -- What lists show, as JSON: the caption, the alternative text and so on. Unlike other texts, it is
+    -- stored in the row itself.
+    excerpt text NOT NULL,
     -- The complete result as JSON; null if there is none, if it is too large, or if it was refused.
     result text,
     -- Why the row lacks the result and the words; null if it lacks nothing.
@@ -52,8 +55,9 @@ CREATE TABLE images (
     PRIMARY KEY (uid, image_index)
 );
 
--- Large texts are stored apart, so that searches read few pages.
+-- Large texts are stored apart, so that lists and searches read few pages.
 ALTER TABLE images SET (toast_tuple_target = 512);
+ALTER TABLE images ALTER excerpt SET STORAGE MAIN;
 
 CREATE INDEX images_by_time ON images (at DESC, uid DESC) WHERE image_index = -1;
 CREATE INDEX images_by_owner ON images (owner, at DESC, uid DESC) WHERE image_index = -1;
