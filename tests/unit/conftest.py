@@ -4,8 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from fakes.s3 import S3, serving_s3
+from history_database import make_template, open_database
 from postgres import Postgres, serving_postgres
 from vision_node_contract.clients.bucket import Bucket
+from vision_node_contract.history.database import Database
+from vision_node_operator.archiver.history.store import HistoryStore
 
 
 @pytest.fixture
@@ -26,3 +29,28 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server. It is started once; each test creates databases of its own."""
     with serving_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def history_template(postgres: Postgres) -> str:
+    """The name of a database with the history's tables, for copies of it."""
+    return make_template(postgres)
+
+
+@pytest.fixture
+def history_url(postgres: Postgres, history_template: str) -> str:
+    """The URL of a new database with the history's empty tables, for its superuser."""
+    return postgres.url(postgres.create_database(history_template))
+
+
+@pytest.fixture
+async def history_database(history_url: str) -> AsyncIterator[Database]:
+    """A pool of connections to a new database with the history's empty tables."""
+    async with open_database(history_url) as database:
+        yield database
+
+
+@pytest.fixture
+def history(history_database: Database) -> HistoryStore:
+    """The store of a new, empty history that has an owner."""
+    return HistoryStore(history_database)

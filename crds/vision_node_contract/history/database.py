@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import psycopg
@@ -149,23 +149,33 @@ class Database:
         async with pool:
             yield cls(pool, schema, limits)
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def run(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], *, seconds: float | None = None
+    ) -> T:
         """Call `work` in a transaction, which is committed if it succeeds; return its result.
+
+        Args:
+            work: What to do.
+            seconds: Time limit for the transaction and its statements, instead of the pool's.
 
         Raises:
             HistoryUnavailableError: The database does not answer, or refused the request.
             RowRefusedError: The database refused what a row contains.
         """
-        task: asyncio.Task[T] = asyncio.create_task(self._transact(work))
+        limits = self._limits
+        if seconds is not None:
+            limits = replace(limits, statement_seconds=seconds, answer_seconds=seconds)
+        task: asyncio.Task[T] = asyncio.create_task(self._transact(work, limits.statement_seconds))
         try:
-            await asyncio.wait({task}, timeout=self._limits.answer_seconds)
+            await asyncio.wait({task}, timeout=limits.answer_seconds)
         finally:
             if not task.done():
                 self._abandon(task)
 
         if not task.done():
-            seconds = self._limits.answer_seconds
-            raise HistoryUnavailableError(f"the database did not answer within {seconds:g} s")
+            raise HistoryUnavailableError(
+                f"the database did not answer within {limits.answer_seconds:g} s"
+            )
 
         return task.result()
 
@@ -175,13 +185,15 @@ class Database:
         self._abandoned.add(task)
         task.add_done_callback(self._abandoned.discard)
 
-    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _transact(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], statement_seconds: float
+    ) -> T:
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 await connection.execute(
                     "SELECT set_config('search_path', %s, true),"
                     " set_config('statement_timeout', %s, true)",
-                    (self.schema, f"{self._limits.statement_seconds * 1000:.0f}"),
+                    (self.schema, f"{statement_seconds * 1000:.0f}"),
                 )
                 return await work(connection)
         except ROW_ERRORS as error:

@@ -16,7 +16,9 @@ CREATE TABLE owner (
 CREATE TABLE chunks (
     id int PRIMARY KEY,
     starts_at timestamptz NOT NULL UNIQUE,
-    rows bigint NOT NULL DEFAULT 0
+    rows bigint NOT NULL DEFAULT 0,
+    -- The greatest `at` that was ever written to the chunk.
+    last_at timestamptz NOT NULL DEFAULT '-infinity'
 );
 
 INSERT INTO chunks (id, starts_at) VALUES (0, '-infinity');
@@ -107,4 +109,5 @@ CREATE TABLE tombstones (
     cleaned_at timestamptz
 );
 
+CREATE INDEX tombstones_by_age ON tombstones (deleted_at);
 CREATE INDEX tombstones_to_clean ON tombstones (uid) WHERE cleaned_at IS NULL;

@@ -1,0 +1,142 @@
+"""The owner of the history, and how rows are added."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from psycopg import AsyncConnection
+from vision_node_contract.history.database import Database
+from vision_node_contract.history.records import ImageRow, JobRow
+from vision_node_contract.history.schema import CHUNK_ROWS
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.names import OWNER_LABEL
+
+from .answers import ArchivedBatch, Owner, Written
+from .chunks import ChunkMap
+from .row_writer import Entry, RowWriter, clean
+from .transactions import Transactions, fetch, lock_owner
+
+NOTHING = Written(rows=0, refused=0)
+
+_ADD_BATCH = """
+INSERT INTO batches (uid, name, owner, created_at, finished_at, expires_at, body)
+SELECT %s, %s, %s, %s, %s, %s, %s
+WHERE NOT EXISTS (SELECT FROM tombstones WHERE uid = %s)
+ON CONFLICT (uid) DO UPDATE SET
+    finished_at = excluded.finished_at, expires_at = excluded.expires_at, body = excluded.body
+RETURNING uid::text, name, archived_index, evicted_at
+"""
+
+
+class Archiving(Transactions):
+    """Adds rows to the history of one release."""
+
+    def __init__(self, database: Database, chunk_rows: int = CHUNK_ROWS) -> None:
+        super().__init__(database)
+        self._chunk_rows = chunk_rows
+
+    async def read_owner(self) -> Owner | None:
+        """Return the owner; None if the schema has none yet."""
+        rows = await self._fetch("SELECT uid, written, resource_version FROM owner")
+        return Owner(*rows[0]) if rows else None
+
+    async def claim(self, uid: str) -> None:
+        """Make the release with this identity the owner of the schema."""
+        await self._execute(
+            "INSERT INTO owner (uid) VALUES (%s)"
+            " ON CONFLICT (only_row) DO UPDATE SET uid = excluded.uid",
+            uid,
+        )
+
+    async def keep_all(self, existing: Collection[str]) -> int:
+        """Mark all jobs and batches as evicted, except for those with these uids; return how many.
+
+        This is called when a person has confirmed that the cluster or the database was restored:
+        what this cluster does not know was not deleted by anybody.
+        """
+        known = list(existing)
+        rows = await self._fetch(
+            "WITH known AS (SELECT unnest(%s::uuid[]) AS uid), kept AS ("
+            " UPDATE jobs SET evicted_at = now()"
+            " WHERE evicted_at IS NULL AND NOT EXISTS (SELECT FROM known WHERE uid = jobs.uid)"
+            " RETURNING 1), kept_batches AS ("
+            " UPDATE batches SET evicted_at = now()"
+            " WHERE evicted_at IS NULL AND NOT EXISTS (SELECT FROM known WHERE uid = batches.uid)"
+            " RETURNING 1) SELECT (SELECT count(*) FROM kept) + (SELECT count(*) FROM kept_batches)",
+            known,
+        )
+        return int(rows[0][0])
+
+    async def add_jobs(
+        self, rows: Sequence[tuple[ImageRow, JobRow]], resource_version: int
+    ) -> Written:
+        """Add finished ImageJobs, and note the newest resourceVersion among them.
+
+        Rows that exist already stay as they are, and those with a tombstone are not written. If
+        PostgreSQL refuses what a row contains, the rows are halved until it is alone, and it is
+        stored with `archive_error`. If even that is refused, it is counted and skipped.
+        """
+        entries = [Entry(image, job) for image, job in rows]
+        oldest = min((it.image.at for it in entries), default=None)
+
+        async def work(connection: AsyncConnection) -> Written:
+            await lock_owner(connection)
+            chunks = await ChunkMap.read(connection, oldest, self._chunk_rows)
+            written = await RowWriter(connection, chunks).write(entries, newest=False)
+            await _count(connection, written, resource_version)
+            return written
+
+        return await self._database.run(work)
+
+    async def add_batch(self, batch: ImageBatch, body: str) -> ArchivedBatch | None:
+        """Add an ImageBatch or update its row; return it, or None if there is a tombstone."""
+        meta = batch.metadata
+        now = datetime.now(UTC)
+        finished = (batch.status.completion_time or now) if batch.finished else None
+        seconds = batch.spec.ttl_seconds_after_finished
+        lasts = None if seconds is None else batch.spec.ttl(timedelta(seconds=seconds))
+        expires = finished + lasts if finished and lasts is not None else None
+        values = (
+            *(meta.uid, meta.name, meta.labels.get(OWNER_LABEL, "")),
+            *(meta.creation_timestamp or now, finished, expires, clean(body), meta.uid),
+        )
+
+        async def work(connection: AsyncConnection) -> ArchivedBatch | None:
+            await lock_owner(connection)
+            rows = await fetch(connection, _ADD_BATCH, values)
+            return ArchivedBatch(*rows[0]) if rows else None
+
+        return await self._database.run(work)
+
+    async def add_batch_images(self, uid: str, index: int, rows: Sequence[ImageRow]) -> Written:
+        """Add the images of index object `index` of a batch, and count it, in one transaction.
+
+        Nothing happens unless `index` is the number of index objects that are archived already.
+        Refused rows are treated as in `add_jobs`.
+        """
+        entries = [Entry(image, None) for image in rows]
+
+        async def work(connection: AsyncConnection) -> Written:
+            await lock_owner(connection)
+            counted = await fetch(
+                connection,
+                "UPDATE batches SET archived_index = archived_index + 1"
+                " WHERE uid = %s AND archived_index = %s RETURNING 1",
+                (uid, index),
+            )
+            if not counted:
+                return NOTHING
+
+            chunks = await ChunkMap.read(connection, None, self._chunk_rows)
+            written = await RowWriter(connection, chunks).write(entries, newest=True)
+            await _count(connection, written, 0)
+            return written
+
+        return await self._database.run(work)
+
+
+async def _count(connection: AsyncConnection, written: Written, resource_version: int) -> None:
+    await connection.execute(
+        "UPDATE owner SET written = written + %s,"
+        " resource_version = greatest(resource_version, %s)",
+        (written.rows, resource_version),
+    )

@@ -1,0 +1,205 @@
+"""What happens to rows after they were added: they are marked as evicted, and deleted."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from psycopg import AsyncConnection
+from vision_node_contract.history.schema import TOMBSTONE_DAYS
+
+from .answers import ArchivedBatch, ExpiredJob
+from .transactions import Transactions, fetch, lock_owner
+
+MAX_BATCHES_IN_ETCD = 10_000
+"""Maximum number of batches that are returned at once. Each takes up to 32 KiB of etcd, so there
+are far fewer."""
+
+MAX_DROPPED_TOMBSTONES = 10_000
+"""Maximum number of tombstones that a statement deletes, so that it takes less than a second."""
+
+_DELETE_COUNTED = """
+WITH gone AS (
+    DELETE FROM images
+    WHERE (uid, image_index) IN (
+        SELECT uid, image_index FROM images WHERE uid = ANY(%s::uuid[]) LIMIT %s)
+    RETURNING at
+), counts AS (
+    SELECT (SELECT id FROM chunks WHERE starts_at <= at ORDER BY starts_at DESC LIMIT 1) AS id,
+        count(*) AS rows
+    FROM gone GROUP BY 1
+), counted AS (
+    UPDATE chunks SET rows = greatest(0, chunks.rows - counts.rows)
+    FROM counts WHERE chunks.id = counts.id
+)
+SELECT count(*) FROM gone
+"""
+
+# The first chunk has no older one to which its times could belong, and the newest is being filled.
+_DELETE_EMPTY_CHUNKS = """
+DELETE FROM chunks WHERE rows = 0 AND id > 0 AND id < (SELECT max(id) FROM chunks)
+"""
+
+
+class Lifecycle(Transactions):
+    """Evicts and deletes jobs and batches of the history."""
+
+    async def mark_evicted(self, uids: Sequence[str]) -> list[str]:
+        """Mark archived jobs as evicted, and return the uids of those that are archived."""
+        rows = await self._fetch(
+            "UPDATE jobs SET evicted_at = coalesce(evicted_at, now())"
+            " WHERE uid = ANY(%s::uuid[]) RETURNING uid::text",
+            list(uids),
+        )
+        return [uid for (uid,) in rows]
+
+    async def unmark_evicted(self, uids: Sequence[str]) -> None:
+        """Undo mark_evicted(), because the ImageJobs still exist."""
+        await self._execute(
+            "UPDATE jobs SET evicted_at = NULL"
+            " WHERE uid = ANY(%s::uuid[]) AND evicted_at IS NOT NULL",
+            list(uids),
+        )
+
+    async def mark_batch_evicted(self, uid: str, *, evicted: bool) -> bool:
+        """Mark a batch as evicted or not; return whether it is archived."""
+        changed = await self._execute(
+            "UPDATE batches SET evicted_at = CASE WHEN %s THEN coalesce(evicted_at, now()) END"
+            " WHERE uid = %s",
+            evicted,
+            uid,
+        )
+        return changed > 0
+
+    async def in_etcd(self, after: str | None, limit: int) -> list[ExpiredJob]:
+        """Return jobs that are not marked as evicted, in the order of uids, after `after`."""
+        rows = await self._fetch(
+            "SELECT uid::text, name, image_key, result_key FROM jobs"
+            " WHERE evicted_at IS NULL AND uid > %s ORDER BY jobs.uid LIMIT %s",
+            after or "00000000-0000-0000-0000-000000000000",
+            limit,
+        )
+        return [ExpiredJob(*row) for row in rows]
+
+    async def batches_in_etcd(self) -> list[ArchivedBatch]:
+        """Return up to 10,000 batches that are not marked as evicted."""
+        rows = await self._fetch(
+            "SELECT uid::text, name, archived_index, evicted_at FROM batches"
+            " WHERE evicted_at IS NULL ORDER BY batches.uid LIMIT %s",
+            MAX_BATCHES_IN_ETCD,
+        )
+        return [ArchivedBatch(*row) for row in rows]
+
+    async def expired_jobs(
+        self, now: datetime, default: timedelta | None, limit: int
+    ) -> list[ExpiredJob]:
+        """Return evicted jobs whose time to live has ended; `default` None means never."""
+        end = None if default is None else now - default
+        rows = await self._fetch(
+            "(SELECT uid::text, name, image_key, result_key FROM jobs"
+            " WHERE expires_at <= %s AND evicted_at IS NOT NULL ORDER BY expires_at LIMIT %s)"
+            " UNION ALL"
+            " (SELECT uid::text, name, image_key, result_key FROM jobs"
+            " WHERE expires_at IS NULL AND finished_at <= %s AND evicted_at IS NOT NULL"
+            " ORDER BY finished_at LIMIT %s)"
+            " LIMIT %s",
+            *(now, limit, end, limit, limit),
+        )
+        return [ExpiredJob(*row) for row in rows]
+
+    async def expired_batches(
+        self, now: datetime, default: timedelta | None, limit: int
+    ) -> list[ArchivedBatch]:
+        """Return evicted batches whose time to live has ended; `default` None means never."""
+        end = None if default is None else now - default
+        rows = await self._fetch(
+            "SELECT uid::text, name, archived_index, evicted_at FROM batches"
+            " WHERE evicted_at IS NOT NULL"
+            " AND (expires_at <= %s OR (expires_at IS NULL AND finished_at <= %s))"
+            " ORDER BY finished_at LIMIT %s",
+            *(now, end, limit),
+        )
+        return [ArchivedBatch(*row) for row in rows]
+
+    async def images_ended_before(self, end: datetime, limit: int) -> list[ExpiredJob]:
+        """Return jobs that ended before `end` and still have an image."""
+        rows = await self._fetch(
+            "SELECT uid::text, name, image_key, result_key FROM jobs"
+            " WHERE image_key IS NOT NULL AND finished_at < %s ORDER BY finished_at LIMIT %s",
+            *(end, limit),
+        )
+        return [ExpiredJob(*row) for row in rows]
+
+    async def forget_images(self, uids: Sequence[str]) -> None:
+        """Note that the images of these jobs were deleted."""
+        await self._execute(
+            "UPDATE jobs SET image_key = NULL WHERE uid = ANY(%s::uuid[])", list(uids)
+        )
+
+    async def add_tombstones(self, uids: Sequence[str], *, batches: bool = False) -> None:
+        """Note that these jobs or batches are deleted, so that late rows don't bring them back."""
+        await self._execute(
+            "INSERT INTO tombstones (uid, is_batch) SELECT unnest(%s::uuid[]), %s"
+            " ON CONFLICT DO NOTHING",
+            *(list(uids), batches),
+        )
+
+    async def to_clean(self, limit: int) -> list[tuple[str, bool]]:
+        """Return (uid, is_batch) of tombstones whose data has not been deleted yet."""
+        rows = await self._fetch(
+            "SELECT uid::text, is_batch FROM tombstones"
+            " WHERE cleaned_at IS NULL ORDER BY tombstones.uid LIMIT %s",
+            limit,
+        )
+        return [(uid, is_batch) for uid, is_batch in rows]
+
+    async def keys_of(self, uids: Sequence[str]) -> list[ExpiredJob]:
+        """Return what the rows of these jobs name, marked as evicted or not."""
+        rows = await self._fetch(
+            "SELECT uid::text, name, image_key, result_key FROM jobs WHERE uid = ANY(%s::uuid[])",
+            list(uids),
+        )
+        return [ExpiredJob(*row) for row in rows]
+
+    async def delete_jobs(self, uids: Sequence[str]) -> None:
+        """Delete the rows of these jobs, and mark their tombstones as cleaned."""
+        gone = list(uids)
+
+        async def work(connection: AsyncConnection) -> None:
+            await lock_owner(connection)
+            await fetch(connection, _DELETE_COUNTED, (gone, len(gone)))
+            await connection.execute(_DELETE_EMPTY_CHUNKS)
+            await connection.execute("DELETE FROM jobs WHERE uid = ANY(%s::uuid[])", (gone,))
+            await _mark_cleaned(connection, gone)
+
+        await self._database.run(work)
+
+    async def delete_batch_images(self, uid: str, limit: int) -> int:
+        """Delete up to `limit` rows of a batch; return how many. At 0, its own row goes, too."""
+
+        async def work(connection: AsyncConnection) -> int:
+            await lock_owner(connection)
+            rows = await fetch(connection, _DELETE_COUNTED, ([uid], limit))
+            deleted = int(rows[0][0])
+            await connection.execute(_DELETE_EMPTY_CHUNKS)
+            if not deleted:
+                await connection.execute("DELETE FROM batches WHERE uid = %s", (uid,))
+                await _mark_cleaned(connection, [uid])
+
+            return deleted
+
+        return await self._database.run(work)
+
+    async def drop_old_tombstones(self, now: datetime) -> int:
+        """Delete up to 10,000 cleaned tombstones older than TOMBSTONE_DAYS; return how many."""
+        return await self._execute(
+            "DELETE FROM tombstones WHERE uid IN (SELECT uid FROM tombstones"
+            " WHERE deleted_at < %s AND cleaned_at IS NOT NULL ORDER BY deleted_at LIMIT %s)",
+            *(now - timedelta(days=TOMBSTONE_DAYS), MAX_DROPPED_TOMBSTONES),
+        )
+
+
+async def _mark_cleaned(connection: AsyncConnection, uids: list[str]) -> None:
+    await connection.execute(
+        "UPDATE tombstones SET cleaned_at = now()"
+        " WHERE uid = ANY(%s::uuid[]) AND cleaned_at IS NULL",
+        (uids,),
+    )

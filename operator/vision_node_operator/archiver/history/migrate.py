@@ -1,0 +1,158 @@
+"""Create the history's tables, and update those of an older release."""
+
+import logging
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+from vision_node_contract.history.database import Database, HistoryError, HistoryUnavailableError
+from vision_node_contract.history.schema import SCHEMA_VERSION
+
+log = logging.getLogger(__name__)
+
+MIGRATION_SECONDS = 3600.0
+"""Time limit for all migrations together, in seconds. A new index on a million rows takes a minute,
+and an archiver may have to wait until another one has done it."""
+
+LOCK = 0x766E6F64
+"""First half of the key of the advisory lock. The second half is a hash of the schema's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A file NNNN_*.sql. It changes the tables from version NNNN - 1 to NNNN."""
+
+    version: int
+    statements: str
+
+
+def migrations() -> list[Migration]:
+    """Return this release's migrations, in order."""
+    folder = files(__package__) / "migrations"
+    found = [it for it in folder.iterdir() if it.name.endswith(".sql")]
+    return [
+        Migration(int(it.name.split("_")[0]), it.read_text(encoding="utf-8"))
+        for it in sorted(found, key=lambda it: it.name)
+    ]
+
+
+async def migrate(database: Database, api_role: str, known: list[Migration] | None = None) -> int:
+    """Create or update the release's tables, and return the number of migrations that ran.
+
+    Several archivers may do this at once: one migrates, and the others wait for it.
+
+    Args:
+        database: The database. Its schema is created if it does not exist.
+        api_role: The API's role, which gets the rights that it needs.
+        known: The migrations; those of this release if None.
+
+    Raises:
+        HistoryError: The tables are newer than this release (DatabaseTooNew). Nothing was changed.
+        HistoryUnavailableError: The database does not answer, or the archiver's role lacks rights.
+    """
+    steps = migrations() if known is None else known
+
+    async def work(connection: AsyncConnection) -> int:
+        return await _migrate(connection, database.schema, steps)
+
+    ran = await database.run(work, seconds=MIGRATION_SECONDS)
+    if ran:
+        log.info("schema %s is now at version %d", database.schema, steps[-1].version)
+    await _grant(database, api_role)
+    return ran
+
+
+async def _migrate(connection: AsyncConnection, schema: str, steps: list[Migration]) -> int:
+    await connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, schema))
+
+    # CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even if it exists.
+    if not await _exists(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
+        await connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+
+    version = await _version(connection)
+    newest = steps[-1].version
+    if version > newest:
+        raise HistoryError("DatabaseTooNew", _too_new(schema, version, newest))
+
+    missing = [it for it in steps if it.version > version]
+    for step in missing:
+        await connection.execute(step.statements.encode())
+        await connection.execute(
+            "INSERT INTO schema_version (version) VALUES (%s)", (step.version,)
+        )
+
+    return len(missing)
+
+
+async def _version(connection: AsyncConnection) -> int:
+    """Return the version of the tables; 0 if there are none."""
+    if not await _exists(connection, "SELECT to_regclass(%s)", "schema_version"):
+        await connection.execute(
+            "CREATE TABLE schema_version (version int PRIMARY KEY,"
+            " applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+    cursor = await connection.execute("SELECT coalesce(max(version), 0) FROM schema_version")
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _too_new(schema: str, version: int, newest: int) -> str:
+    return (
+        f"schema {schema} of the database has version {version}, but this release knows only"
+        f" versions up to {newest}: upgrade to the release that wrote it or a newer one, or restore"
+        f" the database from a backup of this release. Until then, nothing is archived"
+    )
+
+
+async def _grant(database: Database, api_role: str) -> None:
+    """Grant the API's role its rights. Without them, only reading the history fails."""
+    statements = _grants(database.schema, api_role)
+
+    async def work(connection: AsyncConnection) -> bool:
+        if not await _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", api_role):
+            return False
+        for statement in statements:
+            await connection.execute(statement)
+        return True
+
+    words = "; ".join(it.as_string() for it in statements)
+    try:
+        if not await database.run(work):
+            create = sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(api_role)).as_string()
+            log.error(
+                "role %s does not exist, so the API can't read the history. As an administrator of"
+                " the database, run: %s PASSWORD '…'; %s",
+                *(api_role, create, words),
+            )
+    except HistoryUnavailableError as error:
+        if error.reason != "DatabaseRightsMissing":
+            raise
+        log.error(
+            "can't grant rights to role %s, so the API can't read the history: %s. As the owner of"
+            " schema %s, run: %s",
+            *(api_role, error, database.schema, words),
+        )
+
+
+def _grants(schema: str, role: str) -> list[sql.Composed]:
+    """Return the statements for the API's rights: it reads everything, and deletes by tombstones.
+
+    They are repeated at each start, because new tables need them, too.
+    """
+    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
+    return [
+        sql.SQL(it).format(**names)
+        for it in (
+            "GRANT USAGE ON SCHEMA {schema} TO {role}",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+            "GRANT INSERT ON {schema}.tombstones TO {role}",
+        )
+    ]
+
+
+async def _exists(connection: AsyncConnection, query: str, name: Any) -> bool:
+    cursor = await connection.execute(query.encode(), (name,))
+    row = await cursor.fetchone()
+    return row is not None and row[0] is not None

@@ -1,0 +1,52 @@
+"""The transactions of the history's store, and the lock that all writers of rows take."""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+from vision_node_contract.history.database import Database, HistoryUnavailableError
+
+
+class Transactions:
+    """Runs statements in transactions of their own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def _fetch(self, query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
+        """Run a query, and return its rows."""
+
+        async def work(connection: AsyncConnection) -> list[tuple[Any, ...]]:
+            return await fetch(connection, query, values)
+
+        return await self._database.run(work)
+
+    async def _execute(self, statement: LiteralString, *values: object) -> int:
+        """Run a statement, and return how many rows it changed."""
+
+        async def work(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement, values)).rowcount
+
+        return await self._database.run(work)
+
+
+async def fetch(
+    connection: AsyncConnection, query: LiteralString, values: Sequence[object] = ()
+) -> list[tuple[Any, ...]]:
+    """Run a query in a transaction, and return its rows."""
+    return await (await connection.execute(query, values)).fetchall()
+
+
+async def lock_owner(connection: AsyncConnection) -> None:
+    """Wait until no other transaction writes or deletes rows.
+
+    So the numbers of rows are right, and rows of deleted jobs can't appear after the deletion.
+
+    Raises:
+        HistoryUnavailableError: The schema has no owner yet.
+    """
+    if not await fetch(connection, "SELECT uid FROM owner FOR UPDATE"):
+        raise HistoryUnavailableError(
+            "no release has claimed the schema yet; the archiver does so at its start",
+            "HistoryNotReady",
+        )
