@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Protocol
 
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
@@ -122,6 +123,16 @@ class GarbageCollector:
             if not jobs.is_image_named(key):
                 self._waiting.append(key)
 
+        self._start()
+
+    def delete_keys(self, keys: Iterable[str]) -> None:
+        """Start deleting objects, even if an ImageJob names them."""
+        if self._may_delete:
+            room = max(0, MAX_WAITING - len(self._collected) - len(self._waiting))
+            self._waiting.extend(islice(keys, room))
+            self._start()
+
+    def _start(self) -> None:
         while len(self._deleters) < min(DELETERS, len(self._waiting)):
             task = asyncio.create_task(self._delete_waiting())
             self._deleters.add(task)

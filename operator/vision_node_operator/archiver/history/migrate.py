@@ -7,7 +7,6 @@ from typing import Any
 
 from psycopg import AsyncConnection, sql
 from vision_node_contract.history.database import Database, HistoryError, HistoryUnavailableError
-from vision_node_contract.history.schema import SCHEMA_VERSION
 
 log = logging.getLogger(__name__)
 
