@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from postgres import Postgres
+from psycopg import AsyncConnection, sql
 from vision_node_contract.history.database import Database, DatabaseSettings
 from vision_node_contract.history.records import ImageRow, JobRow
 from vision_node_contract.history.schema import SINGLE, schema_name
@@ -89,3 +90,14 @@ def job_row(number: int, **changes: Any) -> JobRow:
 def rows_of(*numbers: int, **changes: Any) -> list[tuple[ImageRow, JobRow]]:
     """Return the rows of several jobs. Changes concern the rows of images."""
     return [(image_row(it, **changes), job_row(it)) for it in numbers]
+
+
+async def row_count(database: Database, source: LiteralString) -> int:
+    """Return the number of rows of a table, or of what follows FROM in a query."""
+    query = sql.SQL("SELECT count(*) FROM ") + sql.SQL(source)
+
+    async def work(connection: AsyncConnection) -> int:
+        row = await (await connection.execute(query)).fetchone()
+        return row[0] if row else 0
+
+    return await database.run(work)

@@ -1,1 +1,1 @@
-"""The history in PostgreSQL: rows of finished images, which the archiver writes and the API reads."""
+"""The history in PostgreSQL: rows of finished images. The archiver writes and the API reads it."""

@@ -1,6 +1,7 @@
 """Connect to the database of the history, and tell its errors apart."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ import psycopg
 from psycopg import AsyncConnection, errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3.0
 """Time limit for a connection, in seconds."""
@@ -25,6 +28,16 @@ itself, but a server that hangs doesn't."""
 VANISHED_MS = 10_000
 """Time after which an unacknowledged packet ends a connection, in milliseconds. Without a limit,
 the kernel waits a quarter of an hour for a node that has vanished."""
+
+# A client that vanishes during a transaction, with its node, must not keep its locks for hours.
+#
+# All statements have an index, but the planner reads a whole table if its statistics are old, as
+# after a restore. It would also compile a statement that seems so costly, which takes 50 ms.
+_SETTINGS = """
+SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, true),
+    set_config('idle_in_transaction_session_timeout', %s, true),
+    set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+"""
 
 T = TypeVar("T")
 
@@ -165,7 +178,7 @@ class Database:
         limits = self._limits
         if seconds is not None:
             limits = replace(limits, statement_seconds=seconds, answer_seconds=seconds)
-        task: asyncio.Task[T] = asyncio.create_task(self._transact(work, limits.statement_seconds))
+        task: asyncio.Task[T] = asyncio.create_task(self._transact(work, limits))
         try:
             await asyncio.wait({task}, timeout=limits.answer_seconds)
         finally:
@@ -183,18 +196,19 @@ class Database:
         """Cancel a transaction without waiting for its end, which may take seconds."""
         task.cancel()
         self._abandoned.add(task)
-        task.add_done_callback(self._abandoned.discard)
+        task.add_done_callback(self._forget)
 
-    async def _transact(
-        self, work: Callable[[AsyncConnection], Awaitable[T]], statement_seconds: float
-    ) -> T:
+    def _forget(self, task: asyncio.Task[T]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.debug("a transaction that nobody waited for ended with: %s", error)
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]], limits: Limits) -> T:
         try:
             async with self._pool.connection() as connection, connection.transaction():
-                await connection.execute(
-                    "SELECT set_config('search_path', %s, true),"
-                    " set_config('statement_timeout', %s, true)",
-                    (self.schema, f"{statement_seconds * 1000:.0f}"),
-                )
+                times = (limits.statement_seconds, limits.answer_seconds)
+                values = [f"{seconds * 1000:.0f}" for seconds in times]
+                await connection.execute(_SETTINGS, (self.schema, *values))
                 return await work(connection)
         except ROW_ERRORS as error:
             raise RowRefusedError(message_of(error)) from error

@@ -27,6 +27,22 @@ RETURNING uid::text, name, archived_index, evicted_at
 """
 
 
+_KEEP_ALL = """
+WITH existing AS (
+    SELECT unnest(%s::uuid[]) AS uid
+), kept AS (
+    UPDATE jobs SET evicted_at = now()
+    WHERE evicted_at IS NULL AND NOT EXISTS (SELECT FROM existing WHERE uid = jobs.uid)
+    RETURNING 1
+), kept_batches AS (
+    UPDATE batches SET evicted_at = now()
+    WHERE evicted_at IS NULL AND NOT EXISTS (SELECT FROM existing WHERE uid = batches.uid)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM kept) + (SELECT count(*) FROM kept_batches)
+"""
+
+
 class Archiving(Transactions):
     """Adds rows to the history of one release."""
 
@@ -53,17 +69,7 @@ class Archiving(Transactions):
         This is called when a person has confirmed that the cluster or the database was restored:
         what this cluster does not know was not deleted by anybody.
         """
-        known = list(existing)
-        rows = await self._fetch(
-            "WITH known AS (SELECT unnest(%s::uuid[]) AS uid), kept AS ("
-            " UPDATE jobs SET evicted_at = now()"
-            " WHERE evicted_at IS NULL AND NOT EXISTS (SELECT FROM known WHERE uid = jobs.uid)"
-            " RETURNING 1), kept_batches AS ("
-            " UPDATE batches SET evicted_at = now()"
-            " WHERE evicted_at IS NULL AND NOT EXISTS (SELECT FROM known WHERE uid = batches.uid)"
-            " RETURNING 1) SELECT (SELECT count(*) FROM kept) + (SELECT count(*) FROM kept_batches)",
-            known,
-        )
+        rows = await self._fetch(_KEEP_ALL, list(existing))
         return int(rows[0][0])
 
     async def add_jobs(

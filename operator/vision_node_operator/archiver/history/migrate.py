@@ -3,10 +3,12 @@
 import logging
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import LiteralString
 
 from psycopg import AsyncConnection, sql
 from vision_node_contract.history.database import Database, HistoryError, HistoryUnavailableError
+
+from .transactions import fetch
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ async def migrate(database: Database, api_role: str, known: list[Migration] | No
 
 
 async def _migrate(connection: AsyncConnection, schema: str, steps: list[Migration]) -> int:
-    await connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, schema))
+    await _lock(connection, schema)
 
     # CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even if it exists.
     if not await _exists(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
@@ -84,6 +86,11 @@ async def _migrate(connection: AsyncConnection, schema: str, steps: list[Migrati
     return len(missing)
 
 
+async def _lock(connection: AsyncConnection, schema: str) -> None:
+    """Wait until no other archiver changes this schema's tables or rights."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (LOCK, schema))
+
+
 async def _version(connection: AsyncConnection) -> int:
     """Return the version of the tables; 0 if there are none."""
     if not await _exists(connection, "SELECT to_regclass(%s)", "schema_version"):
@@ -91,10 +98,8 @@ async def _version(connection: AsyncConnection) -> int:
             "CREATE TABLE schema_version (version int PRIMARY KEY,"
             " applied_at timestamptz NOT NULL DEFAULT now())"
         )
-    cursor = await connection.execute("SELECT coalesce(max(version), 0) FROM schema_version")
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    rows = await fetch(connection, "SELECT coalesce(max(version), 0) FROM schema_version")
+    return int(rows[0][0])
 
 
 def _too_new(schema: str, version: int, newest: int) -> str:
@@ -109,29 +114,33 @@ async def _grant(database: Database, api_role: str) -> None:
     """Grant the API's role its rights. Without them, only reading the history fails."""
     statements = _grants(database.schema, api_role)
 
-    async def work(connection: AsyncConnection) -> bool:
+    async def work(connection: AsyncConnection) -> str | None:
+        await _lock(connection, database.schema)
         if not await _exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", api_role):
-            return False
+            return "the role does not exist (CREATE ROLE … LOGIN PASSWORD '…' creates it)"
         for statement in statements:
             await connection.execute(statement)
-        return True
 
-    words = "; ".join(it.as_string() for it in statements)
+        # PostgreSQL only warns if the schema belongs to another role.
+        usage = await fetch(
+            connection,
+            "SELECT has_schema_privilege(%s, %s, 'USAGE')",
+            (api_role, database.schema),
+        )
+        return None if usage[0][0] else "the schema belongs to another role"
+
     try:
-        if not await database.run(work):
-            create = sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(api_role)).as_string()
-            log.error(
-                "role %s does not exist, so the API can't read the history. As an administrator of"
-                " the database, run: %s PASSWORD '…'; %s",
-                *(api_role, create, words),
-            )
+        problem = await database.run(work)
     except HistoryUnavailableError as error:
         if error.reason != "DatabaseRightsMissing":
             raise
-        log.error(
-            "can't grant rights to role %s, so the API can't read the history: %s. As the owner of"
-            " schema %s, run: %s",
-            *(api_role, error, database.schema, words),
+        problem = str(error)
+
+    if problem:
+        log.warning(
+            "the API's role %s has no rights, so the API can't read the history: %s. As an"
+            " administrator of the database, run: %s",
+            *(api_role, problem, "; ".join(it.as_string() for it in statements)),
         )
 
 
@@ -151,7 +160,6 @@ def _grants(schema: str, role: str) -> list[sql.Composed]:
     ]
 
 
-async def _exists(connection: AsyncConnection, query: str, name: Any) -> bool:
-    cursor = await connection.execute(query.encode(), (name,))
-    row = await cursor.fetchone()
-    return row is not None and row[0] is not None
+async def _exists(connection: AsyncConnection, query: LiteralString, name: str) -> bool:
+    rows = await fetch(connection, query, (name,))
+    return bool(rows) and rows[0][0] is not None

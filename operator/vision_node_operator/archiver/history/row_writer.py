@@ -11,28 +11,35 @@ from vision_node_contract.history.records import ImageRow, JobRow
 
 from .answers import Written
 from .chunks import Chunk, ChunkMap
+from .transactions import fetch
 
 log = logging.getLogger(__name__)
 
 PIECE_ROWS = 500
-"""Maximum number of rows in a statement. With results of 1 MiB each, it could be 500 MiB."""
+"""Maximum number of rows in a statement. More rows don't make a row cheaper."""
 
 PIECE_BYTES = 8 << 20
-"""Maximum size of a statement's texts, in characters, unless it has a single row."""
+"""Maximum size of a statement's texts, in characters, unless it has a single row. It bounds the
+memory of archiver and server: a result may have 1 MiB."""
 
-_COLUMNS = """uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, result,
-    archive_error, search"""
-
-# One statement for both tables: an image's row never lacks the row of its lifecycle.
-_INSERT = f"""
+# One statement for both tables: an image never lacks the row of its lifecycle. Arrays in binary
+# cost 0.24 ms of CPU a row with 20 rows, and 0.14 ms with 500, the server included; COPY into a
+# temporary table costs 0.44 ms and 0.18 ms.
+_INSERT = """
 WITH new AS (
-    INSERT INTO images ({_COLUMNS})
-    SELECT {_COLUMNS.replace("search", "search::tsvector")}
+    INSERT INTO images (
+        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, result,
+        archive_error, search)
+    SELECT
+        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, result,
+        archive_error, search::tsvector
     FROM unnest(
         %t::uuid[], %b::int[], %b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::text[],
         %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[]
-    ) AS row ({_COLUMNS})
-    WHERE NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = row.uid)
+    ) AS image (
+        uid, image_index, at, name, custom_id, owner, describer, phase, reason, body, result,
+        archive_error, search)
+    WHERE NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = image.uid)
     ON CONFLICT DO NOTHING
     RETURNING uid, at
 ), added AS (
@@ -124,13 +131,11 @@ class RowWriter:
         """Insert rows; return the error if PostgreSQL refused them."""
         try:
             async with self._connection.transaction():
-                cursor = await self._connection.execute(_INSERT, _values(piece, chunk))
-                row = await cursor.fetchone()
+                answer = await fetch(self._connection, _INSERT, _values(piece, chunk))
         except ROW_ERRORS as error:
             return message_of(error)
 
-        assert row is not None
-        rows, last_at = row
+        rows, last_at = answer[0]
         if rows:
             self._written += rows
             self._chunks.count(chunk, rows, last_at)

@@ -63,6 +63,23 @@ async def test_other_errors_concern_all_requests(
     assert error.value.reason == reason
 
 
+async def test_long_transaction_has_a_limit_of_its_own(database: Database) -> None:
+    query = "SELECT pg_sleep(0.3) IS NULL"
+
+    with pytest.raises(HistoryUnavailableError):
+        await database.run(lambda it: one(it, query))
+    assert await database.run(lambda it: one(it, query), seconds=30.0) is False
+    with pytest.raises(HistoryUnavailableError):
+        await database.run(lambda it: one(it, query), seconds=0.1)
+
+
+async def test_server_ends_transaction_of_client_that_vanished(database: Database) -> None:
+    query = "SELECT current_setting('idle_in_transaction_session_timeout')"
+
+    assert await database.run(lambda it: one(it, query)) == "2s"
+    assert await database.run(lambda it: one(it, query), seconds=30.0) == "30s"
+
+
 async def test_database_that_comes_back_is_used_again(postgres: Postgres) -> None:
     name = postgres.create_database()
     async with Database.open(DatabaseSettings(postgres.url(name)), "vn", LIMITS) as database:
