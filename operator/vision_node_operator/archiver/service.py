@@ -28,7 +28,7 @@ from .history.link import History, Surroundings
 from .history.marks import EvictionMarks
 from .history.migrate import migrate
 from .history.store import HistoryStore
-from .jobs.etcd_jobs import EtcdJobs
+from .jobs.etcd_jobs import EtcdJobs, delete_periodically
 from .jobs.eviction import EvictionLimits
 from .jobs.history_jobs import HistoryJobs, Lifetimes
 from .jobs.imagejob_watch import ImageJobWatch
@@ -138,5 +138,6 @@ def _without_history(around: Surroundings, settings: Settings, counts: JobCounts
     return [
         watch.run(EtcdJobs(garbage, live)),
         JobSweep(garbage, counts, None).run(),
+        delete_periodically(garbage, live),
         around.ownership.run(),
     ]

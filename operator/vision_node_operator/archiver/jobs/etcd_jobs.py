@@ -1,9 +1,22 @@
 """What the archiver does with single ImageJobs without a database: it deletes their objects."""
 
+import asyncio
+
 from vision_node_contract.json_types import Json
 
 from ...runtime.garbage_collector import GarbageCollector
 from .live_jobs import LiveJob, LiveJobs
+
+DELETE_SECONDS = 1.0
+"""Interval at which deletions are started that had to wait until the folders' owner was known."""
+
+
+async def delete_periodically(garbage: GarbageCollector, live: LiveJobs) -> None:
+    """Start deletions that had to wait, until cancelled."""
+    while True:
+        await asyncio.sleep(DELETE_SECONDS)
+        if live.synced.is_set():
+            garbage.delete_unnamed(live)
 
 
 class EtcdJobs:

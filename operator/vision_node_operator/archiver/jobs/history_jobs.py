@@ -15,6 +15,7 @@ from ..counts import JobCounts
 from ..history.link import History, HistoryLink, Surroundings
 from .archiver import Archiver
 from .deletions import Deletion, Deletions
+from .etcd_jobs import delete_periodically
 from .eviction import EvictionLimits
 from .evictor import Evictor
 from .imagejob_watch import ImageJobWatch
@@ -82,6 +83,7 @@ class HistoryJobs:
             self.reconciliation.run(),
             self.retention.run(self.link, self.archiver.archived),
             self.sweep.run(),
+            delete_periodically(self.garbage, self.live),
         ]
 
     def finished(self, job: LiveJob, body: Json, *, is_new: bool) -> None:
