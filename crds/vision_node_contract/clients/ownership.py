@@ -24,6 +24,10 @@ ADOPT_ANNOTATION = "vision-node.dev/adopt"
 """Annotation on the identity ConfigMap. Its value is the uid of the owner that this release
 replaces. The uid is required, so that a forgotten annotation does not replace another owner."""
 
+CONFIRM_ANNOTATION = "vision-node.dev/confirm-restore"
+"""Annotation on the identity ConfigMap, with which a person confirms that the cluster or the
+database was restored from a backup. Its value is in the archiver's log."""
+
 MISSING = "missing"
 """Stands for the uid of the owner if the marker of another release was deleted."""
 
@@ -50,6 +54,8 @@ class Identity:
     release_id: str
     adopts: str = ""
     """The uid of the owner that this release replaces; usually empty."""
+    confirms: str = ""
+    """The restore from a backup that a person has confirmed; usually empty."""
 
 
 async def read_identity(kube: Kube, namespace: str, name: str) -> Identity:
@@ -65,13 +71,15 @@ async def read_identity(kube: Kube, namespace: str, name: str) -> Identity:
 
     body = await kube.request("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}")
     meta = body["metadata"]
+    annotations = meta.get("annotations") or {}
 
     return Identity(
         name=name,
         namespace=namespace,
         uid=meta["uid"],
         release_id=(body.get("data") or {}).get("id", ""),
-        adopts=(meta.get("annotations") or {}).get(ADOPT_ANNOTATION, ""),
+        adopts=annotations.get(ADOPT_ANNOTATION, ""),
+        confirms=annotations.get(CONFIRM_ANNOTATION, ""),
     )
 
 

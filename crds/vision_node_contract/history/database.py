@@ -144,7 +144,8 @@ class Database:
             settings.url,
             min_size=1,
             max_size=limits.connections,
-            timeout=limits.answer_seconds,
+            # A database that is away is noticed soon, even if statements may take long.
+            timeout=min(limits.answer_seconds, ANSWER_SECONDS),
             # Requests beyond this fail at once.
             max_waiting=16 * limits.connections,
             # A database that comes back is noticed within seconds.

@@ -11,9 +11,10 @@ releases, to other programs or to an older release of this one.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import StoredObject
@@ -22,7 +23,6 @@ from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.clients.ownership import NotOursError
 from vision_node_contract.models.imagejob import ImageJob
 
-from ..state.job_queue import JobQueue
 from .storage_ownership import StorageOwnership
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,29 @@ MAX_RETRIES = 100_000
 deleted or did not fit. No sweep lists them, so they must be remembered."""
 
 
+class KnownJobs(Protocol):
+    """All ImageJobs that exist."""
+
+    def is_image_named(self, key: str) -> bool:
+        """Return whether an ImageJob names the image with this object key."""
+
+
+async def name_nothing(_: list[str]) -> set[str]:
+    """Return that nothing but ImageJobs names objects."""
+    return set()
+
+
 class GarbageCollector:
-    """Deletes objects from the bucket."""
+    """Deletes objects from the bucket.
+
+    Args:
+        store: The bucket.
+        imagejobs: The ImageJobs' client.
+        kube: The API server's client.
+        ownership: Whether the folders belong to this release.
+        also_named: Returns those of some keys that are named by something else than an ImageJob.
+            Sweeps call it after listing the ImageJobs.
+    """
 
     def __init__(
         self,
@@ -61,12 +82,14 @@ class GarbageCollector:
         imagejobs: ImageJobClient,
         kube: Kube,
         ownership: StorageOwnership,
+        also_named: Callable[[list[str]], Awaitable[set[str]]] = name_nothing,
     ) -> None:
         self._store = store
         self._imagejobs = imagejobs
         self._kube = kube
         self._folders = store.folders
         self._ownership = ownership
+        self._also_named = also_named
         self._collected: deque[str] = deque()
         """Keys of deleted ImageJobs. Other ImageJobs may name the same images."""
         self._waiting: deque[str] = deque()
@@ -76,13 +99,17 @@ class GarbageCollector:
 
     def collect(self, job: ImageJob) -> None:
         """Remember the objects of a deleted ImageJob, so that delete_unnamed() deletes them."""
-        for key in self._folders.own_keys(job):
+        self.collect_keys(self._folders.own_keys(job))
+
+    def collect_keys(self, keys: Iterable[str]) -> None:
+        """Remember objects, so that delete_unnamed() deletes them."""
+        for key in keys:
             if len(self._collected) + len(self._waiting) < MAX_WAITING:
                 self._collected.append(key)
             else:
                 self._leave_to_sweep(key)
 
-    def delete_unnamed(self, job_queue: JobQueue) -> None:
+    def delete_unnamed(self, jobs: KnownJobs) -> None:
         """Start deleting the remembered objects that no ImageJob names.
 
         Call this only while all ImageJobs are known. If the folders belong to another release, its
@@ -93,9 +120,19 @@ class GarbageCollector:
 
         while self._collected:
             key = self._collected.popleft()
-            if not job_queue.is_image_named(key):
+            if not jobs.is_image_named(key):
                 self._waiting.append(key)
 
+        self._start()
+
+    def delete_keys(self, keys: Iterable[str]) -> None:
+        """Start deleting objects, even if an ImageJob names them."""
+        if self._may_delete:
+            room = max(0, MAX_WAITING - len(self._collected) - len(self._waiting))
+            self._waiting.extend(islice(keys, room))
+            self._start()
+
+    def _start(self) -> None:
         while len(self._deleters) < min(DELETERS, len(self._waiting)):
             task = asyncio.create_task(self._delete_waiting())
             self._deleters.add(task)
@@ -145,14 +182,23 @@ class GarbageCollector:
 
     async def _retry(self) -> int:
         """Delete the objects of older releases that could not be deleted before."""
-        named = await self._named() if self._retries else set()
         keys = [self._retries.popleft() for _ in range(len(self._retries))]
-        return sum([await self._delete(key) for key in keys if key not in named])
+        try:
+            return await self._delete_orphans(keys)
+        except BaseException:
+            # Deleting an object twice does no harm.
+            self._retries.extend(keys)
+            raise
 
     async def _delete_orphans(self, keys: list[str]) -> int:
         """Delete those of the objects that no ImageJob names, and return their number."""
-        named = await self._named() if keys else set()
-        return sum([await self._delete(key) for key in keys if key not in named])
+        if not keys:
+            return 0
+
+        named = await self._named()
+        rest = [key for key in keys if key not in named]
+        named |= await self._also_named(rest)
+        return sum([await self._delete(key) for key in rest if key not in named])
 
     async def _named(self) -> set[str | None]:
         """Return the keys that ImageJobs name."""

@@ -17,8 +17,10 @@ from vision_node_operator.archiver import freeze_queue, freezer, service
 from vision_node_operator.archiver.batches import BatchClient
 from vision_node_operator.archiver.folder_cleaner import FolderCleaner
 from vision_node_operator.archiver.freezer import Freezer
+from vision_node_operator.archiver.history.link import Surroundings
 from vision_node_operator.archiver.settings import Settings
 from vision_node_operator.runtime.freshness import Heartbeat
+from vision_node_operator.runtime.storage_ownership import StorageOwnership
 
 Start = Callable[..., AbstractAsyncContextManager[None]]
 
@@ -93,7 +95,9 @@ def archiver(behind: tuple[S3, Bucket], cluster: tuple[BatchApi, Kube]) -> Start
     @asynccontextmanager
     async def start(max_images: int = 1_000_000) -> AsyncIterator[None]:
         settings = Settings(NAMESPACE, IDENTITY, max_images)
-        work = service.archive(cluster[1], behind[1], settings, Heartbeat())
+        ownership = StorageOwnership(behind[1], cluster[1], settings)
+        around = Surroundings(cluster[1], behind[1], ownership, settings)
+        work = service.archive(around, settings, Heartbeat())
         task = asyncio.create_task(work)
         try:
             yield

@@ -1,0 +1,192 @@
+"""Delete archived ImageJobs from etcd, while their data stays."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from vision_node_contract.clients.kube import KubeError
+from vision_node_contract.history.database import HistoryError
+
+from ..bounded import each
+from ..history.holds import Work
+from ..history.link import HistoryLink
+from ..history.marks import EvictionMarks, Mark
+from .archiver import Archiver
+from .deletions import Deletion, Deletions
+from .eviction import EvictionLimits, choose_evictions
+from .job_reader import Deleted, JobReader
+from .live_jobs import LiveJob, LiveJobs
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 1.0
+"""Interval between rounds."""
+
+GROUP = 200
+"""Maximum number of ImageJobs that are marked in one transaction. All of them are deleted before
+another archiver may take over their marks, even if each request takes a second."""
+
+LATER_SECONDS = 30.0
+"""How long an ImageJob is left alone if it could not be evicted."""
+
+MAX_MISSING = 3
+"""How often an ImageJob without a row is archived again. PostgreSQL may refuse even its names."""
+
+
+@dataclass
+class Outcomes:
+    """What has become of the ImageJobs of a group."""
+
+    evicted: list[LiveJob] = field(default_factory=list)
+    kept: list[LiveJob] = field(default_factory=list)
+    """They exist, so they are considered again later."""
+    deleted: list[LiveJob] = field(default_factory=list)
+    """Somebody else has deleted them."""
+    unclear: list[LiveJob] = field(default_factory=list)
+    """There was no answer, so they may or may not exist."""
+
+
+class Evictor:
+    """Evicts ImageJobs. A mark on the row is committed before the ImageJob is deleted."""
+
+    def __init__(
+        self,
+        archiver: Archiver,
+        link: HistoryLink,
+        marks: EvictionMarks,
+        deletions: Deletions,
+        limits: EvictionLimits,
+    ) -> None:
+        self._archiver = archiver
+        self._link = link
+        self._marks = marks
+        self._deletions = deletions
+        self._limits = limits
+        self._live: LiveJobs = archiver.live
+        self._reader: JobReader = archiver.reader
+        self._later: OrderedDict[str, float] = OrderedDict()
+        """Monotonic time in seconds before which an ImageJob is left alone, by uid."""
+        self._missing: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Evict until cancelled."""
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            await self._link.allowed(Work.CLEAN)
+            try:
+                await self.evict(datetime.now(UTC))
+            except HistoryError as error:
+                self._link.report(error)
+
+    async def evict(self, now: datetime) -> None:
+        """Evict all ImageJobs that are due.
+
+        Raises:
+            HistoryUnavailableError: The database is unavailable.
+        """
+        self._forget()
+        chosen = choose_evictions(self._live, self._live.archived, now, self._limits)
+        due = [it for it in chosen if it.uid not in self._later]
+        for start in range(0, len(due), GROUP):
+            if not self._link.allows(Work.CLEAN):
+                return
+            await self._evict_group(due[start : start + GROUP])
+
+    def _forget(self) -> None:
+        """Forget what is over."""
+        now = time.monotonic()
+        while self._later and next(iter(self._later.values())) <= now:
+            self._later.popitem(last=False)
+
+        self._missing = {uid: n for uid, n in self._missing.items() if self._live.get(uid)}
+
+    async def _evict_group(self, jobs: list[LiveJob]) -> None:
+        uids = {it.uid for it in jobs}
+        self._deletions.busy |= uids
+        try:
+            marked_at = datetime.now(UTC)
+            found = await self._marks.mark({it.uid: it.expires_at for it in jobs}, marked_at)
+            for job in jobs:
+                if job.uid not in found:
+                    self._archive_again(job)
+                elif found[job.uid] is Mark.BUSY:
+                    self._wait(job)
+
+            ready = [it for it in jobs if found.get(it.uid) in (Mark.FRESH, Mark.TAKEN)]
+            fresh = {uid for uid, mark in found.items() if mark is Mark.FRESH}
+            await self._finish(await self._delete(ready, fresh), marked_at)
+        finally:
+            self._deletions.busy -= uids
+
+    async def _delete(self, jobs: list[LiveJob], fresh: set[str]) -> Outcomes:
+        """Delete ImageJobs whose rows are marked."""
+        outcomes = Outcomes()
+        answers = await each(self._delete_one, jobs)
+        for job, answer in zip(jobs, answers, strict=True):
+            if isinstance(answer, KubeError):
+                outcomes.unclear.append(job)
+            elif answer is Deleted.CHANGED:
+                outcomes.kept.append(job)
+            elif answer is Deleted.GONE and job.uid in fresh:
+                outcomes.deleted.append(job)
+            else:
+                outcomes.evicted.append(job)
+
+        errors = [it for it in answers if isinstance(it, KubeError)]
+        if errors:
+            log.warning("%d ImageJobs are evicted later: %s", len(errors), errors[0])
+
+        return outcomes
+
+    async def _delete_one(self, job: LiveJob) -> Deleted | KubeError:
+        """Delete an ImageJob; GONE means that nobody but a user can have deleted it."""
+        try:
+            outcome, was_lost = await self._reader.delete(job)
+            if outcome is Deleted.CHANGED:
+                exists = await self._reader.get(job.name, job.uid) is not None
+                outcome = Deleted.CHANGED if exists else Deleted.GONE
+        except KubeError as error:
+            return error
+
+        # A request whose answer was lost may have deleted it.
+        return Deleted.DONE if outcome is Deleted.GONE and was_lost else outcome
+
+    async def _finish(self, outcomes: Outcomes, marked_at: datetime) -> None:
+        for job in [*outcomes.unclear, *outcomes.kept]:
+            self._wait(job)
+
+        self._archiver.counts.evicted += len(outcomes.evicted)
+        for job in outcomes.evicted:
+            self._live.drop(job.uid)
+
+        undone = [it.uid for it in [*outcomes.kept, *outcomes.deleted]]
+        ours = await self._marks.unmark(undone, marked_at) if undone else set()
+
+        for job in outcomes.deleted:
+            if job.uid in ours:
+                self._deletions.add(Deletion.of(job, is_seen=True))
+
+        await self._delete_results(outcomes.evicted)
+
+    async def _delete_results(self, jobs: list[LiveJob]) -> None:
+        """Delete the stored results that are in the rows of evicted ImageJobs."""
+        stored = [it for it in jobs if it.result_key]
+        if stored:
+            await self._deletions.delete_copied_results(stored)
+
+    def _archive_again(self, job: LiveJob) -> None:
+        """Archive an ImageJob whose row is missing, because the database was restored."""
+        tries = self._missing.get(job.uid, 0) + 1
+        self._missing[job.uid] = tries
+        self._live.archived.discard(job.uid)
+        if tries <= MAX_MISSING:
+            self._archiver.queue.offer(job.uid, job.name, None, may_be_archived=True)
+        elif tries == MAX_MISSING + 1:
+            log.error("ImageJob %s stays in etcd, because it can't be archived", job.name)
+
+    def _wait(self, job: LiveJob) -> None:
+        self._later.pop(job.uid, None)
+        self._later[job.uid] = time.monotonic() + LATER_SECONDS

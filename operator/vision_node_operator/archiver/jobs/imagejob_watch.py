@@ -1,0 +1,125 @@
+"""Follow all ImageJobs of the namespace.
+
+The watch is not filtered: it would report each ImageJob that finishes as deleted. It waits for
+neither the database nor the bucket.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pydantic import ValidationError
+from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.clients.kube import Kube, KubeError, WatchEvent, backoff
+from vision_node_contract.json_types import Json
+from vision_node_contract.models.imagejob import TERMINAL, ImageJob
+from vision_node_contract.names import BATCH_LABEL, PLURAL, path_of
+
+from ..counts import JobCounts
+from .live_jobs import LiveJob, LiveJobs
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = (1.0, 30.0)
+"""First and longest wait in seconds if the API server refuses the watch. During an upgrade, the CRD
+or the rights may be missing for a moment."""
+
+
+class Observer(Protocol):
+    """What happens when ImageJobs finish and are deleted."""
+
+    def finished(self, job: LiveJob, body: Json, *, is_new: bool) -> None:
+        """Handle a finished ImageJob. `is_new` says whether it has just finished or changed."""
+
+    def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
+        """Handle an ImageJob that is gone. `is_seen` says whether its deletion was seen."""
+
+    def listed(self, version: int, known: int) -> None:
+        """Handle the end of a complete list, and the newest resourceVersion known before it."""
+
+
+class ImageJobWatch:
+    """Keeps LiveJobs up to date, and tells an observer what has happened."""
+
+    def __init__(
+        self, kube: Kube, namespace: str, live: LiveJobs, folders: BucketFolders, counts: JobCounts
+    ) -> None:
+        self.path = path_of(PLURAL, namespace)
+        self._kube = kube
+        self._live = live
+        self._folders = folders
+        self._counts = counts
+        self._unreadable: set[str] = set()
+        """The uids of ImageJobs that this release can't read. All of them are in LiveJobs."""
+
+    async def run(self, observer: Observer) -> None:
+        """Watch until cancelled."""
+        failures = 0
+        while True:
+            try:
+                async for event in self._kube.follow(self.path):
+                    failures = 0
+                    self.observe(event, observer)
+                    if event.type == "PAGE":
+                        await asyncio.sleep(0)
+            except KubeError as error:
+                pause = backoff(failures, *RETRY_SECONDS)
+                log.warning("can't watch ImageJobs, trying again in %.1f s: %s", pause, error)
+                await asyncio.sleep(pause)
+                failures += 1
+
+    def observe(self, event: WatchEvent, observer: Observer) -> None:
+        """Handle an event."""
+        if event.type == "SYNCED":
+            self._synced(event, observer)
+            return
+
+        for body in event.objects:
+            if BATCH_LABEL not in (body["metadata"].get("labels") or {}):
+                self._observe_job(event.type, body, observer)
+
+    def _synced(self, event: WatchEvent, observer: Observer) -> None:
+        version, known = int(event.version or "0"), self._live.newest_version
+        gone = self._live.keep_only(event.names)
+        self._live.newest_version = version
+
+        # First the list: it may show that etcd was restored, and then nobody has deleted these.
+        observer.listed(version, known)
+        self._live.synced.set()
+        for job in gone:
+            observer.deleted(job, is_seen=False)
+
+    def _observe_job(self, kind: str, body: Json, observer: Observer) -> None:
+        job = self._read(body)
+        if kind == "DELETED":
+            self._unreadable.discard(job.uid)
+            self._live.drop(job.uid)
+            observer.deleted(job, is_seen=True)
+            return
+
+        is_known = job.uid in self._live.archived
+        gone = self._live.put(job)
+        if gone is not None:
+            observer.deleted(gone, is_seen=False)
+
+        is_finished = job.finished_at is not None and not job.is_deleting
+        if is_finished and not is_known:
+            observer.finished(job, body, is_new=kind != "PAGE")
+
+    def _read(self, body: Json) -> LiveJob:
+        try:
+            return LiveJob.of(ImageJob.model_validate(body), self._folders, datetime.now(UTC))
+        except ValidationError as error:
+            job = LiveJob.unreadable(body)
+            status = body.get("status")
+            is_finished = isinstance(status, dict) and status.get("phase") in TERMINAL
+            if is_finished and job.uid not in self._unreadable:
+                self._unreadable.add(job.uid)
+                self._counts.unreadable += 1
+                # Not the whole message, because it quotes descriptions.
+                places = {".".join(map(str, it["loc"])) for it in error.errors()}
+                text = "ImageJob %s is not archived, because this release can't read it: %s"
+                log.warning(text, job.name, ", ".join(sorted(places)))
+
+            return job

@@ -1,0 +1,116 @@
+"""Delete objects of single ImageJobs that neither etcd nor the history names."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.kube import KubeError
+from vision_node_contract.clients.ownership import NotOursError
+from vision_node_contract.history.database import HistoryError
+
+from ...runtime.garbage_collector import SWEEP_SECONDS, GarbageCollector
+from ..counts import JobCounts
+from ..history.holds import Work
+from ..history.link import HistoryLink
+from ..history.store import HistoryStore
+
+log = logging.getLogger(__name__)
+
+PIECE = 1000
+"""Number of keys that the database is asked about at once."""
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Pattern of a uid. PostgreSQL would refuse anything else."""
+
+
+class HeldError(Exception):
+    """Nothing may be swept, because a hold has begun."""
+
+
+class HistoryNames:
+    """Says which objects rows name.
+
+    It is asked after etcd, because rows are written before ImageJobs go.
+    """
+
+    def __init__(self, store: HistoryStore, link: HistoryLink, folders: BucketFolders) -> None:
+        self._store = store
+        self._link = link
+        self._folders = folders
+
+    async def named(self, keys: list[str]) -> set[str]:
+        """Return those of these keys that rows name.
+
+        Raises:
+            HeldError: A hold is in force.
+            HistoryUnavailableError: The database is unavailable.
+        """
+        found: set[str] = set()
+        for start in range(0, len(keys), PIECE):
+            piece = keys[start : start + PIECE]
+            found |= await self._store.named_images(piece)
+            found |= {it for it in await self._result_keys(piece) if it in piece}
+
+        if keys and not await self._link.check():
+            raise HeldError
+
+        return found
+
+    async def _result_keys(self, keys: Iterable[str]) -> set[str]:
+        """Return the keys of results that the rows of the jobs in these keys name."""
+        uids = {uid for key in keys if (uid := self._uid(key))}
+        rows = await self._store.keys_of(sorted(uids)) if uids else []
+        return {it.result_key for it in rows if it.result_key}
+
+    def _uid(self, key: str) -> str | None:
+        """Return the uid in the key of a result; None for other keys."""
+        for folder in (self._folders.results, BucketFolders().results):
+            uid = key.removeprefix(folder).partition("/")[0]
+            if key.startswith(folder) and _UUID.fullmatch(uid):
+                return uid
+
+        return None
+
+
+class JobSweep:
+    """Sweeps at intervals, unless a hold forbids it. Without a link, etcd alone names objects."""
+
+    def __init__(
+        self, garbage: GarbageCollector, counts: JobCounts, link: HistoryLink | None
+    ) -> None:
+        self._garbage = garbage
+        self._counts = counts
+        self._link = link
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            if self._link:
+                await self._link.allowed(Work.CLEAN)
+
+            try:
+                deleted = await self.sweep(datetime.now(UTC))
+            except HistoryError as error:
+                if self._link:
+                    self._link.report(error)
+                log.warning("the sweep failed: %s: %s", error.reason, error)
+            except NotOursError as error:
+                log.warning("no sweep: %s: %s", error.reason, error)
+            except HeldError:
+                log.warning("the sweep has stopped, because nothing may be cleaned up now")
+            except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
+                log.warning("the sweep failed, trying again in %.0f s: %s", SWEEP_SECONDS, error)
+            else:
+                log.info("the sweep deleted %d objects of ImageJobs", deleted)
+
+    async def sweep(self, now: datetime) -> int:
+        """Sweep once; return the number of deleted objects. Raises what the collector raises."""
+        deleted = await self._garbage.sweep(now)
+        self._counts.swept_at = datetime.now(UTC)
+        return deleted

@@ -1,0 +1,231 @@
+"""A fake Kubernetes API server that stores the ImageJobs of one namespace, and its ConfigMap."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from vision_node_contract.clients.kube import Kube
+from vision_node_contract.clients.kube_auth import Access
+from vision_node_contract.json_types import Json
+
+from .s3 import RELEASE_ID
+
+NAMESPACE = "ns"
+
+IDENTITY = "release-identity"
+
+
+async def do_nothing(_: str) -> None:
+    """Do nothing."""
+
+
+def inline_result(word: str) -> Json:
+    """Return a result that describes an image with a word."""
+    text = f"Image Description: {word}."
+    return {"description": text, "alt": word, "caption": word, "describer": "d", "seconds": 1.0}
+
+
+class JobApi:
+    """The stored ImageJobs, by name, and the faults that the server simulates."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, Json] = {}
+        self.version = 100
+        self.deletes: list[str] = []
+        """Names in DELETE requests that were carried out."""
+        self.before_delete: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the name before a DELETE request is handled."""
+        self.after_delete: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the name after a DELETE request was handled."""
+        self.loses_answers = 0
+        """Number of DELETE requests to carry out, and answer with 504."""
+        self.identity_uid = "release-uid"
+        self.annotations: dict[str, str] = {}
+        """Annotations of the identity ConfigMap."""
+        self.gets: list[str] = []
+        """Names in GET requests."""
+        self._log: list[Json] = []
+        self._watchers: set[asyncio.Queue[Json | None]] = set()
+        self._first_version = 0
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a client watches the ImageJobs."""
+        return bool(self._watchers)
+
+    def create(self, name: str, uid: str = "", **parts: Any) -> str:
+        """Store an ImageJob, and return its uid. `parts` are labels, spec and status."""
+        meta = {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": uid or str(uuid.uuid4()),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": parts.get("labels", {}),
+        }
+        spec = {"image": {"key": f"images/{RELEASE_ID}/{name}"}, **parts.get("spec", {})}
+        body = {"metadata": meta, "spec": spec, "status": parts.get("status", {"phase": "queued"})}
+        self._store("ADDED", body)
+        return str(meta["uid"])
+
+    def finish(self, name: str, ended: datetime | None = None, **result: Any) -> None:
+        """End an ImageJob. `result` are fields of status.result."""
+        end = (ended or datetime.now(UTC)).isoformat()
+        stored = {"describer": "d", "summary": "s", **result}
+        if "key" not in result:
+            stored.setdefault("inline", inline_result(name))
+        status = {"phase": "done", "attempts": 1, "completionTime": end, "result": stored}
+        self.change(name, status=status)
+
+    def change(self, name: str, *, status: Json | None = None, **spec: Any) -> None:
+        """Change fields of the spec, and of the status."""
+        body = json.loads(json.dumps(self.bodies[name]))
+        body["spec"].update(spec)
+        body["status"].update(status or {})
+        self._store("MODIFIED", body)
+
+    def delete(self, name: str, *, is_told: bool = True) -> None:
+        """Delete an ImageJob; watches miss that unless `is_told`."""
+        body = json.loads(json.dumps(self.bodies.pop(name)))
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        if is_told:
+            self._tell({"type": "DELETED", "object": body})
+
+    def restore(self, bodies: dict[str, Json], version: int) -> None:
+        """Go back to an older state, as if etcd was restored from a backup."""
+        self.bodies, self.version = dict(bodies), version
+        self._log.clear()
+        self.break_watches()
+
+    def break_watches(self) -> None:
+        """End all watches, and make clients list everything again."""
+        self._first_version = self.version
+        for watcher in self._watchers:
+            watcher.put_nowait(
+                {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "old"}}
+            )
+
+    def end_watches(self) -> None:
+        """End all watches, so that the server can stop."""
+        for watcher in self._watchers:
+            watcher.put_nowait(None)
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the paths of the namespace to `app`."""
+        root = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}"
+        app.router.add_get(f"{root}/imagejobs", self._list)
+        app.router.add_get(f"{root}/imagebatches", self._list_batches)
+        app.router.add_get(f"{root}/imagejobs/{{name}}", self._get)
+        app.router.add_delete(f"{root}/imagejobs/{{name}}", self._delete)
+        app.router.add_get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{{name}}", self._configmap)
+
+    def _store(self, kind: str, body: Json) -> None:
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.bodies[body["metadata"]["name"]] = body
+        self._tell({"type": kind, "object": body})
+
+    def _tell(self, event: Json) -> None:
+        self._log.append(event)
+        for watcher in self._watchers:
+            watcher.put_nowait(event)
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await self._watch(request)
+
+        first, limit = int(request.query.get("continue") or 0), int(request.query["limit"])
+        bodies = list(self.bodies.values())
+        rest = str(first + limit) if first + limit < len(bodies) else ""
+        metadata = {"resourceVersion": str(self.version), "continue": rest}
+        return web.json_response({"metadata": metadata, "items": bodies[first : first + limit]})
+
+    async def _list_batches(self, request: web.Request) -> web.StreamResponse:
+        metadata = {"resourceVersion": str(self.version)}
+        return web.json_response({"metadata": metadata, "items": []})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        since = int(request.query["resourceVersion"])
+        if since < self._first_version or since > self.version:
+            return _refusal(410)
+
+        watcher: asyncio.Queue[Json | None] = asyncio.Queue()
+        for event in self._log:
+            if int(event["object"]["metadata"]["resourceVersion"]) > since:
+                watcher.put_nowait(event)
+        self._watchers.add(watcher)
+
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while event := await watcher.get():
+                await response.write(json.dumps(event).encode() + b"\n")
+        except ConnectionResetError:
+            return response
+        finally:
+            self._watchers.discard(watcher)
+
+        return response
+
+    async def _get(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        self.gets.append(name)
+        body = self.bodies.get(name)
+        return web.json_response(body) if body else _refusal(404)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        name, options = request.match_info["name"], await request.json()
+        await self.before_delete(name)
+        body = self.bodies.get(name)
+        if body is None:
+            return _refusal(404)
+        if any(body["metadata"][key] != it for key, it in options["preconditions"].items()):
+            return _refusal(409)
+
+        self.delete(name)
+        self.deletes.append(name)
+        await self.after_delete(name)
+        if self.loses_answers:
+            self.loses_answers -= 1
+            return _refusal(504)
+
+        return web.json_response({"kind": "Status", "status": "Success"})
+
+    async def _configmap(self, request: web.Request) -> web.Response:
+        meta = {"name": request.match_info["name"], "uid": self.identity_uid}
+        return web.json_response(
+            {"metadata": {**meta, "annotations": self.annotations}, "data": {"id": RELEASE_ID}}
+        )
+
+
+_REASONS = {404: "NotFound", 409: "Conflict", 410: "Expired"}
+
+
+def _refusal(status: int) -> web.Response:
+    reason = _REASONS.get(status, "Timeout")
+    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason}
+    return web.json_response(body, status=status)
+
+
+@asynccontextmanager
+async def serving_jobs() -> AsyncIterator[tuple[JobApi, Kube]]:
+    """Serve an empty namespace on a loopback socket; yield it and a client for it."""
+    api, app = JobApi(), web.Application()
+    api.add_routes(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        async with aiohttp.ClientSession() as session:
+            yield api, Kube(Access(session, f"http://{host}:{port}"))
+    finally:
+        api.end_watches()
+        await runner.cleanup()
