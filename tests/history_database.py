@@ -69,6 +69,7 @@ def image_row(number: int, **changes: Any) -> ImageRow:
         "reason": None,
         "body": '{"metadata":{}}',
         "result": '{"caption":"A cat"}',
+        "excerpt": "{}",
         "words": ("a", "cat"),
     }
     return ImageRow(**values | changes)
