@@ -125,7 +125,7 @@ def history_jobs(
         EvictionMarks(database),
         lambda: migrate(database, settings.api_role),
     )
-    limits = EvictionLimits(settings.imagejobs, settings.max_finished)
+    limits = EvictionLimits(settings.imagejobs, settings.max_finished, settings.evict_floor)
     lifetimes = Lifetimes(limits, settings.data, settings.images)
     imagejobs = ImageJobClient(around.kube, around.settings.namespace)
 

@@ -7,6 +7,8 @@ from typing import Self
 
 from vision_node_contract.history.database import DatabaseSettings
 
+from .jobs.eviction import MIN_STAY
+
 DEFAULT_MAX_IMAGES = 1_000_000
 """Maximum number of images in an ImageBatch if the chart does not set it. Listing a million objects
 takes a minute, and checking their customIds takes up to 24 MiB of memory."""
@@ -39,6 +41,8 @@ class HistorySettings:
     """How long a finished ImageJob stays in etcd."""
     max_finished: int = DEFAULT_MAX_FINISHED
     """How many finished ImageJobs stay in etcd."""
+    evict_floor: timedelta = MIN_STAY
+    """How long every finished ImageJob stays in etcd, whatever the limits say. Tests shorten it."""
     images: timedelta | None = None
     """How long the image of a finished job is kept; None means as long as the job's data."""
 
@@ -56,6 +60,7 @@ class HistorySettings:
         data = int(os.environ.get("JOB_SECONDS") or DEFAULT_HISTORY_SECONDS)
         images = os.environ.get("IMAGE_SECONDS", "")
         imagejobs = int(os.environ.get("IMAGEJOB_SECONDS") or DEFAULT_IMAGEJOB_SECONDS)
+        floor = os.environ.get("EVICT_FLOOR_SECONDS")
 
         return cls(
             database=database,
@@ -63,6 +68,7 @@ class HistorySettings:
             data=timedelta(seconds=data) if data else None,
             imagejobs=timedelta(seconds=imagejobs),
             max_finished=int(os.environ.get("MAX_FINISHED_IMAGEJOBS") or DEFAULT_MAX_FINISHED),
+            evict_floor=timedelta(seconds=int(floor)) if floor else MIN_STAY,
             images=timedelta(seconds=int(images)) if images else None,
         )
 
