@@ -9,8 +9,8 @@ from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.clients.ownership import NotOursError
 from vision_node_operator.archiver.history.link import Surroundings
-from vision_node_operator.archiver.jobs.sweep import HeldError
-from vision_node_operator.archiver.service import image_jobs
+from vision_node_operator.archiver.sweep_guard import HeldError
+from vision_node_operator.archiver.image_jobs import image_jobs
 from vision_node_operator.archiver.settings import Settings
 from vision_node_operator.runtime.garbage_collector import GarbageCollector
 from vision_node_operator.runtime.storage_ownership import StorageOwnership
@@ -34,8 +34,8 @@ async def main():
     async with Kube.connect("test") as kube, Bucket.open(BucketSettings.from_env()) as bucket:
         owner = StorageOwnership(bucket, kube, settings)
         async with image_jobs(Surroundings(kube, bucket, owner, settings), settings) as found:
-            jobs, others = found[0], found[-1]
-            for work in others:
+            jobs = found.jobs
+            for work in found.work:
                 work.close()
             if jobs and (held := await hold_of(jobs)):
                 print(held)

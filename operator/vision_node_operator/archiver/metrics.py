@@ -10,19 +10,20 @@ from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.metrics.registry import MetricsRegistry, storage_errors, watch_ages
 
-from .counts import JobCounts
+from .batch_history.batch_history import BatchHistory
 from .history.holds import REASONS
+from .image_jobs import ImageJobWork
 from .jobs.history_jobs import HistoryJobs
 
 WATCH_AGE = "Time since the archiver's watch of this resource was last active."
 
 
 def archiver_metrics(
-    kube: Kube, bucket: Bucket, counts: JobCounts, jobs: HistoryJobs | None
+    kube: Kube, bucket: Bucket, image_jobs: ImageJobWork, batches: BatchHistory | None
 ) -> MetricsRegistry:
-    """Return the archiver's metrics; `jobs` is None without a database."""
+    """Return the archiver's metrics; `batches` is None without a database."""
     metrics = MetricsRegistry()
-    metrics.registry.register(ArchiverCollector(kube, bucket, counts, jobs))
+    metrics.registry.register(ArchiverCollector(kube, bucket, image_jobs, batches))
     return metrics
 
 
@@ -30,12 +31,13 @@ class ArchiverCollector(Collector):
     """Reads what the archiver counts anyway."""
 
     def __init__(
-        self, kube: Kube, bucket: Bucket, counts: JobCounts, jobs: HistoryJobs | None
+        self, kube: Kube, bucket: Bucket, image_jobs: ImageJobWork, batches: BatchHistory | None
     ) -> None:
         self._kube = kube
         self._bucket = bucket
-        self._counts = counts
-        self._jobs = jobs
+        self._counts = image_jobs.counts
+        self._jobs = image_jobs.jobs
+        self._batches = batches
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
@@ -53,6 +55,8 @@ class ArchiverCollector(Collector):
 
         if self._jobs is not None:
             yield from self._of_history(self._jobs)
+        if self._batches is not None:
+            yield from _of_batches(self._batches)
 
     def _of_history(self, jobs: HistoryJobs) -> Iterator[Metric]:
         text = "Age of the oldest finished ImageJob that is not archived; 0 if all are."
@@ -85,3 +89,19 @@ class ArchiverCollector(Collector):
         for reason in REASONS:
             family.add_metric([reason], int(reason in reasons))
         yield family
+
+
+def _of_batches(batches: BatchHistory) -> Iterator[Metric]:
+    counts = batches.counts
+    text = "ImageBatches whose results are not archived completely yet."
+    yield GaugeMetricFamily("vision_node_archive_waiting_batches", text, batches.waiting)
+    text = "Images of batches that were written to the history."
+    yield CounterMetricFamily("vision_node_archived_batch_images", text, counts.archived)
+    text = "Rows of images of batches that PostgreSQL refused."
+    yield CounterMetricFamily("vision_node_refused_batch_rows", text, counts.refused)
+    text = "Objects with results of batches that are missing or were altered."
+    yield CounterMetricFamily("vision_node_unreadable_results", text, counts.unreadable_objects)
+    text = "ImageBatches that were deleted from etcd while their data stays."
+    yield CounterMetricFamily("vision_node_evicted_batches", text, counts.evicted)
+    text = "ImageBatches whose data was deleted."
+    yield CounterMetricFamily("vision_node_deleted_batches", text, counts.deleted)

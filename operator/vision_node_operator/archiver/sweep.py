@@ -12,10 +12,9 @@ from vision_node_contract.history.database import HistoryUnavailableError
 from vision_node_contract.models.imagejob import TERMINAL
 
 from ..runtime.storage_ownership import StorageOwnership
-from .batch_history.folder_guard import FolderGuard
-from .batch_history.holds import HeldError
 from .batches import BatchClient
 from .folder_cleaner import FolderCleaner
+from .sweep_guard import HeldError, SweepGuard
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Sweep:
         batches: BatchClient,
         ownership: StorageOwnership,
         cleaner: FolderCleaner,
-        guard: FolderGuard | None = None,
+        guard: SweepGuard | None = None,
     ) -> None:
         self._bucket = bucket
         self._batches = batches

@@ -20,8 +20,8 @@ SCHEMA = schema_name("faults")
 UIDS = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(4)]
 
 IMAGE = (
-    "INSERT INTO images (uid, image_index, at, name, describer, phase, body, search) "
-    "VALUES (%s, %s, now(), %s, 'd', 'done', '{}', '')"
+    "INSERT INTO images (uid, image_index, at, name, describer, phase, body, excerpt, search) "
+    "VALUES (%s, %s, now(), %s, 'd', 'done', '{}', '{}', '')"
 )
 JOB = "INSERT INTO jobs (uid, name, finished_at, evicted_at, image_key) VALUES (%s, %s, now(), "
 

@@ -48,6 +48,9 @@ EVICT_RETRY_SECONDS = 15.0
 MAX_EVICTIONS = 20
 """Maximum number of evictions in a row. They take some 10 ms each, and archiving waits."""
 
+TOMBSTONE_SECONDS = 1.0
+"""Interval between looks for batches that were deleted through the API."""
+
 EXPIRE_SECONDS = 60.0
 """Interval between looks for expired rows."""
 
@@ -104,6 +107,7 @@ class BatchHistory:
         self._evictor = Evictor(stores.batches, self._store, self.counts, self._deletions.add)
         self._changed = asyncio.Event()
         self._due = dict.fromkeys(("evict", "expire", "reconcile"), 0.0)
+        self._tombstones_due = 0.0
         """Monotonic times in seconds at which these steps are due."""
         self._held: dict[str, str | None] = {}
         """Holds that were logged."""
@@ -188,6 +192,7 @@ class BatchHistory:
             HistoryError: The database does not answer, or refused a request.
         """
         is_busy = False
+        await self._follow_tombstones()
         if self._deletions and not await self._is_held("delete"):
             await self._deletions.step()
             is_busy = len(self._deletions) > 0
@@ -199,6 +204,15 @@ class BatchHistory:
             await self._do_due_steps()
 
         return is_busy
+
+    async def _follow_tombstones(self) -> None:
+        """Find batches that were deleted through the API, or whose deletion was interrupted."""
+        if self._tombstones_due > time.monotonic() or await self._is_held("delete"):
+            return
+
+        for uid in await self._store.to_clean(EXPIRED_AT_ONCE, batches=True):
+            self._deletions.add(uid)
+        self._tombstones_due = time.monotonic() + TOMBSTONE_SECONDS
 
     async def _is_held(self, step: Step) -> bool:
         """Return whether steps of a kind must wait, and log each change."""

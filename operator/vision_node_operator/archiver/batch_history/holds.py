@@ -2,6 +2,10 @@
 
 from typing import Literal, Protocol
 
+from ..sweep_guard import HeldError
+
+__all__ = ["HeldError", "Holds", "Step"]
+
 Step = Literal["archive", "delete", "clean"]
 """Kinds of steps: writing rows; deleting what somebody was seen to delete; and evictions,
 retention, sweeps, and deletions that are concluded from what is missing."""
@@ -13,7 +17,3 @@ class Holds(Protocol):
     async def hold(self, step: Step) -> str | None:
         """Return why such steps must wait, as a complete sentence; None if they need not."""
         ...
-
-
-class HeldError(Exception):
-    """Something must wait. The error's text says why."""

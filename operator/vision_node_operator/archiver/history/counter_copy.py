@@ -33,7 +33,7 @@ async def read_copy(bucket: Bucket) -> CounterCopy:
         StoreUnavailableError: The bucket did not respond or refused the request.
     """
     try:
-        data = await bucket.get(_key(bucket), MAX_BYTES)
+        data = await bucket.get(key_of(bucket), MAX_BYTES)
     except ObjectNotFoundError:
         return CounterCopy()
 
@@ -49,16 +49,34 @@ async def read_copy(bucket: Bucket) -> CounterCopy:
     return CounterCopy(is_database_restored=True)
 
 
+async def exists(bucket: Bucket) -> bool:
+    """Return whether there is a copy, because the release has or had a database.
+
+    Raises:
+        StoreUnavailableError: The bucket did not respond or refused the request.
+    """
+    if bucket.folders.marker is None:
+        return False
+
+    try:
+        await bucket.get(key_of(bucket), MAX_BYTES)
+    except ObjectNotFoundError:
+        return False
+
+    return True
+
+
 async def write_copy(bucket: Bucket, copy: CounterCopy) -> None:
     """Store the copy.
 
     Raises:
         StoreUnavailableError: The copy may not have been stored.
     """
-    await bucket.put(_key(bucket), json.dumps(asdict(copy)).encode(), "application/json")
+    await bucket.put(key_of(bucket), json.dumps(asdict(copy)).encode(), "application/json")
 
 
-def _key(bucket: Bucket) -> str:
+def key_of(bucket: Bucket) -> str:
+    """Return the key of the copy."""
     if bucket.folders.marker is None:
         raise ValueError("a release without an id has no history")
 

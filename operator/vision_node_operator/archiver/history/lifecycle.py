@@ -152,14 +152,14 @@ class Lifecycle(Transactions):
             *(list(uids), batches),
         )
 
-    async def to_clean(self, limit: int) -> list[tuple[str, bool]]:
-        """Return (uid, is_batch) of tombstones whose data has not been deleted yet."""
+    async def to_clean(self, limit: int, *, batches: bool = False) -> list[str]:
+        """Return jobs or batches with tombstones whose data has not been deleted yet."""
         rows = await self._fetch(
-            "SELECT uid::text, is_batch FROM tombstones"
-            " WHERE cleaned_at IS NULL ORDER BY tombstones.uid LIMIT %s",
-            limit,
+            "SELECT uid::text FROM tombstones"
+            " WHERE cleaned_at IS NULL AND is_batch = %s ORDER BY tombstones.uid LIMIT %s",
+            *(batches, limit),
         )
-        return [(uid, is_batch) for uid, is_batch in rows]
+        return [uid for (uid,) in rows]
 
     async def keys_of(self, uids: Sequence[str]) -> list[ExpiredJob]:
         """Return what the rows of these jobs name, marked as evicted or not."""

@@ -1,8 +1,9 @@
 """Mark the rows of ImageJobs that are being evicted from etcd.
 
-A mark is the time at which an archiver marked the row, and it belongs to that archiver: two of them
-run for a moment while a node is unreachable. Without it, the slower one would find that the ImageJob
-is gone, take that for a deletion by a user, and delete what the other one has just evicted.
+A mark is the time at which an archiver marked the row, and it belongs to that archiver: two of
+them run for a moment while a node is unreachable. Without it, the slower one would find that the
+ImageJob is gone, take that for a deletion by a user, and delete what the other one has just
+evicted.
 """
 
 from collections.abc import Collection, Mapping, Sequence

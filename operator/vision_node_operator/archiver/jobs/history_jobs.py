@@ -50,6 +50,7 @@ class HistoryJobs:
     ) -> None:
         kube, bucket, namespace = around.kube, around.bucket, around.settings.namespace
         self.live = LiveJobs()
+        self.store = history.store
         self.link = HistoryLink(history, around, self._existing)
         self._kube: Kube = kube
         self._batches = path_of(BATCH_PLURAL, namespace)

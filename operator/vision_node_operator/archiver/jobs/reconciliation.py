@@ -112,5 +112,4 @@ class Reconciliation:
         Raises:
             HistoryUnavailableError: The database is unavailable.
         """
-        found = await self._store.to_clean(PAGE)
-        await self._deletions.delete_jobs([uid for uid, is_batch in found if not is_batch])
+        await self._deletions.delete_jobs(await self._store.to_clean(PAGE))

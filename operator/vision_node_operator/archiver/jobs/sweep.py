@@ -17,6 +17,7 @@ from ..counts import JobCounts
 from ..history.holds import Work
 from ..history.link import HistoryLink
 from ..history.store import HistoryStore
+from ..sweep_guard import FormerHistory, HeldError
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +27,6 @@ PIECE = 1000
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Pattern of a uid. PostgreSQL would refuse anything else."""
-
-
-class HeldError(Exception):
-    """Nothing may be swept, because a hold has begun."""
 
 
 class HistoryNames:
@@ -57,7 +54,7 @@ class HistoryNames:
             found |= {it for it in await self._result_keys(piece) if it in piece}
 
         if keys and not await self._link.check():
-            raise HeldError
+            raise HeldError("nothing may be cleaned up now")
 
         return found
 
@@ -78,14 +75,26 @@ class HistoryNames:
 
 
 class JobSweep:
-    """Sweeps at intervals, unless a hold forbids it. Without a link, etcd alone names objects."""
+    """Sweeps at intervals, unless a hold forbids it.
+
+    Args:
+        garbage: Deletes objects that nothing names.
+        counts: Records when the last sweep ended.
+        link: The state of the database; None if etcd alone names objects.
+        former: Knows whether there was a database; None if there is one.
+    """
 
     def __init__(
-        self, garbage: GarbageCollector, counts: JobCounts, link: HistoryLink | None
+        self,
+        garbage: GarbageCollector,
+        counts: JobCounts,
+        link: HistoryLink | None,
+        former: FormerHistory | None = None,
     ) -> None:
         self._garbage = garbage
         self._counts = counts
         self._link = link
+        self._former = former
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -102,15 +111,22 @@ class JobSweep:
                 log.warning("the sweep failed: %s: %s", error.reason, error)
             except NotOursError as error:
                 log.warning("no sweep: %s: %s", error.reason, error)
-            except HeldError:
-                log.warning("the sweep has stopped, because nothing may be cleaned up now")
+            except HeldError as error:
+                log.warning("no sweep: %s", error)
             except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
                 log.warning("the sweep failed, trying again in %.0f s: %s", SWEEP_SECONDS, error)
             else:
                 log.info("the sweep deleted %d objects of ImageJobs", deleted)
 
     async def sweep(self, now: datetime) -> int:
-        """Sweep once; return the number of deleted objects. Raises what the collector raises."""
+        """Sweep once; return the number of deleted objects.
+
+        Raises:
+            HeldError: Nothing may be deleted. The collector may raise other errors.
+        """
+        if self._former:
+            await self._former.require()
+
         deleted = await self._garbage.sweep(now)
         self._counts.swept_at = datetime.now(UTC)
         return deleted

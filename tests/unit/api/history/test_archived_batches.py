@@ -46,7 +46,7 @@ async def test_batch_with_a_tombstone_is_not_found(
     await archive.add_batch(batch_body(7))
     await reader.add_tombstone(uid_of(7), is_batch=True)
     assert (await client.get("/batches/batch-7")).status_code == 404
-    assert await archive.store.to_clean(10) == [(uid_of(7), True)]
+    assert await archive.store.to_clean(10, batches=True) == [uid_of(7)]
 
 
 @pytest.mark.parametrize("name", ["x' OR '1'='1", "A", "%00", "x" * 10_000])

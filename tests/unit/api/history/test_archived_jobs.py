@@ -74,7 +74,7 @@ async def test_job_with_a_tombstone_is_not_found(
     for path in ("/status/job-1", "/result/job-1"):
         response = await client.get(path)
         assert (response.status_code, response.json()["reason"]) == (404, "JobNotFound")
-    assert await archive.store.to_clean(10) == [(uid_of(1), False)]
+    assert await archive.store.to_clean(10) == [uid_of(1)]
 
 
 LARGE = json.dumps(result_body("A large result")).encode()

@@ -14,6 +14,7 @@ from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import Kube
 from vision_node_operator.archiver import freeze_queue, freezer, service
+from vision_node_operator.archiver.batch_parts import BatchParts
 from vision_node_operator.archiver.batches import BatchClient
 from vision_node_operator.archiver.folder_cleaner import FolderCleaner
 from vision_node_operator.archiver.freezer import Freezer
@@ -97,7 +98,8 @@ def archiver(behind: tuple[S3, Bucket], cluster: tuple[BatchApi, Kube]) -> Start
         settings = Settings(NAMESPACE, IDENTITY, max_images)
         ownership = StorageOwnership(behind[1], cluster[1], settings)
         around = Surroundings(cluster[1], behind[1], ownership, settings)
-        work = service.archive(around, settings, Heartbeat())
+        parts = BatchParts.of(around, settings)
+        work = service.together(service.batch_work(around, settings, Heartbeat(), parts))
         task = asyncio.create_task(work)
         try:
             yield

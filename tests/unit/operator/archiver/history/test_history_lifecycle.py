@@ -178,12 +178,14 @@ async def test_tombstones_are_cleaned_by_deleting(
     await history.add_tombstones(uids(1, 3))
     await history.add_tombstones(uids(1))
     await history.add_tombstones([BATCH], batches=True)
-    assert await history.to_clean(10) == [(uid_of(1), False), (uid_of(3), False), (BATCH, True)]
-    assert await history.to_clean(1) == [(uid_of(1), False)]
+    assert await history.to_clean(10) == [uid_of(1), uid_of(3)]
+    assert await history.to_clean(10, batches=True) == [BATCH]
+    assert await history.to_clean(1) == [uid_of(1)]
 
     await history.delete_jobs(uids(1, 3))
 
-    assert await history.to_clean(10) == [(BATCH, True)]
+    assert await history.to_clean(10) == []
+    assert await history.to_clean(10, batches=True) == [BATCH]
     assert await row_count(history_database, "images") == 1
     assert await row_count(history_database, "jobs") == 1
 
@@ -200,7 +202,8 @@ async def test_batch_is_deleted_in_pieces(
 
     pieces = [await history.delete_batch_images(BATCH, 5) for _ in range(2)]
     assert await history.known_uids([BATCH], batches=True) == {BATCH}
-    assert await history.to_clean(10) == [(BATCH, True)]
+    assert await history.to_clean(10) == []
+    assert await history.to_clean(10, batches=True) == [BATCH]
     pieces.append(await history.delete_batch_images(BATCH, 5))
 
     assert pieces == [5, 2, 0]

@@ -56,8 +56,8 @@ CREATE TEMP TABLE numbers AS
     SELECT n, '2026-01-01Z'::timestamptz + n * interval '1 s' AS at,
         ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid AS uid
     FROM generate_series(0, {rows} - 1) AS n;
-INSERT INTO images (uid, at, name, describer, phase, body, search)
-    SELECT uid, at, 'job-' || n, 'local', 'done', '{{}}', $$'0:cat'$$ FROM numbers;
+INSERT INTO images (uid, at, name, describer, phase, body, excerpt, search)
+    SELECT uid, at, 'job-' || n, 'local', 'done', '{{}}', '{{}}', $$'0:cat'$$ FROM numbers;
 INSERT INTO jobs (uid, name, finished_at, expires_at, evicted_at, image_key)
     SELECT uid, 'job-' || n, at, CASE WHEN n % 3 = 0 THEN at END,
         CASE WHEN n % 20 > 0 THEN now() END, 'images/h7k2p9q4/' || n

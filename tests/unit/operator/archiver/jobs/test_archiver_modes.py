@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from archive_place import IMAGES, RESULTS, Place
@@ -10,10 +11,13 @@ from archiver_helpers import until
 from fakes.job_api import IDENTITY, NAMESPACE
 from metrics_lint import lint
 from vision_node_contract.history.database import DatabaseSettings
+from vision_node_operator.archiver.counts import JobCounts
 from vision_node_operator.archiver.history.link import Surroundings
+from vision_node_operator.archiver.image_jobs import ImageJobWork, image_jobs
+from vision_node_operator.archiver.jobs.sweep import JobSweep
 from vision_node_operator.archiver.metrics import archiver_metrics
-from vision_node_operator.archiver.service import image_jobs
 from vision_node_operator.archiver.settings import HistorySettings, Settings
+from vision_node_operator.archiver.sweep_guard import FormerHistory, HeldError
 from vision_node_operator.runtime.garbage_collector import GRACE
 from vision_node_operator.runtime.storage_ownership import StorageOwnership
 
@@ -63,8 +67,13 @@ def around(place: Place, settings: Settings) -> Surroundings:
 
 async def test_archiver_of_an_older_chart_leaves_imagejobs_alone(place: Place) -> None:
     settings = settings_of(place, has_history=True, archives=False)
-    async with image_jobs(around(place, settings), settings) as (jobs, _, work):
-        assert (jobs, work) == (None, [])
+    async with image_jobs(around(place, settings), settings) as image:
+        assert (image.jobs, image.work) == (None, [])
+
+
+class FakeGarbage:
+    async def sweep(self, now: datetime) -> int:
+        return 1
 
 
 @pytest.mark.parametrize("is_watched", [True, False])
@@ -77,9 +86,9 @@ async def test_without_a_database_objects_go_with_their_imagejobs(
     uid = place.api.bodies["gone"]["metadata"]["uid"]
     place.s3.put(f"{RESULTS}{uid}/1")
     place.api.finish("gone", key=f"{RESULTS}{uid}/1")
-    async with image_jobs(around(place, settings), settings) as (jobs, counts, work):
-        assert jobs is None
-        tasks = [asyncio.create_task(it) for it in work]
+    async with image_jobs(around(place, settings), settings) as image:
+        assert image.jobs is None
+        tasks = [asyncio.create_task(it) for it in image.work]
         await until(lambda: "owners/aaaabbbbcccc" in place.s3.objects and place.api.is_watched)
         place.api.delete("gone", is_told=is_watched)
         if not is_watched:
@@ -87,7 +96,7 @@ async def test_without_a_database_objects_go_with_their_imagejobs(
         await until(lambda: f"{IMAGES}gone" not in place.s3.objects)
         await until(lambda: f"{RESULTS}{uid}/1" not in place.s3.objects)
         assert f"{IMAGES}kept" in place.s3.objects
-        assert not lint(archiver_metrics(place.kube, place.bucket, counts, None).text().decode())
+        assert not lint(archiver_metrics(place.kube, place.bucket, image, None).text().decode())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -111,6 +120,19 @@ async def test_sweep_deletes_what_neither_etcd_nor_a_row_names(place: Place) -> 
     assert kept == {f"{IMAGES}live", f"{IMAGES}evicted"}
 
 
+async def test_nothing_is_swept_after_the_database_was_turned_off(place: Place) -> None:
+    place.s3.put(f"{IMAGES}evicted")
+    place.s3.put("owners/aaaabbbbcccc.history")
+    garbage: Any = FakeGarbage()
+    sweep = JobSweep(garbage, JobCounts(), None, FormerHistory(place.bucket))
+
+    with pytest.raises(HeldError, match=r"owners/aaaabbbbcccc\.history"):
+        await sweep.sweep(datetime.now(UTC) + 2 * GRACE)
+
+    place.s3.objects.pop("owners/aaaabbbbcccc.history")
+    assert await sweep.sweep(datetime.now(UTC) + 2 * GRACE) == 1
+
+
 async def test_metrics_of_the_history(place: Place) -> None:
     place.create_done("j", 3601)
     place.create_done("odd")
@@ -118,7 +140,8 @@ async def test_metrics_of_the_history(place: Place) -> None:
     async with place.archiver() as jobs:
         counts = jobs.archiver.counts
         await until(lambda: counts.evicted == 1)
-        text = archiver_metrics(place.kube, place.bucket, counts, jobs).text().decode()
+        image = ImageJobWork(counts, jobs=jobs)
+        text = archiver_metrics(place.kube, place.bucket, image, None).text().decode()
 
     assert lint(text) == []
     for line in (

@@ -1,0 +1,24 @@
+"""Let the state of the database decide what may be done with ImageBatches."""
+
+from ..history.holds import FORBIDDEN, Work
+from ..history.link import HistoryLink
+from .holds import Step
+
+
+class LinkHolds:
+    """The holds of the history, for ImageBatches."""
+
+    def __init__(self, link: HistoryLink) -> None:
+        self._link = link
+
+    async def hold(self, step: Step) -> str | None:
+        """Return why such steps must wait, as a complete sentence; None if they need not."""
+        work = Work(step)
+        if self._link.allows(work):
+            return None
+
+        reasons = [it.reason for it in self._link.holds if work in FORBIDDEN[it.reason]]
+        if reasons:
+            return f"{', '.join(reasons)} must end first."
+
+        return "The database must be available, and its state must be known."

@@ -1,0 +1,88 @@
+"""Create what the archiver does with single ImageJobs, with and without a database."""
+
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from vision_node_contract.clients.imagejobs import ImageJobClient
+from vision_node_contract.history.database import Database, Limits
+from vision_node_contract.history.schema import schema_name
+
+from ..runtime.garbage_collector import GarbageCollector
+from .counts import JobCounts
+from .history.link import History, Surroundings
+from .history.marks import EvictionMarks
+from .history.migrate import migrate
+from .history.store import HistoryStore
+from .jobs.etcd_jobs import EtcdJobs, delete_periodically
+from .jobs.eviction import EvictionLimits
+from .jobs.history_jobs import HistoryJobs, Lifetimes
+from .jobs.imagejob_watch import ImageJobWatch
+from .jobs.live_jobs import LiveJobs
+from .jobs.sweep import JobSweep
+from .settings import HistorySettings, Settings
+from .sweep_guard import FormerHistory
+
+LIMITS = Limits(connections=4, statement_seconds=30.0, answer_seconds=60.0)
+"""Limits for the archiver's use of the database. A group of 500 rows takes a fifth of a second, but
+nobody waits for it, so it may also succeed on a database that takes seconds for a statement."""
+
+Work = Coroutine[Any, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageJobWork:
+    """What the archiver does with single ImageJobs."""
+
+    counts: JobCounts = field(default_factory=JobCounts)
+    work: list[Work] = field(default_factory=list)
+    """What has to run at the same time, until cancelled."""
+    jobs: HistoryJobs | None = None
+    """The work on the history; None without a database."""
+
+
+@asynccontextmanager
+async def image_jobs(around: Surroundings, settings: Settings) -> AsyncIterator[ImageJobWork]:
+    """Yield what the archiver does with single ImageJobs."""
+    counts = JobCounts()
+    history, release_id = settings.history, around.bucket.folders.release_id
+    if not settings.archives_imagejobs:
+        yield ImageJobWork(counts)
+    elif history is None or not release_id:
+        yield ImageJobWork(counts, _without_history(around, settings, counts))
+    else:
+        async with Database.open(history.database, schema_name(release_id), LIMITS) as database:
+            jobs = history_jobs(database, around, history, counts)
+            yield ImageJobWork(counts, [*jobs.work(), around.ownership.run()], jobs)
+
+
+def history_jobs(
+    database: Database, around: Surroundings, settings: HistorySettings, counts: JobCounts
+) -> HistoryJobs:
+    """Return the work on single ImageJobs with a database."""
+    history = History(
+        HistoryStore(database),
+        EvictionMarks(database),
+        lambda: migrate(database, settings.api_role),
+    )
+    limits = EvictionLimits(settings.imagejobs, settings.max_finished, settings.evict_floor)
+    lifetimes = Lifetimes(limits, settings.data, settings.images)
+    imagejobs = ImageJobClient(around.kube, around.settings.namespace)
+
+    return HistoryJobs(history, around, imagejobs, lifetimes, counts)
+
+
+def _without_history(around: Surroundings, settings: Settings, counts: JobCounts) -> list[Work]:
+    """Return the work on single ImageJobs without a database."""
+    kube, bucket, live = around.kube, around.bucket, LiveJobs()
+    imagejobs = ImageJobClient(kube, settings.namespace)
+    garbage = GarbageCollector(bucket, imagejobs, kube, around.ownership)
+    watch = ImageJobWatch(kube, settings.namespace, live, bucket.folders, counts)
+
+    return [
+        watch.run(EtcdJobs(garbage, live)),
+        JobSweep(garbage, counts, None, FormerHistory(bucket)).run(),
+        delete_periodically(garbage, live),
+        around.ownership.run(),
+    ]
