@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import Kube, KubeError, backoff
@@ -64,21 +65,39 @@ class Surroundings:
     settings: ReleaseNames
 
 
+class ClusterState(Protocol):
+    """Knows what is in etcd."""
+
+    async def existing(self) -> set[str]:
+        """Return the uids of all ImageJobs and ImageBatches.
+
+        Raises:
+            KubeError: The API server is unavailable or refused the request.
+        """
+        ...
+
+    async def current_version(self) -> int:
+        """Return the current resourceVersion.
+
+        Raises:
+            KubeError: The API server is unavailable or refused the request.
+        """
+        ...
+
+
 class HistoryLink:
     """The state of the history.
 
     Args:
         history: The database.
         around: The release's cluster, and its folders in the bucket.
-        existing: Returns the uids of all ImageJobs and ImageBatches in etcd.
+        cluster: Answers questions about etcd.
     """
 
-    def __init__(
-        self, history: History, around: Surroundings, existing: Callable[[], Awaitable[set[str]]]
-    ) -> None:
+    def __init__(self, history: History, around: Surroundings, cluster: ClusterState) -> None:
         self._history = history
         self._around = around
-        self._existing = existing
+        self._cluster = cluster
         self.is_up = False
         """Whether the database answers."""
         self.holds: list[Hold] = []
@@ -205,6 +224,7 @@ class HistoryLink:
         if self._copy is None:
             self._copy = await read_copy(self._around.bucket)
 
+        await self._refresh_version(owner)
         found = self._found(identity, owner)
         confirmed = [it for it in found if is_confirmed(it, identity)]
         if confirmed and self._listed:
@@ -214,6 +234,19 @@ class HistoryLink:
 
         await self._save_copy(owner, found)
         return await self._storage_holds() + found
+
+    async def _refresh_version(self, owner: Owner) -> None:
+        """Ask for the current resourceVersion if the list is older than what is known since.
+
+        ImageJobs that changed after the list are archived, too, perhaps by another archiver. Only a
+        version that was read after the row of the owner shows that etcd was restored.
+        """
+        if self._listed is None:
+            return
+
+        version, known = self._listed
+        if version < max(owner.resource_version, known):
+            self._listed = max(version, await self._cluster.current_version()), known
 
     def _found(self, identity: Identity, owner: Owner) -> list[Hold]:
         copy = self._copy or CounterCopy()
@@ -236,7 +269,7 @@ class HistoryLink:
     async def _confirm(self, holds: list[Hold], identity: Identity) -> None:
         """End holds that a person has confirmed. It may be repeated from any point."""
         store = self._history.store
-        kept = await store.keep_all(await self._existing())
+        kept = await store.keep_all(await self._cluster.existing())
         copy = self._copy or CounterCopy()
 
         reasons = {it.reason for it in holds}
