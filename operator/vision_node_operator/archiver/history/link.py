@@ -1,6 +1,7 @@
-"""Follow whether the history can be used, and what may be done with it.
+"""Follow whether the database answers, and what may be done with the history.
 
-This is the only place that tries again while the database is unavailable. All others wait for it.
+While the database is unavailable, only HistoryLink tries again, and all work on single ImageJobs
+waits for it.
 """
 
 import asyncio
@@ -57,7 +58,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where the release is."""
+    """The release's cluster, its folders in the bucket, and its settings."""
 
     kube: Kube
     bucket: Bucket
@@ -86,7 +87,7 @@ class ClusterState(Protocol):
 
 
 class HistoryLink:
-    """The state of the history.
+    """Knows whether the history can be used, and what must wait.
 
     Args:
         history: The database.
@@ -104,7 +105,7 @@ class HistoryLink:
         self.rows = 0
         """The estimated number of rows."""
         self._is_clear = False
-        """Whether the last check found out everything."""
+        """Whether the last check could compare database, bucket and cluster."""
         self._copy: CounterCopy | None = None
         self._listed: tuple[int, int] | None = None
         self._failures = 0
@@ -205,14 +206,14 @@ class HistoryLink:
             holds = await self._holds(identity, owner)
         except StoreUnavailableError as error:
             self._say(f"the bucket does not answer, so nothing is cleaned up: {error}")
-            foreign = [] if owner.uid == identity.uid else self._foreign(identity, owner)
-            self._set(holds=foreign or self.holds, is_up=True, is_clear=False)
+            other = [] if owner.uid == identity.uid else self._other_owner(identity, owner)
+            self._set(holds=other or self.holds, is_up=True, is_clear=False)
             return
 
         self._say("; ".join(f"{it.reason}: {it.message}" for it in holds) or "the history works")
         self._set(holds=holds, is_up=True, is_clear=self._listed is not None)
 
-    def _foreign(self, identity: Identity, owner: Owner) -> list[Hold]:
+    def _other_owner(self, identity: Identity, owner: Owner) -> list[Hold]:
         return holds_of(Seen(identity, owner, CounterCopy(), self._listed_version))
 
     @property
@@ -267,7 +268,7 @@ class HistoryLink:
         return []
 
     async def _confirm(self, holds: list[Hold], identity: Identity) -> None:
-        """End holds that a person has confirmed. It may be repeated from any point."""
+        """End holds that a person has confirmed. If this is interrupted, it can be repeated."""
         store = self._history.store
         kept = await store.keep_all(await self._cluster.existing())
         copy = self._copy or CounterCopy()

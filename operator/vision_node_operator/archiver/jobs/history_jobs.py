@@ -32,7 +32,7 @@ class Lifetimes:
 
     eviction: EvictionLimits
     data: timedelta | None
-    """The default time to live of data; None means for ever."""
+    """The default time to live of data; None means forever."""
     images: timedelta | None
     """How long images stay after the end of their jobs; None means as long as the data."""
 
