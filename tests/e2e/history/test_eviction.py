@@ -147,7 +147,6 @@ def test_refused_row_holds_up_no_other_row(
         evicting.psql("DROP FUNCTION refuse_result() CASCADE;")
 
     errors = {name: row["archive_error"] for name, row in rows.items()}
-    # The message may quote what the row contains, so only the kind of the error is stored.
     assert "SQLSTATE 22021" in errors.pop(refusing)
     assert errors == dict.fromkeys(others)
     assert evicting.status(refusing)["status"] == "done"
