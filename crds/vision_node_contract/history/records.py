@@ -208,8 +208,8 @@ def _texts(result: Json) -> Iterator[str]:
     """
     for name in ("caption", "alt", "text"):
         yield _text(result.get(name))
-    for tag in result.get("tags") or []:
-        yield _text(tag)
+    tags = result.get("tags")
+    yield from map(_text, tags if isinstance(tags, list) else [])
     yield first_sentence(_text(result.get("description")))
 
 

@@ -38,5 +38,6 @@ class BatchParts:
         retention = BatchRetention(settings.history.imagejobs, settings.history.data)
         stores = BatchStores(batches, bucket, cleaner, jobs.store)
         history = BatchHistory(stores, holds, retention)
+        jobs.link.on_lost_rows.append(history.write_again)
 
         return cls(batches, cleaner, ownership, FolderGuard(jobs.store, holds), history)

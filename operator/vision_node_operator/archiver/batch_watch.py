@@ -28,8 +28,11 @@ class BatchObserver(Protocol):
     def observe(self, body: Json, batch: ImageBatch | None) -> None:
         """Note that an ImageBatch exists or has changed; `batch` is None if it can't be read."""
 
-    def observe_all(self, names: Set[str]) -> None:
-        """Note that all ImageBatches have been observed, and that these are their names."""
+    def observe_all(self, names: Set[str], version: int) -> None:
+        """Note that all ImageBatches have been observed, and that these are their names.
+
+        `version` is the resourceVersion of the list.
+        """
 
 
 class BatchWatch:
@@ -89,7 +92,7 @@ class BatchWatch:
                 self._observe_batch(event, batch, queue)
 
         if self._observer and event.type == "SYNCED":
-            self._observer.observe_all(event.names)
+            self._observer.observe_all(event.names, int(event.version or "0"))
 
     def _observe_batch(self, event: WatchEvent, batch: ImageBatch, queue: FreezeQueue) -> None:
         self._offer(batch, queue)

@@ -38,6 +38,11 @@ class FakeHolds:
         """Return a reason if the test has set this hold."""
         return "a person must confirm" if step in self.held else None
 
+    def compare(self, version: int, known: int) -> None:
+        """Forbid conclusions if the list is older than what was known, as after a restore."""
+        if version < known:
+            self.held.add("clean")
+
 
 def uid_of(name: str) -> str:
     """Return the uid of the ImageBatch with this name."""
@@ -78,7 +83,7 @@ class HistoryWorld:
         """Let the process list all ImageBatches."""
         for body in [*self.api.bodies.values()]:
             history.observe(body, read_batch(body))
-        history.observe_all(self.api.bodies.keys())
+        history.observe_all(self.api.bodies.keys(), self.api.version)
 
     async def settle(self, history: BatchHistory, rounds: int = 200) -> None:
         """Let the process work until it has seen all changes, and nothing is to be done."""
@@ -137,6 +142,12 @@ class HistoryWorld:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"SET search_path = {self._schema}".encode())
             return connection.execute(statement.encode(), values).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"SET search_path = {self._schema}".encode())
+            connection.execute(statement.encode())
 
     @property
     def _schema(self) -> str:

@@ -104,7 +104,7 @@ class BatchHistory:
         folders = stores.bucket.folders
         self._deletions = Deletions(self._store, stores.cleaner, folders, self.counts)
         self._archiver = IndexArchiver(stores.bucket, self._store, holds, self.counts)
-        self._evictor = Evictor(stores.batches, self._store, self.counts, self._deletions.add)
+        self._evictor = Evictor(stores.batches, self._store, self.counts)
         self._changed = asyncio.Event()
         self._due = dict.fromkeys(("evict", "expire", "reconcile"), 0.0)
         self._tombstones_due = 0.0
@@ -117,14 +117,28 @@ class BatchHistory:
     def observe(self, body: Json, batch: ImageBatch | None) -> None:
         """Note that an ImageBatch exists or has changed; `batch` is None if it can't be read."""
         if earlier := self._live.observe(body, batch):
-            self.observe_deleted(earlier)
+            self._miss(earlier)
         self._changed.set()
 
-    def observe_all(self, names: Set[str]) -> None:
-        """Note that all ImageBatches have been observed, and that these are their names."""
+    def observe_all(self, names: Set[str], version: int) -> None:
+        """Note that all ImageBatches have been observed, and that these are their names.
+
+        `version` is the resourceVersion of the list.
+        """
+        # First the version: it may show that etcd was restored, and nobody has deleted the others.
+        self._holds.compare(version, self._live.newest_version)
+        self._live.newest_version = version
         for live in self._live.missing(names):
-            self.observe_deleted(live.uid)
+            self._miss(live.uid)
         self._changed.set()
+
+    def _miss(self, uid: str) -> None:
+        """Note that an ImageBatch is gone, although its deletion was not seen.
+
+        The rows are compared with the cluster soon, unless a hold forbids that.
+        """
+        self._live.remove(uid)
+        self._due["reconcile"] = 0.0
 
     def observe_deleted(self, uid: str) -> None:
         """Note that an ImageBatch is gone. Its data goes unless it was evicted."""
@@ -138,6 +152,13 @@ class BatchHistory:
     def delete(self, uid: str) -> None:
         """Delete the data of an ImageBatch, evicted or not, for example because of a tombstone."""
         self._deletions.add(uid)
+        self._changed.set()
+
+    def write_again(self) -> None:
+        """Write all ImageBatches again, because the database may have lost their rows."""
+        for live in self._live.by_uid.values():
+            live.row, live.row_version = None, 0
+            self._live.offer(live)
         self._changed.set()
 
     @property
@@ -233,7 +254,7 @@ class BatchHistory:
         try:
             await self._archive(live)
         except BatchGoneError:
-            self.observe_deleted(live.uid)
+            self._miss(live.uid)
         except (StoreUnavailableError, KubeError, HeldError, RowRefusedError) as error:
             self._live.retry(live, error)
         except HistoryUnavailableError:
@@ -288,9 +309,16 @@ class BatchHistory:
             ("reconcile", RECONCILE_SECONDS, self._reconcile),
         )
         for name, seconds, step in steps:
-            if self._due[name] <= time.monotonic():
+            if self._due[name] > time.monotonic():
+                continue
+
+            # First the time, because the step may become due again while it is done.
+            self._due[name] = time.monotonic() + seconds
+            try:
                 await step()
-                self._due[name] = max(self._due[name], time.monotonic() + seconds)
+            except HistoryError:
+                self._due[name] = 0.0
+                raise
 
     async def _evict(self) -> None:
         """Evict finished ImageBatches."""

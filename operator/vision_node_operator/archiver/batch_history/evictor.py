@@ -1,7 +1,6 @@
 """Evict an ImageBatch: delete it from the cluster, while its rows and its folder stay."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -27,20 +26,12 @@ class Evictor:
         batches: Client for ImageBatches.
         store: The database.
         counts: Counts evictions.
-        delete_data: Function that deletes all data of an ImageBatch that a user has deleted.
     """
 
-    def __init__(
-        self,
-        batches: BatchClient,
-        store: HistoryStore,
-        counts: BatchCounts,
-        delete_data: Callable[[str], None],
-    ) -> None:
+    def __init__(self, batches: BatchClient, store: HistoryStore, counts: BatchCounts) -> None:
         self._batches = batches
         self._store = store
         self._counts = counts
-        self._delete_data = delete_data
 
     async def evict(self, live: LiveBatch) -> None:
         """Evict an archived ImageBatch, unless it has changed since its row was written.
@@ -57,8 +48,10 @@ class Evictor:
             await self._batches.delete(live.name, live.uid, live.row_version)
         except BatchGoneError:
             if is_first:
-                log.info("ImageBatch %s was deleted by somebody else", live.name)
-                self._delete_data(live.uid)
+                # If somebody has deleted it, the watch says so, and the data goes. If not, etcd may
+                # have been restored from a backup.
+                log.info("ImageBatch %s was not evicted, because it is gone", live.name)
+                await self.keep(live)
                 return
         except UnavailableError:
             live.eviction = "asked"

@@ -17,3 +17,9 @@ class Holds(Protocol):
     async def hold(self, step: Step) -> str | None:
         """Return why such steps must wait, as a complete sentence; None if they need not."""
         ...
+
+    def compare(self, version: int, known: int) -> None:
+        """Note the resourceVersion of a complete list, and the newest one known before it.
+
+        A lower one means that the cluster was restored from a backup.
+        """

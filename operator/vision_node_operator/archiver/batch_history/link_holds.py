@@ -22,3 +22,7 @@ class LinkHolds:
             return f"{', '.join(reasons)} must end first."
 
         return "The database must be available, and its state must be known."
+
+    def compare(self, version: int, known: int) -> None:
+        """Note the resourceVersion of a complete list, and the newest one known before it."""
+        self._link.compare(version, known)

@@ -25,6 +25,8 @@ class LiveBatches:
         self.by_uid: dict[str, LiveBatch] = {}
         self.is_complete = False
         """Whether all ImageBatches have been listed once."""
+        self.newest_version = 0
+        """The newest resourceVersion of all ImageBatches that were ever seen."""
         self._uids: dict[str, str] = {}
         """Uids by name."""
         self._turns: dict[str, None] = {}
@@ -41,6 +43,7 @@ class LiveBatches:
         live = self.by_uid.setdefault(uid, LiveBatch(uid, name))
         if batch is not None:
             live.observe(batch, datetime.now(UTC))
+            self.newest_version = max(self.newest_version, live.version)
 
         self.offer(live)
         return earlier if earlier != uid else None

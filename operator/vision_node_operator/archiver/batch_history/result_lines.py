@@ -16,6 +16,9 @@ MAX_LINE_BYTES = 4 << 20
 """Maximum length of a line in bytes. Workers start no more images once a shard's results have
 8 MiB, and results are usually about a kilobyte."""
 
+ROW_ERRORS = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
+"""Errors if the content of a line is not as expected, for example nested too deeply."""
+
 MAX_LOGGED = 5
 """Maximum number of unreadable lines to log per object. The total is always logged."""
 
@@ -88,7 +91,10 @@ class ResultLines:
         elif (found.result is None) == (found.error is None):
             self._skip(f"index {found.index} must have either a result or an error")
         else:
-            yield _small(ImageRow.of_line(self._batch, found, self._at))
+            try:
+                yield _small(ImageRow.of_line(self._batch, found, self._at))
+            except ROW_ERRORS as error:
+                self._skip(f"the content of index {found.index}: {type(error).__name__}")
 
     def _skip(self, why: str) -> None:
         self.unreadable += 1

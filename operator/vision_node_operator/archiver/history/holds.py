@@ -72,8 +72,6 @@ class Seen:
     copy: CounterCopy
     listed_version: int
     """The resourceVersion of the newest complete list of ImageJobs."""
-    known_version: int = 0
-    """The newest resourceVersion that was known before that list."""
 
 
 def holds_of(seen: Seen) -> list[Hold]:
@@ -95,7 +93,7 @@ def holds_of(seen: Seen) -> list[Hold]:
         token = f"history-{copy.written}"
         found.append(_hold(identity, HISTORY_RESTORED, message, CONFIRM_ANNOTATION, token))
 
-    expected = copy.lost_version or max(owner.resource_version, seen.known_version)
+    expected = copy.lost_version or owner.resource_version
     if copy.lost_version or seen.listed_version < expected:
         message = (
             f"the cluster's resourceVersion is {seen.listed_version} but was {expected} before, so "

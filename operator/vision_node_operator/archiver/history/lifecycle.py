@@ -42,24 +42,7 @@ DELETE FROM chunks WHERE rows = 0 AND id > 0 AND id < (SELECT max(id) FROM chunk
 
 
 class Lifecycle(Transactions):
-    """Evicts and deletes jobs and batches of the history."""
-
-    async def mark_evicted(self, uids: Sequence[str]) -> list[str]:
-        """Mark archived jobs as evicted, and return the uids of those that are archived."""
-        rows = await self._fetch(
-            "UPDATE jobs SET evicted_at = coalesce(evicted_at, now())"
-            " WHERE uid = ANY(%s::uuid[]) RETURNING uid::text",
-            list(uids),
-        )
-        return [uid for (uid,) in rows]
-
-    async def unmark_evicted(self, uids: Sequence[str]) -> None:
-        """Undo mark_evicted(), because the ImageJobs still exist."""
-        await self._execute(
-            "UPDATE jobs SET evicted_at = NULL"
-            " WHERE uid = ANY(%s::uuid[]) AND evicted_at IS NOT NULL",
-            list(uids),
-        )
+    """Evicts batches, and deletes jobs and batches. EvictionMarks evicts jobs."""
 
     async def mark_batch_evicted(self, uid: str, *, evicted: bool) -> bool:
         """Mark a batch as evicted or not; return whether this has changed its row."""

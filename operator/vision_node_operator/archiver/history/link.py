@@ -107,7 +107,19 @@ class HistoryLink:
         self._is_clear = False
         """Whether the last check could compare database, bucket and cluster."""
         self._copy: CounterCopy | None = None
-        self._listed: tuple[int, int] | None = None
+        self._listed: int | None = None
+        """The resourceVersion of the newest complete list of ImageJobs."""
+        self._lists = 0
+        """Number of complete lists, which tells whether a check knows the newest one."""
+        self._lost_version = 0
+        """The newest resourceVersion that was known before a list had a lower one; 0 if none had,
+        or if a person has confirmed that."""
+        self._expected: int | None = None
+        """The resourceVersion that the first complete list must have. Later, `owner` has versions
+        of ImageJobs that are newer than the newest list."""
+        self.on_lost_rows: list[Callable[[], None]] = []
+        """Functions to call if rows that were written may be missing, because the database was
+        restored."""
         self._failures = 0
         self._said = ""
         self._wake = asyncio.Event()
@@ -137,11 +149,22 @@ class HistoryLink:
         self._wake.set()
 
     def listed(self, version: int, known: int) -> None:
-        """Note the resourceVersion of a complete list, and the newest one known before it.
+        """Note the resourceVersion of a complete list of ImageJobs, and the newest known before.
 
         Nothing is cleaned up until a check has compared them.
         """
-        self._listed = version, known
+        self._listed = version
+        self.compare(version, known)
+
+    def compare(self, version: int, known: int) -> None:
+        """Note the resourceVersion of any complete list, and the newest known before.
+
+        It stays noted until a person confirms it, even if the database is unavailable meanwhile.
+        """
+        if version < known:
+            self._lost_version = max(self._lost_version, known)
+
+        self._lists += 1
         self._is_clear = False
         self._wake.set()
 
@@ -149,13 +172,23 @@ class HistoryLink:
         """Check regularly until cancelled."""
         while True:
             self._wake.clear()
-            pause = await self._try()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                # Requests that failed just before may fail again at once.
-                self._failures = 0 if self.is_up else self._failures
+            failures = self._failures
+            await self._try()
+            if self._failures == failures:
+                await self._until_woken()
+
+            # Requests may fail although checks succeed, for example if the disk is full. Without a
+            # pause, each check would let them fail again at once.
+            if self._failures > failures:
+                await asyncio.sleep(backoff(self._failures - 1, *RETRY_SECONDS))
+
+    async def _until_woken(self) -> None:
+        """Wait until the next check, and forget earlier failures if no request has failed."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            self._failures = 0
 
     async def check(self) -> bool:
         """Check now, and return whether cleaning up is allowed.
@@ -167,30 +200,24 @@ class HistoryLink:
         await self._look()
         return self.allows(Work.CLEAN)
 
-    async def _try(self) -> float:
-        """Check once; return how long to wait until the next check."""
+    async def _try(self) -> None:
+        """Check once."""
         try:
             if not self.is_up:
                 await self._history.prepare()
             await self._look()
         except HistoryError as error:
+            self._failures += 1
             self._went_down(error)
         except NotOursError as error:
             self._set(holds=[Hold(STORAGE_NOT_OURS, str(error))], is_up=True, is_clear=False)
-            return CHECK_SECONDS
         except KubeError as error:
+            self._failures += not self.is_up
             self._say(f"the release's identity can't be read, so nothing is cleaned up: {error}")
             self._set(holds=self.holds, is_up=self.is_up, is_clear=False)
-        else:
-            # Many requests that fail although the database answers must not become a busy loop.
-            pause = backoff(self._failures, *RETRY_SECONDS) if self._failures else CHECK_SECONDS
-            return min(CHECK_SECONDS, pause) if self.is_up else pause
-
-        self._failures += 1
-        return backoff(self._failures - 1, *RETRY_SECONDS)
 
     async def _look(self) -> None:
-        store, settings = self._history.store, self._around.settings
+        store, settings, lists = self._history.store, self._around.settings, self._lists
         identity = await read_identity(
             self._around.kube, settings.namespace, settings.identity_name
         )
@@ -201,6 +228,8 @@ class HistoryLink:
         if owner is None:
             raise HistoryError("HistoryUnavailable", "the table owner has no row after claiming it")
 
+        if self._expected is None:
+            self._expected = owner.resource_version
         self.rows = await store.count()
         try:
             holds = await self._holds(identity, owner)
@@ -211,24 +240,30 @@ class HistoryLink:
             return
 
         self._say("; ".join(f"{it.reason}: {it.message}" for it in holds) or "the history works")
-        self._set(holds=holds, is_up=True, is_clear=self._listed is not None)
+        is_clear = self._listed is not None and self._lists == lists
+        self._set(holds=holds, is_up=True, is_clear=is_clear)
 
     def _other_owner(self, identity: Identity, owner: Owner) -> list[Hold]:
         return holds_of(Seen(identity, owner, CounterCopy(), self._listed_version))
 
     @property
     def _listed_version(self) -> int:
-        return self._listed[0] if self._listed else 0
+        return self._listed or 0
 
     async def _holds(self, identity: Identity, owner: Owner) -> list[Hold]:
         """Return the holds, after ending those that a person has confirmed."""
         if self._copy is None:
             self._copy = await read_copy(self._around.bucket)
+            # Another archiver may have written rows since, and counted them in the copy.
+            owner = await self._history.store.read_owner() or owner
 
-        await self._refresh_version(owner)
+        await self._refresh_version()
         found = self._found(identity, owner)
+        if _has_lost_rows(found) and not _has_lost_rows(self.holds):
+            self._tell_lost_rows()
+
         confirmed = [it for it in found if is_confirmed(it, identity)]
-        if confirmed and self._listed:
+        if confirmed and self._listed is not None:
             await self._confirm(confirmed, identity)
             owner = await self._history.store.read_owner() or owner
             found = self._found(identity, owner)
@@ -236,28 +271,25 @@ class HistoryLink:
         await self._save_copy(owner, found)
         return await self._storage_holds() + found
 
-    async def _refresh_version(self, owner: Owner) -> None:
-        """Ask for the current resourceVersion if the list is older than what is known since.
+    async def _refresh_version(self) -> None:
+        """Ask for the current resourceVersion if the list is older than what was archived before.
 
-        ImageJobs that changed after the list are archived, too, perhaps by another archiver. Only a
-        version that was read after the row of the owner shows that etcd was restored.
+        Another archiver may have archived ImageJobs that changed after the list. Only a version
+        that is read after the row of the owner shows that etcd was restored.
         """
-        if self._listed is None:
-            return
-
-        version, known = self._listed
-        if version < max(owner.resource_version, known):
-            self._listed = max(version, await self._cluster.current_version()), known
+        if self._listed is not None and self._listed < (self._expected or 0):
+            self._listed = max(self._listed, await self._cluster.current_version())
 
     def _found(self, identity: Identity, owner: Owner) -> list[Hold]:
-        copy = self._copy or CounterCopy()
-        if self._listed is None:
-            found = holds_of(Seen(identity, owner, copy, listed_version=owner.resource_version))
-        else:
-            version, known = self._listed
-            found = holds_of(Seen(identity, owner, copy, version, known))
+        copy, expected = self._copy or CounterCopy(), self._expected or 0
+        lost = max(copy.lost_version, self._lost_version)
+        listed = expected if self._listed is None else self._listed
+        before = replace(owner, resource_version=expected)
+        return holds_of(Seen(identity, before, replace(copy, lost_version=lost), listed))
 
-        return found
+    def _tell_lost_rows(self) -> None:
+        for tell in self.on_lost_rows:
+            tell()
 
     async def _storage_holds(self) -> list[Hold]:
         try:
@@ -278,7 +310,7 @@ class HistoryLink:
             await store.claim(identity.uid)
         if reasons & {DATABASE_NOT_OURS, CLUSTER_RESTORED}:
             await self._history.marks.reset_resource_version(self._listed_version)
-            self._listed = self._listed_version, 0
+            self._expected = self._lost_version = 0
             copy = replace(copy, lost_version=0)
         if reasons & {DATABASE_NOT_OURS, HISTORY_RESTORED}:
             owner = await store.read_owner()
@@ -287,6 +319,8 @@ class HistoryLink:
 
         await write_copy(self._around.bucket, copy)
         self._copy = copy
+        if _has_lost_rows(holds):
+            self._tell_lost_rows()
         log.warning("confirmed: %s; %d rows of unknown jobs are kept", sorted(reasons), kept)
 
     async def _save_copy(self, owner: Owner, holds: list[Hold]) -> None:
@@ -330,3 +364,8 @@ class HistoryLink:
             self._said = text
             level = logging.INFO if text == "the history works" else logging.WARNING
             log.log(level, "%s", text)
+
+
+def _has_lost_rows(holds: list[Hold]) -> bool:
+    """Return whether rows that this process has written may be missing in the database."""
+    return any(it.reason in (DATABASE_NOT_OURS, HISTORY_RESTORED) for it in holds)

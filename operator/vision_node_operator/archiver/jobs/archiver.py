@@ -36,6 +36,10 @@ ROWS_AT_ONCE = 20
 """Number of rows that are made before other tasks may run. Each takes up to a millisecond."""
 
 
+ROW_ERRORS = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
+"""Errors if the content of an ImageJob is not as expected, for example nested too deeply."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """An ImageJob that can be archived."""
@@ -135,8 +139,12 @@ class Archiver:
         for it, result in zip(group, results, strict=True):
             if isinstance(result, Exception):
                 continue
+            row = self._row(it, result, now)
+            if row is None:
+                self.queue.done([it.entry.uid])
+                continue
             uids.append(it.entry.uid)
-            rows.append(self._row(it, result, now))
+            rows.append(row)
             if len(rows) % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -155,8 +163,19 @@ class Archiver:
         except StoreUnavailableError as error:
             return error
 
-    def _row(self, loaded: Loaded, result: Json | None, now: datetime) -> Row:
-        image = ImageRow.of_job(loaded.job, loaded.body, result, now)
+    def _row(self, loaded: Loaded, result: Json | None, now: datetime) -> Row | None:
+        """Return the row of an ImageJob; None if none can be made, so that it stays in etcd.
+
+        A describer may return anything as its result.
+        """
+        try:
+            image = ImageRow.of_job(loaded.job, loaded.body, result, now)
+        except ROW_ERRORS as error:
+            self.counts.unreadable += 1
+            name, kind = loaded.entry.name, type(error).__name__
+            log.warning("ImageJob %s is not archived, because of its content: %s", name, kind)
+            return None
+
         in_row = result is not None
         return image, JobRow.of(loaded.job, self._bucket.folders, now, in_row=in_row)
 

@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
-from vision_node_contract.clients.kube import KubeError
+from vision_node_contract.clients.kube import KubeError, backoff
 from vision_node_contract.history.database import HistoryError
 
 from ...runtime.garbage_collector import GarbageCollector
@@ -31,6 +32,9 @@ GROUP = 500
 
 BUSY_SECONDS = 0.2
 """How long to wait for ImageJobs that are being archived or evicted at this moment."""
+
+RETRY_SECONDS = (0.5, 30.0)
+"""First and longest wait in seconds if the API server does not say whether ImageJobs exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Deletions:
         """The uids of ImageJobs that are being evicted."""
         self._waiting: dict[str, Deletion] = {}
         self._added = asyncio.Event()
+        self._silence: KubeError | None = None
+        """Why the API server did not say whether an ImageJob exists."""
 
     def add(self, deletion: Deletion) -> None:
         """Delete the data of an ImageJob soon."""
@@ -88,8 +94,14 @@ class Deletions:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def seen(self) -> set[str]:
+        """The uids of ImageJobs that were seen being deleted, and whose data is still there."""
+        return {it.uid for it in self._waiting.values() if it.is_seen}
+
     async def run(self) -> None:
         """Delete data until cancelled."""
+        failures = 0
         while True:
             await self._added.wait()
             await self._link.allowed(Work.DELETE)
@@ -98,7 +110,14 @@ class Deletions:
             except HistoryError as error:
                 self._link.report(error)
 
-            if self._waiting:
+            failures = failures + 1 if self._silence else 0
+            if self._silence:
+                pause = backoff(failures - 1, *RETRY_SECONDS)
+                log.warning(
+                    "can't read deleted ImageJobs, again in %.1f s: %s", pause, self._silence
+                )
+                await asyncio.sleep(pause)
+            elif self._waiting:
                 await asyncio.sleep(BUSY_SECONDS)
             else:
                 self._added.clear()
@@ -110,8 +129,17 @@ class Deletions:
             HistoryUnavailableError: The database is unavailable; those that are left still wait.
         """
         in_flight = self.queue.in_flight if self.queue else set()
-        ready = [it for it in self._waiting.values() if it.uid not in self.busy | in_flight]
-        group = ready[:GROUP]
+        busy = self.busy | in_flight
+        can_conclude = self._link.allows(Work.CLEAN)
+        if not can_conclude and self._link.holds:
+            self._drop_unseen()
+
+        ready = (
+            it
+            for it in self._waiting.values()
+            if it.uid not in busy and (it.is_seen or can_conclude)
+        )
+        group = list(islice(ready, GROUP))
         gone = await self._gone(group)
         if not gone:
             return
@@ -126,14 +154,9 @@ class Deletions:
             self._drop(it)
 
     async def _gone(self, group: list[Deletion]) -> list[Deletion]:
-        """Return those that certainly don't exist. Others are dropped, or wait."""
+        """Return those that certainly don't exist. Those that exist are dropped; others wait."""
         unseen = [it for it in group if not it.is_seen]
-        if unseen and not self._link.allows(Work.CLEAN):
-            # The reconciliation finds them again.
-            for it in unseen:
-                self._drop(it)
-            unseen = []
-
+        self._silence = None
         answers = await each(self._exists, unseen)
         for it, exists in zip(unseen, answers, strict=True):
             if exists:
@@ -144,11 +167,19 @@ class Deletions:
 
     async def _exists(self, deletion: Deletion) -> bool | None:
         """Return whether an ImageJob exists; None if the API server does not say."""
+        if self._silence:
+            return None
+
         try:
             return await self._reader.get(deletion.name, deletion.uid) is not None
         except KubeError as error:
-            log.warning("can't read ImageJob %s: %s", deletion.name, error)
+            self._silence = error
             return None
+
+    def _drop_unseen(self) -> None:
+        """Forget what was concluded before a hold. The reconciliation finds it again."""
+        for it in [it for it in self._waiting.values() if not it.is_seen]:
+            self._drop(it)
 
     def _drop(self, deletion: Deletion) -> None:
         if self._waiting.get(deletion.uid) == deletion:

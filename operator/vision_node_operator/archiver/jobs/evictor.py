@@ -156,7 +156,7 @@ class Evictor:
         return Deleted.DONE if outcome is Deleted.GONE and was_lost else outcome
 
     async def _finish(self, outcomes: Outcomes, marked_at: datetime) -> None:
-        for job in [*outcomes.unclear, *outcomes.kept]:
+        for job in [*outcomes.unclear, *outcomes.kept, *outcomes.deleted]:
             self._wait(job)
 
         self._archiver.counts.evicted += len(outcomes.evicted)
@@ -166,8 +166,10 @@ class Evictor:
         undone = [it.uid for it in [*outcomes.kept, *outcomes.deleted]]
         ours = await self._marks.unmark(undone, marked_at) if undone else set()
 
+        # The watch tells of deletions. If it does not, etcd may have been restored from a backup
+        # without the ImageJob, and then nobody has deleted it.
         for job in outcomes.deleted:
-            if job.uid in ours:
+            if job.uid in ours and self._live.get(job.uid) is None:
                 self._deletions.add(Deletion.of(job, is_seen=True))
 
         await self._delete_results(outcomes.evicted)

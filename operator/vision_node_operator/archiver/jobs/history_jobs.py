@@ -73,6 +73,7 @@ class HistoryJobs:
         )
         self.sweep = JobSweep(self.garbage, counts, self.link)
         self.watch = ImageJobWatch(kube, namespace, self.live, bucket.folders, counts)
+        self.link.on_lost_rows.append(self.archive_again)
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """Return what has to run at the same time, until cancelled."""
@@ -101,6 +102,12 @@ class HistoryJobs:
         """Compare the resourceVersion of a complete list with what was known."""
         self.link.listed(version, known)
 
+    def archive_again(self) -> None:
+        """Offer all ImageJobs again, because the database may have lost their rows."""
+        for job in filter(None, map(self.live.get, self.live.archived)):
+            self.archiver.queue.offer(job.uid, job.name, None, may_be_archived=True)
+        self.live.archived.clear()
+
     def lag(self, now: datetime) -> timedelta:
         """Return the age of the oldest finished ImageJob that is not archived."""
         waiting = (self.live.get(uid) for uid in self.archiver.queue.uids())
@@ -108,13 +115,16 @@ class HistoryJobs:
         return max(timedelta(), now - min(ends, default=now))
 
     async def existing(self) -> set[str]:
-        """Return the uids of all ImageJobs and ImageBatches in etcd."""
+        """Return the uids of all ImageJobs and ImageBatches whose rows are not to be kept.
+
+        These are those in etcd, and those that somebody has deleted while nothing could be done.
+        """
         await self.live.synced.wait()
         found: set[str] = set()
         async for bodies, _ in self._kube.list_pages(self._batches):
             found.update(body["metadata"]["uid"] for body in bodies)
 
-        return found | self.live.uids()
+        return found | self.live.uids() | self.deletions.seen
 
     async def current_version(self) -> int:
         """Return the cluster's current resourceVersion."""

@@ -195,7 +195,7 @@ async def test_batch_that_is_deleted_while_its_mark_cannot_be_removed_loses_its_
         await world.settle(history)
 
     world.api.delete("b")
-    world.show(history)
+    history.observe_deleted(uid_of("b"))
     await world.settle(history)
     assert world.images("b") == []
     assert world.is_marked("b") is None

@@ -24,6 +24,10 @@ def numbers_of(jobs: Sequence[ExpiredJob]) -> list[int]:
     return [int(it.name.removeprefix("job-")) for it in jobs]
 
 
+async def mark_evicted(history: HistoryStore, uids: list[str]) -> None:
+    await history._execute("UPDATE jobs SET evicted_at = now() WHERE uid = ANY(%s::uuid[])", uids)
+
+
 async def add(history: HistoryStore, *jobs: JobRow) -> None:
     rows = [(image_row(0, uid=job.uid, name=job.name), job) for job in jobs]
     await history.add_jobs(rows, 1)
@@ -40,20 +44,9 @@ def done(at: datetime = START) -> dict[str, Any]:
     return {"phase": "done", "completionTime": at}
 
 
-async def test_only_archived_jobs_are_marked_as_evicted(history: HistoryStore) -> None:
-    await history.add_jobs(rows_of(1, 2), 1)
-
-    assert sorted(await history.mark_evicted(uids(1, 2, 3))) == uids(1, 2)
-    assert await history.mark_evicted(uids(1)) == uids(1)
-    assert await history.in_etcd(None, 10) == []
-
-    await history.unmark_evicted(uids(1, 3))
-    assert numbers_of(await history.in_etcd(None, 10)) == [1]
-
-
 async def test_jobs_in_etcd_are_read_in_pages(history: HistoryStore) -> None:
     await history.add_jobs(rows_of(*range(5)), 1)
-    await history.mark_evicted(uids(2))
+    await mark_evicted(history, uids(2))
 
     first = await history.in_etcd(None, 3)
     second = await history.in_etcd(first[-1].uid, 3)
@@ -83,13 +76,13 @@ async def test_evicted_job_expires(
     await add(history, job_row(1, finished_at=end, expires_at=None if ttl is None else end + ttl))
     assert await history.expired_jobs(end + after, default, 10) == []
 
-    await history.mark_evicted(uids(1))
+    await mark_evicted(history, uids(1))
     assert numbers_of(await history.expired_jobs(end + after, default, 10)) == [1] * expired
 
 
 async def test_expired_jobs_are_limited(history: HistoryStore) -> None:
     await add(history, *(job_row(it, expires_at=START if it % 2 else None) for it in range(10)))
-    await history.mark_evicted(uids(*range(10)))
+    await mark_evicted(history, uids(*range(10)))
 
     assert len(await history.expired_jobs(START + 2 * DAY, DAY, 7)) == 7
     assert len(await history.expired_jobs(START + 2 * DAY, DAY, 99)) == 10
@@ -148,7 +141,7 @@ async def test_batches_in_etcd_are_those_that_are_not_evicted(history: HistorySt
 
 async def test_everything_unknown_is_kept(history: HistoryStore) -> None:
     await history.add_jobs(rows_of(1, 2, 3), 1)
-    await history.mark_evicted(uids(3))
+    await mark_evicted(history, uids(3))
     for uid in (BATCH, OTHER_BATCH):
         await history.add_batch(batch(uid), "{}")
 
@@ -244,7 +237,6 @@ async def test_sweeps_keep_what_a_row_names(history: HistoryStore) -> None:
 async def test_nothing_is_asked_about_nothing(history: HistoryStore) -> None:
     await history.add_jobs(rows_of(1), 1)
 
-    assert await history.mark_evicted([]) == []
     assert await history.named_images([]) == set()
     assert await history.known_uids([]) == set()
     assert await history.keys_of([]) == []

@@ -9,6 +9,7 @@ from postgres import Postgres
 from psycopg import AsyncConnection
 from vision_node_contract.history.database import Database, DatabaseSettings, Limits
 from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_operator.archiver.history.marks import EvictionMarks
 from vision_node_operator.archiver.history.store import HistoryStore
 
 ROWS = 20_000
@@ -31,8 +32,9 @@ CALLS: list[tuple[str, Call]] = [
     ("named_images", lambda it: it.named_images(KEYS)),
     ("known_uids", lambda it: it.known_uids(UIDS)),
     ("keys_of", lambda it: it.keys_of(UIDS)),
-    ("mark_evicted", lambda it: it.mark_evicted(UIDS)),
-    ("unmark_evicted", lambda it: it.unmark_evicted(UIDS)),
+    ("mark", lambda it: EvictionMarks(it._database).mark(dict.fromkeys(UIDS), LATE)),
+    ("unmark", lambda it: EvictionMarks(it._database).unmark(UIDS, LATE)),
+    ("marked", lambda it: EvictionMarks(it._database).marked(UIDS)),
     ("forget_images", lambda it: it.forget_images(UIDS)),
     ("add_jobs", lambda it: it.add_jobs(rows_of(*range(ROWS, ROWS + 20)), 1)),
     ("add_tombstones", lambda it: it.add_tombstones(UIDS)),
@@ -110,7 +112,7 @@ async def test_sessions_keep_nothing(postgres: Postgres, history_url: str) -> No
         store = HistoryStore(database)
         for number in range(8):  # psycopg prepares a statement that it has seen five times
             await store.add_jobs(rows_of(number), 1)
-            await store.mark_evicted([uid_of(number)])
+            await EvictionMarks(database).mark({uid_of(number): None}, START)
             await store.delete_jobs([uid_of(number)])
         body = {"metadata": {"name": "b", "uid": BATCH}, "spec": {"prefix": "x/"}}
         await store.add_batch(ImageBatch.model_validate(body), "{}")

@@ -19,31 +19,28 @@ ME = Identity(IDENTITY, NAMESPACE, "me", RELEASE_ID)
 
 
 @pytest.mark.parametrize(
-    ("owner", "copy", "listed", "known", "expected"),
+    ("owner", "copy", "listed", "expected"),
     [
-        (None, CounterCopy(9), 5, 0, []),
-        (Owner("me", 9, 5), CounterCopy(9), 5, 0, []),
-        (Owner("me", 10, 5), CounterCopy(9), 6, 5, []),
-        (Owner("other", 1, 9), CounterCopy(9), 5, 0, [("DatabaseNotOurs", "other")]),
-        (Owner("me", 8, 5), CounterCopy(9), 5, 0, [("HistoryRestored", "history-9")]),
+        (None, CounterCopy(9), 5, []),
+        (Owner("me", 9, 5), CounterCopy(9), 5, []),
+        (Owner("me", 10, 5), CounterCopy(9), 6, []),
+        (Owner("other", 1, 9), CounterCopy(9), 5, [("DatabaseNotOurs", "other")]),
+        (Owner("me", 8, 5), CounterCopy(9), 5, [("HistoryRestored", "history-9")]),
         (
             Owner("me", 99, 5),
             CounterCopy(9, is_database_restored=True),
             5,
-            0,
             [("HistoryRestored", "history-9")],
         ),
-        (Owner("me", 9, 6), CounterCopy(9), 5, 0, [("ClusterRestored", "cluster-6")]),
-        (Owner("me", 9, 3), CounterCopy(9), 5, 8, [("ClusterRestored", "cluster-8")]),
+        (Owner("me", 9, 6), CounterCopy(9), 5, [("ClusterRestored", "cluster-6")]),
         (
             Owner("me", 9, 3),
             CounterCopy(9, lost_version=7),
             99,
-            8,
             [("ClusterRestored", "cluster-7")],
         ),
         (
-            *(Owner("me", 8, 6), CounterCopy(9), 5, 0),
+            *(Owner("me", 8, 6), CounterCopy(9), 5),
             [("HistoryRestored", "history-9"), ("ClusterRestored", "cluster-6")],
         ),
     ],
@@ -52,10 +49,9 @@ def test_holds_follow_from_owner_counters_and_versions(
     owner: Owner | None,
     copy: CounterCopy,
     listed: int,
-    known: int,
     expected: list[tuple[str, str]],
 ) -> None:
-    found = holds_of(Seen(ME, owner, copy, listed, known))
+    found = holds_of(Seen(ME, owner, copy, listed))
     assert [(it.reason, it.token) for it in found] == expected
     for hold in found:
         assert f"={hold.token}" in hold.message

@@ -1,0 +1,78 @@
+"""Tests of ImageBatches that a restore of the cluster, or of the database, has lost."""
+
+from batch_history_world import HistoryWorld, uid_of
+
+
+async def test_batches_that_a_restored_cluster_lacks_keep_their_data(world: HistoryWorld) -> None:
+    world.create("b", parts=1)
+    history = world.start()
+    await world.settle(history)
+
+    del world.api.bodies["b"]
+    world.api.version -= 10
+    world.show(history)
+    assert world.holds.held == {"clean"}
+    await world.settle(history)
+
+    assert world.images("b") == [0, 1]
+    assert world.folder("b")
+
+
+async def test_batch_that_is_missing_when_it_is_read_keeps_its_data(world: HistoryWorld) -> None:
+    """The process may be about to archive it when the cluster is restored."""
+    world.create("b", parts=1)
+    history = world.start()
+    await world.settle(history)
+    world.finish("b")
+    world.show(history)
+    del world.api.bodies["b"]
+    world.holds.held = {"clean"}
+    for _ in range(5):
+        await history.round()
+
+    assert world.images("b") == [0, 1]
+    assert world.folder("b")
+
+
+async def test_batch_that_is_missing_at_its_eviction_keeps_its_data(world: HistoryWorld) -> None:
+    world.create("b", parts=1)
+    world.finish("b")
+
+    async def lose(name: str) -> None:
+        world.api.bodies.pop(name, None)
+        world.holds.held = {"clean"}
+
+    world.api.before_delete = lose
+    history = world.start()
+    while world.api.bodies:
+        await history.round()
+    for _ in range(5):
+        await history.round()
+
+    assert world.images("b") == [0, 1]
+    assert world.is_marked("b") is False
+    assert world.folder("b")
+
+
+async def test_rows_that_a_restored_database_lacks_are_written_before_an_eviction(
+    world: HistoryWorld,
+) -> None:
+    world.create("b", parts=2)
+    world.holds.held = {"clean"}
+    world.finish("b")
+    history = world.start()
+    await world.settle(history)
+
+    body = world.query("SELECT body FROM batches")
+    await world.store.delete_batch_images(uid_of("b"), 1)
+    assert len(world.images("b")) == 3
+    world.execute("UPDATE batches SET archived_index = 0, body = '{}', finished_at = NULL")
+
+    world.holds.held = set()
+    history.write_again()
+    await world.settle(history)
+    assert not world.api.bodies
+    assert world.images("b") == [0, 1, 2, 3]
+    assert world.query("SELECT archived_index, finished_at IS NULL, body FROM batches") == [
+        (2, False, body[0][0])
+    ]
