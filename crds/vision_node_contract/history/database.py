@@ -39,6 +39,14 @@ SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, 
     set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 """
 
+WAITING = 256
+"""Maximum number of requests that wait for each connection. Those beyond it fail at once. A request
+usually takes a millisecond or two, so the last one waits for half a second."""
+
+BUSY = "HistoryBusy"
+"""The reason of errors because too many requests are waiting. It does not say whether the database
+answers."""
+
 T = TypeVar("T")
 
 
@@ -146,8 +154,7 @@ class Database:
             max_size=limits.connections,
             # A database that is away is noticed soon, even if statements may take long.
             timeout=min(limits.answer_seconds, ANSWER_SECONDS),
-            # Requests beyond this fail at once.
-            max_waiting=16 * limits.connections,
+            max_waiting=WAITING * limits.connections,
             # A database that comes back is noticed within seconds.
             reconnect_timeout=CONNECT_SECONDS,
             kwargs={
@@ -213,7 +220,9 @@ class Database:
                 return await work(connection)
         except ROW_ERRORS as error:
             raise RowRefusedError(kind_of(error)) from error
-        except (PoolTimeout, TooManyRequests) as error:
+        except TooManyRequests as error:
+            raise HistoryUnavailableError("too many requests are waiting", BUSY) from error
+        except PoolTimeout as error:
             raise HistoryUnavailableError("the database accepts no connection") from error
         except psycopg.Error as error:
             reason = next(
