@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -46,6 +47,8 @@ usually takes a millisecond or two, so the last one waits for half a second."""
 BUSY = "HistoryBusy"
 """The reason of errors because too many requests are waiting. It does not say whether the database
 answers."""
+
+_PORTS = re.compile(r"[0-9,]*")
 
 T = TypeVar("T")
 
@@ -106,11 +109,18 @@ class DatabaseSettings:
         """
         url = os.environ.get("DATABASE_URL", "")
         try:
-            conninfo_to_dict(url)
+            parts = conninfo_to_dict(url)
         except psycopg.ProgrammingError:
             raise ValueError(
                 "DATABASE_URL is invalid: it must be like postgresql://host:5432/name?sslmode=…"
             ) from None
+
+        # libpq would look for a host or port that is in truth a part of the password, and log it.
+        if "@" in str(parts.get("host")) or not _PORTS.fullmatch(str(parts.get("port") or "")):
+            raise ValueError(
+                "DATABASE_URL is invalid: in a URL, a user or password must have %40 instead of @,"
+                " %2F instead of /, %3F instead of ? and %25 instead of %"
+            )
 
         return cls(url) if url else None
 
