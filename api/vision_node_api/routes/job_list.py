@@ -42,8 +42,8 @@ class JobEntry(BaseModel):
         description="for an image of a batch, when its result became searchable"
     )
     completed_at: datetime | None = Field(description="null for an image of a batch")
-    caption: str | None = Field(description="up to 256 characters; null if there is no result")
-    alt: str | None
+    caption: str | None = Field(description="its first 256 characters; null if there is no result")
+    alt: str | None = Field(description="its first 256 characters; null if there is none")
     file_name: str | None
     error: ListedError | None
     batch: str | None = Field(description="name of the batch that the image belongs to")

@@ -213,8 +213,8 @@ class Jobs:
     async def _stored_result(self, job: ImageJob, stored: StoredResult) -> Result:
         """Return a result that is not in the ImageJob, from the bucket or else from the history.
 
-        The archiver moves results from the bucket to the history, where ImageJobs still name them
-        by their keys in the bucket.
+        When the archiver evicts an ImageJob, it deletes the result from the bucket, because the row
+        has it. The cache may still have the ImageJob, which names the key in the bucket.
         """
         key = self.bucket.folders.own_result_key(job)
         try:
@@ -286,8 +286,8 @@ class Jobs:
         """
         existing = await self._read(name)
         if existing is None:
-            # The request may still be executed, so the image is kept. If no ImageJob is created,
-            # the operator's garbage collection will delete the image.
+            # The request may still be executed, so the image is kept. If no ImageJob is created, a
+            # sweep will delete the image.
             raise kubernetes_unavailable() from error
 
         if existing.spec.image.key != spec.image.key:
@@ -310,7 +310,7 @@ class Jobs:
     async def _discard(self, key: str) -> None:
         """Delete an upload that no ImageJob uses.
 
-        If this fails, the operator's garbage collection will delete the upload.
+        If this fails, a sweep will delete the upload.
         """
         try:
             with self.storage.recording():

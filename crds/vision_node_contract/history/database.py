@@ -32,8 +32,9 @@ the kernel waits a quarter of an hour for a node that has vanished."""
 
 # A client that vanishes during a transaction, with its node, must not keep its locks for hours.
 #
-# All statements have an index, but the planner reads a whole table if its statistics are old, as
-# after a restore. It would also compile a statement that seems so costly, which takes 50 ms.
+# There is an index for each statement, but the planner reads a whole table if its statistics are
+# old, as after a restore. It would also compile a statement that seems costly, which takes longer
+# than the statement itself.
 _SETTINGS = """
 SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, true),
     set_config('idle_in_transaction_session_timeout', %s, true),
@@ -149,8 +150,8 @@ class Database:
         self._pool = pool
         self._limits = limits
         self._abandoned: set[asyncio.Task[object]] = set()
-        """Transactions that nobody waits for anymore. Each has a connection of the pool or gives
-        up soon, so they are few."""
+        """Transactions whose callers have given up. Each has a connection of the pool or ends soon,
+        so they are few."""
 
     @classmethod
     @asynccontextmanager

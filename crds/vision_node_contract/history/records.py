@@ -143,7 +143,7 @@ class ImageRow:
 
     def refused(self, error: str) -> Self:
         """Return a row without the parts that PostgreSQL may refuse. `error` says what it said."""
-        clean = ascii(error).replace("\\x00", " ")[:512]
+        clean = error.encode("ascii", "replace").decode().replace("\0", " ")[:512]
         values = {name: getattr(self, name) for name in self.__slots__}
         lost = {"excerpt": "{}", "result": None, "words": ()}
         return type(self)(**values | lost | {"archive_error": clean})

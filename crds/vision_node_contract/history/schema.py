@@ -25,7 +25,7 @@ SINGLE = -1
 CHUNK_ROWS = 16_384
 """Number of rows after which a new chunk begins. A search for a common word reads the matches of
 one chunk, and a search for a word that does not exist has to look into every chunk. With a million
-rows, either takes a few milliseconds (docs/performance.md)."""
+rows, this number keeps both fast (docs/performance.md)."""
 
 TOMBSTONE_DAYS = 7
 """How long a tombstone is kept, in days. Rows that an archiver writes late are minutes old at

@@ -1,5 +1,8 @@
-"""The archiver: freezes the manifests of ImageBatches, and deletes their objects in the bucket.
+"""The archiver: writes the history, and deletes what is no longer needed.
 
-It is a separate process, so that a list of a million images delays no assignment. Every step can be
-repeated, so a crash at any point loses nothing, and two archivers do no harm.
+It writes finished ImageJobs and results of ImageBatches to PostgreSQL, and then evicts them from
+etcd. It deletes data whose time to live has ended, sweeps the bucket, and freezes the manifests of
+ImageBatches. It is a separate process, so that neither a slow database nor a list of a million
+images delays an assignment. Every step can be repeated, so a crash at any point loses nothing, and
+two archivers do no harm.
 """

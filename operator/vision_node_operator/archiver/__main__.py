@@ -13,7 +13,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # It logs each attempt to connect. The archiver itself says when the database is away.
+    # The pool would log each attempt to connect. The archiver logs once that the database is away.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     uvloop.run(run(Settings.from_env()))
 

@@ -1,4 +1,4 @@
-"""Do something for many items, a few at a time."""
+"""Call a function for many items, a few at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable

@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(slots=True)
 class JobCounts:
-    """Numbers since the process started."""
+    """Numbers of ImageJobs and rows since the process started."""
 
     archived: int = 0
     evicted: int = 0
@@ -14,4 +14,4 @@ class JobCounts:
     refused: int = 0
     unreadable: int = 0
     swept_at: datetime | None = None
-    """When the last sweep ended."""
+    """When the last sweep of the objects of ImageJobs ended; None before the first."""

@@ -1,4 +1,4 @@
-"""Create what the archiver does with single ImageJobs, with and without a database."""
+"""Create the archiver's work on single ImageJobs, with and without a database."""
 
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.history.database import Database, Limits
+from vision_node_contract.history.database import Database
 from vision_node_contract.history.schema import schema_name
 
 from ..runtime.garbage_collector import GarbageCollector
@@ -14,7 +14,7 @@ from .counts import JobCounts
 from .history.link import History, Surroundings
 from .history.marks import EvictionMarks
 from .history.migrate import migrate
-from .history.store import HistoryStore
+from .history.store import LIMITS, HistoryStore
 from .jobs.etcd_jobs import EtcdJobs, delete_periodically
 from .jobs.eviction import EvictionLimits
 from .jobs.history_jobs import HistoryJobs, Lifetimes
@@ -24,27 +24,23 @@ from .jobs.sweep import JobSweep
 from .settings import HistorySettings, Settings
 from .sweep_guard import FormerHistory
 
-LIMITS = Limits(connections=4, statement_seconds=30.0, answer_seconds=60.0)
-"""Limits for the archiver's use of the database. A group of 500 rows takes a fifth of a second, but
-nobody waits for it, so it may also succeed on a database that takes seconds for a statement."""
-
 Work = Coroutine[Any, Any, None]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageJobWork:
-    """What the archiver does with single ImageJobs."""
+    """The work on single ImageJobs, and what it counts."""
 
     counts: JobCounts = field(default_factory=JobCounts)
     work: list[Work] = field(default_factory=list)
-    """What has to run at the same time, until cancelled."""
+    """Coroutines that have to run at the same time, until cancelled."""
     jobs: HistoryJobs | None = None
     """The work on the history; None without a database."""
 
 
 @asynccontextmanager
 async def image_jobs(around: Surroundings, settings: Settings) -> AsyncIterator[ImageJobWork]:
-    """Yield what the archiver does with single ImageJobs."""
+    """Yield the archiver's work on single ImageJobs, with a connection to the database if any."""
     counts = JobCounts()
     history, release_id = settings.history, around.bucket.folders.release_id
     if not settings.archives_imagejobs:

@@ -1,4 +1,4 @@
-"""The archiver's metrics of single ImageJobs, read on each scrape."""
+"""The archiver's metrics, read on each scrape."""
 
 import time
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def archiver_metrics(
 
 
 class ArchiverCollector(Collector):
-    """Reads what the archiver counts anyway."""
+    """Reads the archiver's counters, and what it knows about the database."""
 
     def __init__(
         self, kube: Kube, bucket: Bucket, image_jobs: ImageJobWork, batches: BatchHistory | None

@@ -17,8 +17,8 @@ DEFAULT_HISTORY_SECONDS = 30 * 86_400
 """How long the data of a job is kept if the chart does not set it, in seconds."""
 
 DEFAULT_IMAGEJOB_SECONDS = 3600
-"""How long a finished ImageJob stays in etcd if the chart does not set it, in seconds. Clients that
-poll, or use kubectl, find it there for an hour."""
+"""How long a finished ImageJob stays in etcd if the chart does not set it, in seconds. For this
+hour, kubectl shows it."""
 
 DEFAULT_MAX_FINISHED = 2000
 """How many finished ImageJobs stay in etcd if the chart does not set it. They take 40 MB of the API
@@ -36,13 +36,14 @@ class HistorySettings:
     api_role: str = DEFAULT_API_ROLE
     """Role that gets the right to read the history."""
     data: timedelta | None = timedelta(seconds=DEFAULT_HISTORY_SECONDS)
-    """Default time to live of a job's data; None means for ever."""
+    """Default time to live of a job's data; None means forever."""
     imagejobs: timedelta = timedelta(seconds=DEFAULT_IMAGEJOB_SECONDS)
     """How long a finished ImageJob stays in etcd."""
     max_finished: int = DEFAULT_MAX_FINISHED
     """How many finished ImageJobs stay in etcd."""
     evict_floor: timedelta = MIN_STAY
-    """How long every finished ImageJob stays in etcd, whatever the limits say. Tests shorten it."""
+    """How long every finished ImageJob stays in etcd, whatever the limits say. Tests shorten it
+    with EVICT_FLOOR_SECONDS, which the chart does not set."""
     images: timedelta | None = None
     """How long the image of a finished job is kept; None means as long as the job's data."""
 
@@ -79,8 +80,8 @@ class Settings:
 
     namespace: str
     identity_name: str = ""
-    """Name of the release's identity ConfigMap; empty if the chart sets none, so that nothing is
-    deleted."""
+    """Name of the release's identity ConfigMap; empty if the chart is too old to create one. Then
+    nothing is swept."""
     max_images: int = DEFAULT_MAX_IMAGES
     """Maximum number of images in an ImageBatch."""
     archives_imagejobs: bool = False

@@ -45,7 +45,8 @@ class Sweep:
         batches: Client for ImageBatches.
         ownership: Checks that the folders are the release's own.
         cleaner: Deletes folders.
-        guard: Knows the ImageBatches in the history; None without a database.
+        guard: Says whether folders may be swept, and which ImageBatches are in the history; None if
+            only etcd matters.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Say whether objects that nothing in etcd names may be deleted."""
+"""Decide whether objects that nothing in etcd names may be deleted."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -23,22 +23,22 @@ class SweepGuard(Protocol):
         """
 
     async def kept(self, uids: Collection[str]) -> set[str]:
-        """Return those of these uids whose folders stay although etcd doesn't know them."""
+        """Return those of these uids whose folders are kept although they are not in etcd."""
         ...
 
 
 class FormerHistory:
     """Forbids sweeps in a release without a database that once had one.
 
-    The rows of the database name the objects of jobs that are no longer in etcd. Whoever turns the
-    database off, perhaps by mistake, must not lose them.
+    The rows of the database name the objects of jobs that are no longer in etcd. An administrator
+    who turns the database off, perhaps by mistake, must not lose these objects.
     """
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
     async def require(self) -> None:
-        """Check that the release never had a database.
+        """Check that the release has had no database, or that its data was given up.
 
         Raises:
             HeldError: It had one.

@@ -17,8 +17,8 @@ from vision_node_contract.names import OWNER_LABEL
 from bench.history.invented import PIECE_ROWS, Invented, chunk_of, is_batch, rows_of
 
 IMAGES = (
-    "uid image_index at name custom_id owner describer phase reason body excerpt result archive_error"
-    " search"
+    "uid image_index at name custom_id owner describer phase reason body excerpt result"
+    " archive_error search"
 )
 JOBS = "uid name finished_at expires_at evicted_at image_key result_key"
 BATCHES = "uid name owner created_at finished_at evicted_at archived_index body"

@@ -27,9 +27,9 @@ class Quoting(describer.Metadata):
         quoted = QUOTE.search(image)
         word = quoted[1].decode() if quoted else "nothing"
         filler = "." * FILLER_CHARACTERS if LARGE in image else ""
-        told = {"caption": f"It says {word}.", "text": f"{options.prompt or ''}{filler}"}
+        texts = {"caption": f"It says {word}.", "text": f"{options.prompt or ''}{filler}"}
 
-        return found.model_copy(update=told)
+        return found.model_copy(update=texts)
 
 
 describer.Metadata = Quoting  # type: ignore[misc]

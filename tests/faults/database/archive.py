@@ -61,7 +61,7 @@ class Archive:
         return frozenset(row.uid for row in self.rows)
 
     def lost(self, evicted: frozenset[str], copied: frozenset[str]) -> frozenset[str]:
-        """Return the uids of the ImageJobs that nothing has anymore.
+        """Return the uids of the ImageJobs that neither etcd nor PostgreSQL has anymore.
 
         Args:
             evicted: Uids of the jobs that only PostgreSQL had before it was restored.
@@ -89,7 +89,7 @@ def check_archive(history: History, archive: Archive) -> list[str]:
         *(f"{row.name}: its row is of no known ImageJob" for row in new if row.uid not in known),
         *(broken for row in new for broken in _row(row, history.objects)),
         *_batches(archive),
-        *_pace(archive),
+        *_progress(archive),
     ]
 
 
@@ -149,7 +149,7 @@ def _batches(archive: Archive) -> Iterator[str]:
             yield f"{name}: {rows} of its {images} images are archived"
 
 
-def _pace(archive: Archive) -> Iterator[str]:
+def _progress(archive: Archive) -> Iterator[str]:
     """Check that archiving caught up, and that evictions happened and went on at the end."""
     if archive.archived_after > CATCH_UP_SECONDS:
         yield f"archiving caught up only {archive.archived_after:.0f} s after the last fault"

@@ -15,9 +15,10 @@ from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.history.database import Database
 from vision_node_contract.history.schema import schema_name
-from vision_node_operator.archiver import image_jobs
 from vision_node_operator.archiver.counts import JobCounts
 from vision_node_operator.archiver.history.link import Surroundings
+from vision_node_operator.archiver.history.store import LIMITS
+from vision_node_operator.archiver.image_jobs import history_jobs
 from vision_node_operator.archiver.jobs.history_jobs import HistoryJobs
 from vision_node_operator.archiver.settings import HistorySettings, Settings
 from vision_node_operator.runtime.storage_ownership import StorageOwnership
@@ -78,8 +79,8 @@ class Place:
         settings = Settings(NAMESPACE, IDENTITY, archives_imagejobs=True, history=history)
         ownership = StorageOwnership(self.bucket, self.kube, settings)
         around = Surroundings(self.kube, self.bucket, ownership, settings)
-        async with Database.open(history.database, SCHEMA, image_jobs.LIMITS) as database:
-            yield image_jobs.history_jobs(database, around, history, JobCounts())
+        async with Database.open(history.database, SCHEMA, LIMITS) as database:
+            yield history_jobs(database, around, history, JobCounts())
 
     @asynccontextmanager
     async def archiver(self, **changes: Any) -> AsyncIterator[HistoryJobs]:

@@ -1,4 +1,4 @@
-"""What the history returns: rows, and the objects that are read from them."""
+"""Rows that the history returns, and the objects that are read from them."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Let requests to the database fail at once while it is known to be away."""
+"""Let requests to the database fail immediately while it is known to be away."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ UNAVAILABLE = "HistoryUnavailable"
 """The reason of errors that concern the database itself, not one request."""
 
 PAUSE_SECONDS = 1.0
-"""How long requests fail at once after one that failed, in seconds. Then one request tries again.
+"""How long requests fail immediately after one that failed, in seconds. Then one tries again.
 Without this, each poll for an unknown id would wait for a database that hangs."""
 
 TRIAL_SECONDS = 1.0

@@ -70,7 +70,7 @@ _LIST_OF_OWNER = _LIST.replace("image_index = -1", "image_index < 0 AND owner = 
 # The indexes have the order of lists. If the planner expects few rows, it would read all and sort.
 _IN_ORDER = "SET LOCAL enable_sort = off"
 
-_BURY = "INSERT INTO tombstones (uid, is_batch) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_ADD_TOMBSTONE = "INSERT INTO tombstones (uid, is_batch) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
 T = TypeVar("T")
 
@@ -152,10 +152,10 @@ class HistoryReader:
     async def add_tombstone(self, uid: str, *, is_batch: bool = False) -> None:
         """Hide a job or batch, and let the archiver delete its data."""
 
-        async def bury(connection: AsyncConnection) -> None:
-            await connection.execute(_BURY, (UUID(uid), is_batch))
+        async def add(connection: AsyncConnection) -> None:
+            await connection.execute(_ADD_TOMBSTONE, (UUID(uid), is_batch))
 
-        await self._run(bury)
+        await self._run(add)
 
     async def _run(
         self,

@@ -1,8 +1,8 @@
 """Search for images by words, beginning with the newest ones.
 
-The index can't return matches in the order of time. So each word is stored together with the
-number of its chunk, a period of time, and a search looks into one chunk, then two, four and so on,
-until it has found enough.
+The index can't return matches in the order of time. So each word is stored together with the number
+of its chunk, which stands for a period of time. A search looks into one chunk, then into two, four
+and so on, until it has found enough.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ _CHUNKS = "SELECT id FROM chunks WHERE starts_at <= %s ORDER BY starts_at DESC"
 # The planner would otherwise walk along the index of times, or read the whole table.
 _PLAN = "SET LOCAL enable_seqscan = off"
 
-# The index collects all rows that have a word before it looks at their owner. So chunks without
-# images of the owner are left out: a common word of others costs 3 ms a chunk.
+# The index collects all rows that have a word before it looks at their owner, which is slow for a
+# common word. So chunks without images of the owner are left out.
 _OF_OWNER = """
     SELECT id
     FROM unnest(%s::int[], %s::text[]) AS chunk (id, query)

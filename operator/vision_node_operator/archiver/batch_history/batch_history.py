@@ -49,7 +49,7 @@ MAX_EVICTIONS = 20
 """Maximum number of evictions in a row. They take some 10 ms each, and archiving waits."""
 
 TOMBSTONE_SECONDS = 1.0
-"""Interval between looks for batches that were deleted through the API."""
+"""Interval between looks for tombstones that the API or an administrator has inserted."""
 
 EXPIRE_SECONDS = 60.0
 """Interval between looks for expired rows."""
@@ -72,7 +72,7 @@ class BatchRetention:
     cluster: timedelta
     """How long a finished ImageBatch stays in the cluster."""
     data: timedelta | None
-    """How long its data stays if its spec doesn't say so; None for ever."""
+    """How long its data stays if its spec doesn't say so; None means forever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class BatchHistory:
             return
 
     async def round(self) -> bool:
-        """Do one step of each kind; return whether there may be more to do at once.
+        """Do one step of each kind; return whether there may be more to do immediately.
 
         Raises:
             HistoryError: The database does not answer, or refused a request.
@@ -206,7 +206,7 @@ class BatchHistory:
         return is_busy
 
     async def _follow_tombstones(self) -> None:
-        """Find batches that were deleted through the API, or whose deletion was interrupted."""
+        """Find batches with tombstones whose data has not been deleted yet."""
         if self._tombstones_due > time.monotonic() or await self._is_held("delete"):
             return
 
@@ -237,7 +237,7 @@ class BatchHistory:
         except (StoreUnavailableError, KubeError, HeldError, RowRefusedError) as error:
             self._live.retry(live, error)
         except HistoryUnavailableError:
-            # Nobody knows whether it was written.
+            # It may have been written or not.
             live.row = None
             self._live.offer(live)
             raise
@@ -266,7 +266,7 @@ class BatchHistory:
         text = json.dumps(without_inline_result(body), separators=(",", ":"))
         row = await self._store.add_batch(batch, text)
         if row is None:
-            # It has a tombstone, so somebody deleted it.
+            # It has a tombstone, so it was deleted.
             self._live.remove(live.uid)
             return
 
@@ -324,7 +324,7 @@ class BatchHistory:
                 self._deletions.add(row.uid)
 
     async def _reconcile(self) -> None:
-        """Find ImageBatches that were deleted while nobody watched."""
+        """Find ImageBatches whose deletion the watch missed."""
         for row in await self._store.batches_in_etcd():
             if row.uid in self._live.by_uid:
                 continue

@@ -1,4 +1,4 @@
-"""Count what was archived, for metrics."""
+"""Count what the archiver has done with ImageBatches, for metrics."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class BatchCounts:
     archived: int = 0
     """Rows of images that were written."""
     refused: int = 0
-    """Rows that were stored without their result, because PostgreSQL refused it."""
+    """Rows that PostgreSQL refused, so that they were stored without their result or not at all."""
     unreadable_objects: int = 0
     """Objects with results that are missing, or were altered. Their images have no rows."""
     unreadable_lines: int = 0

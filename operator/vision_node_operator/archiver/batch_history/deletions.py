@@ -81,7 +81,7 @@ class Deletions:
         if self._reported:
             await self._look_up()
         elif self._unmarked:
-            await self._bury()
+            await self._add_tombstones()
         elif self._tombstoned:
             await self._delete_piece(next(iter(self._tombstoned)))
 
@@ -95,8 +95,8 @@ class Deletions:
             if is_waiting and uid not in evicted:
                 self._unmarked[uid] = None
 
-    async def _bury(self) -> None:
-        """Write tombstones, so that rows which are being written bring nothing back."""
+    async def _add_tombstones(self) -> None:
+        """Write tombstones, so that rows that are still being written don't bring the data back."""
         uids = list(self._unmarked)[:LOOKED_UP]
         await self._store.add_tombstones(uids, batches=True)
         for uid in uids:

@@ -11,8 +11,8 @@ MIN_AGE = timedelta(seconds=60)
 that wait for its end read the object."""
 
 MARK_AGE = timedelta(seconds=60)
-"""Minimum age of a mark that the process did not set itself. Until then, another archiver may be
-about to delete the ImageBatch, which takes it less than REQUEST_SECONDS."""
+"""Minimum age of a mark that another process has set. Until then, that process may be about to
+delete the ImageBatch. A request takes far less than a minute."""
 
 MAX_FINISHED = 200
 """Maximum number of finished ImageBatches in the cluster. Each has up to 32 kB."""
@@ -21,8 +21,8 @@ MAX_FINISHED = 200
 def to_evict(batches: LiveBatches, stay: timedelta, now: datetime) -> Iterator[LiveBatch]:
     """Yield the archived ImageBatches to evict, the oldest first.
 
-    Those go that ended longer than `stay` ago, those above MAX_FINISHED, and those that are marked
-    as evicted already, because the process was killed before it could delete them.
+    These are the ones that ended longer than `stay` ago, and the oldest ones above MAX_FINISHED.
+    Others are marked as evicted already, because a process was killed before it could delete them.
     """
     finished = batches.finished()
     surplus = len(finished) - MAX_FINISHED

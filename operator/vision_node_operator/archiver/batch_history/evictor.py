@@ -27,7 +27,7 @@ class Evictor:
         batches: Client for ImageBatches.
         store: The database.
         counts: Counts evictions.
-        delete_data: Function that deletes all data of an ImageBatch that somebody has deleted.
+        delete_data: Function that deletes all data of an ImageBatch that a user has deleted.
     """
 
     def __init__(

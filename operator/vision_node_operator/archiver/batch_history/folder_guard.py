@@ -8,7 +8,7 @@ from .holds import HeldError, Holds
 
 
 class FolderGuard:
-    """Answers the questions of the sweep."""
+    """Tells the sweep whether it may delete folders, and which ones rows name."""
 
     def __init__(self, store: HistoryStore, holds: Holds) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Ask whether something may be written or deleted at present."""
+"""Declare how the work on ImageBatches asks whether it must wait."""
 
 from typing import Literal, Protocol
 
@@ -7,12 +7,12 @@ from ..sweep_guard import HeldError
 __all__ = ["HeldError", "Holds", "Step"]
 
 Step = Literal["archive", "delete", "clean"]
-"""Kinds of steps: writing rows; deleting what somebody was seen to delete; and evictions,
-retention, sweeps, and deletions that are concluded from what is missing."""
+"""Kinds of steps, as in history.holds.Work: archiving; deleting the data of ImageBatches whose
+deletion was seen; and cleaning, which is everything else that deletes."""
 
 
 class Holds(Protocol):
-    """Knows what nobody may do at present, for example because the database was restored."""
+    """Knows which steps must wait at present, for example because the database was restored."""
 
     async def hold(self, step: Step) -> str | None:
         """Return why such steps must wait, as a complete sentence; None if they need not."""

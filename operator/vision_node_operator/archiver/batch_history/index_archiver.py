@@ -31,8 +31,8 @@ MIN_GROUP_ROWS = 25
 """Number of rows in one transaction if PostgreSQL is too slow for more."""
 
 GROUP_BYTES = 4 << 20
-"""Size of the texts of rows, in bytes, from which on they are written. They are in memory together
-with an index object and two pieces of results, within 16 MiB."""
+"""Size of the texts of rows, in bytes, at which they are written. Together with an index object and
+two pieces of results, they take at most 16 MiB of memory."""
 
 ROW_BYTES = 2000
 """Approximate memory of a row besides its texts, in bytes: about 30 words and the objects."""

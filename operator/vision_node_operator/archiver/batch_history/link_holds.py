@@ -1,4 +1,4 @@
-"""Let the state of the database decide what may be done with ImageBatches."""
+"""Let the history's holds apply to ImageBatches, too."""
 
 from ..history.holds import FORBIDDEN, Work
 from ..history.link import HistoryLink
@@ -6,7 +6,7 @@ from .holds import Step
 
 
 class LinkHolds:
-    """The holds of the history, for ImageBatches."""
+    """Answers for ImageBatches whether steps must wait, from the state of the history."""
 
     def __init__(self, link: HistoryLink) -> None:
         self._link = link

@@ -1,4 +1,4 @@
-"""What is known about each ImageBatch in the cluster."""
+"""Keep what is known about an ImageBatch in the cluster."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +9,8 @@ from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchStatus
 from ..history.store import ArchivedBatch
 
 Eviction = Literal["none", "asked", "done", "unmark"]
-"""How far an eviction is: not begun; the answer to the deletion was lost; done, but the watch has
-not shown it yet; or refused, so that the mark in the row must be removed."""
+"""How far an eviction is: none has begun; it was asked for, but the answer was lost; it is done,
+but the watch has not shown it yet; or it was refused, so the mark in the row must be removed."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Know all ImageBatches in the cluster, and whose turn it is to be archived."""
+"""Keep all ImageBatches in the cluster, and the order in which they are archived."""
 
 import logging
 import time

@@ -66,8 +66,8 @@ class Archiving(Transactions):
     async def keep_all(self, existing: Collection[str]) -> int:
         """Mark all jobs and batches as evicted, except for those with these uids; return how many.
 
-        This is called when a person has confirmed that the cluster or the database was restored:
-        what this cluster does not know was not deleted by anybody.
+        This is called when a person has confirmed that the cluster or the database was restored.
+        Then a row whose ImageJob this cluster does not have is no sign of a deletion.
         """
         rows = await self._fetch(_KEEP_ALL, list(existing))
         return int(rows[0][0])

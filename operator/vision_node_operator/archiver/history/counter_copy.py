@@ -17,13 +17,13 @@ class CounterCopy:
     """The content of the object owners/<id>.history."""
 
     written: int = 0
-    """Number of rows that the database has had."""
+    """Number of rows that were ever written to the database."""
     is_database_restored: bool = False
-    """Whether the database was once found with fewer rows, and nobody has confirmed that yet. The
-    counter alone would not tell: archiving goes on, and it would grow beyond the copy."""
+    """Whether the database was once found with fewer rows, and no person has confirmed that yet.
+    The counter alone would not tell: archiving goes on, so it would grow beyond the copy."""
     lost_version: int = 0
-    """The resourceVersion that the cluster once had, if it was found with a lower one, and nobody
-    has confirmed that yet; otherwise 0."""
+    """The resourceVersion that the cluster once had, if it was found with a lower one, and no
+    person has confirmed that yet; otherwise 0."""
 
 
 async def read_copy(bucket: Bucket) -> CounterCopy:
@@ -50,7 +50,7 @@ async def read_copy(bucket: Bucket) -> CounterCopy:
 
 
 async def exists(bucket: Bucket) -> bool:
-    """Return whether there is a copy, because the release has or had a database.
+    """Return whether there is a copy. If so, the release has a database, or had one.
 
     Raises:
         StoreUnavailableError: The bucket did not respond or refused the request.

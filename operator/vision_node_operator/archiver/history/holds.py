@@ -1,8 +1,8 @@
-"""Decide whether the history may be changed: by whose database, bucket and cluster these are.
+"""Decide what may be done with the history while database, bucket or cluster are not as expected.
 
-An archiver that sees fewer rows, fewer ImageJobs or another release's folders than it expects must
-not conclude that somebody has deleted the rest. A person decides then. Until that, it deletes
-nothing that it has not seen being deleted.
+The archiver may see fewer rows or fewer ImageJobs than before, or another release's folders. It
+must not conclude that the rest was deleted, because there may have been a restore from a backup.
+Until a person decides, it deletes at most what it has seen being deleted.
 """
 
 from dataclasses import dataclass
@@ -38,9 +38,9 @@ class Work(Enum):
 
     ARCHIVE = "archive"
     DELETE = "delete"
-    """Deleting the data of ImageJobs whose deletion was seen."""
+    """Deleting the data of ImageJobs and ImageBatches whose deletion was seen."""
     CLEAN = "clean"
-    """Evictions, retention, sweeps, and deletions that are concluded from what is missing."""
+    """Evictions, retention, sweeps, and deletions of rows because their ImageJobs are missing."""
 
 
 FORBIDDEN: dict[str, frozenset[Work]] = {
@@ -50,12 +50,12 @@ FORBIDDEN: dict[str, frozenset[Work]] = {
     HISTORY_RESTORED: frozenset({Work.CLEAN}),
     CLUSTER_RESTORED: frozenset({Work.CLEAN}),
 }
-"""What may not be done during each hold."""
+"""Kinds of work that must wait during each hold, by its reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why some work is not done."""
+    """A reason why some kinds of work must wait."""
 
     reason: str
     message: str
@@ -65,7 +65,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What database, bucket and cluster say."""
+    """What was read from database, bucket and cluster."""
 
     identity: Identity
     owner: Owner | None

@@ -1,4 +1,4 @@
-"""What happens to rows after they were added: they are marked as evicted, and deleted."""
+"""Mark rows as evicted, find those whose time to live has ended, and delete rows."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,8 +16,8 @@ are far fewer."""
 MAX_DROPPED_TOMBSTONES = 10_000
 """Maximum number of tombstones that a statement deletes, so that it takes less than a second."""
 
-# Rows don't move, because images are never changed. ORDER BY keeps the planner from reading the
-# whole table, with all rows that were deleted before.
+# ctid, the place of a row, stays valid, because the rows of images are never changed. ORDER BY
+# keeps the planner from reading the whole table, with all rows that were deleted before.
 _DELETE_COUNTED = """
 WITH gone AS (
     DELETE FROM images
@@ -145,7 +145,7 @@ class Lifecycle(Transactions):
         )
 
     async def add_tombstones(self, uids: Sequence[str], *, batches: bool = False) -> None:
-        """Note that these jobs or batches are deleted, so that late rows don't bring them back."""
+        """Note that these jobs or batches are deleted, so that no late row brings them back."""
         await self._execute(
             "INSERT INTO tombstones (uid, is_batch) SELECT unnest(%s::uuid[]), %s"
             " ON CONFLICT DO NOTHING",

@@ -1,12 +1,14 @@
-"""Follow whether the history can be used, and what may be done with it.
+"""Follow whether the database answers, and what may be done with the history.
 
-This is the only place that tries again while the database is unavailable. All others wait for it.
+While the database is unavailable, only HistoryLink tries again, and all work on single ImageJobs
+waits for it.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import Kube, KubeError, backoff
@@ -56,7 +58,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where the release is."""
+    """The release's cluster, its folders in the bucket, and its settings."""
 
     kube: Kube
     bucket: Bucket
@@ -64,28 +66,46 @@ class Surroundings:
     settings: ReleaseNames
 
 
+class ClusterState(Protocol):
+    """Knows what is in etcd."""
+
+    async def existing(self) -> set[str]:
+        """Return the uids of all ImageJobs and ImageBatches.
+
+        Raises:
+            KubeError: The API server is unavailable or refused the request.
+        """
+        ...
+
+    async def current_version(self) -> int:
+        """Return the current resourceVersion.
+
+        Raises:
+            KubeError: The API server is unavailable or refused the request.
+        """
+        ...
+
+
 class HistoryLink:
-    """The state of the history.
+    """Knows whether the history can be used, and what must wait.
 
     Args:
         history: The database.
         around: The release's cluster, and its folders in the bucket.
-        existing: Returns the uids of all ImageJobs and ImageBatches in etcd.
+        cluster: Answers questions about etcd.
     """
 
-    def __init__(
-        self, history: History, around: Surroundings, existing: Callable[[], Awaitable[set[str]]]
-    ) -> None:
+    def __init__(self, history: History, around: Surroundings, cluster: ClusterState) -> None:
         self._history = history
         self._around = around
-        self._existing = existing
+        self._cluster = cluster
         self.is_up = False
         """Whether the database answers."""
         self.holds: list[Hold] = []
         self.rows = 0
         """The estimated number of rows."""
         self._is_clear = False
-        """Whether the last check found out everything."""
+        """Whether the last check could compare database, bucket and cluster."""
         self._copy: CounterCopy | None = None
         self._listed: tuple[int, int] | None = None
         self._failures = 0
@@ -186,14 +206,14 @@ class HistoryLink:
             holds = await self._holds(identity, owner)
         except StoreUnavailableError as error:
             self._say(f"the bucket does not answer, so nothing is cleaned up: {error}")
-            foreign = [] if owner.uid == identity.uid else self._foreign(identity, owner)
-            self._set(holds=foreign or self.holds, is_up=True, is_clear=False)
+            other = [] if owner.uid == identity.uid else self._other_owner(identity, owner)
+            self._set(holds=other or self.holds, is_up=True, is_clear=False)
             return
 
         self._say("; ".join(f"{it.reason}: {it.message}" for it in holds) or "the history works")
         self._set(holds=holds, is_up=True, is_clear=self._listed is not None)
 
-    def _foreign(self, identity: Identity, owner: Owner) -> list[Hold]:
+    def _other_owner(self, identity: Identity, owner: Owner) -> list[Hold]:
         return holds_of(Seen(identity, owner, CounterCopy(), self._listed_version))
 
     @property
@@ -205,6 +225,7 @@ class HistoryLink:
         if self._copy is None:
             self._copy = await read_copy(self._around.bucket)
 
+        await self._refresh_version(owner)
         found = self._found(identity, owner)
         confirmed = [it for it in found if is_confirmed(it, identity)]
         if confirmed and self._listed:
@@ -214,6 +235,19 @@ class HistoryLink:
 
         await self._save_copy(owner, found)
         return await self._storage_holds() + found
+
+    async def _refresh_version(self, owner: Owner) -> None:
+        """Ask for the current resourceVersion if the list is older than what is known since.
+
+        ImageJobs that changed after the list are archived, too, perhaps by another archiver. Only a
+        version that was read after the row of the owner shows that etcd was restored.
+        """
+        if self._listed is None:
+            return
+
+        version, known = self._listed
+        if version < max(owner.resource_version, known):
+            self._listed = max(version, await self._cluster.current_version()), known
 
     def _found(self, identity: Identity, owner: Owner) -> list[Hold]:
         copy = self._copy or CounterCopy()
@@ -234,9 +268,9 @@ class HistoryLink:
         return []
 
     async def _confirm(self, holds: list[Hold], identity: Identity) -> None:
-        """End holds that a person has confirmed. It may be repeated from any point."""
+        """End holds that a person has confirmed. If this is interrupted, it can be repeated."""
         store = self._history.store
-        kept = await store.keep_all(await self._existing())
+        kept = await store.keep_all(await self._cluster.existing())
         copy = self._copy or CounterCopy()
 
         reasons = {it.reason for it in holds}

@@ -1,9 +1,8 @@
 """Mark the rows of ImageJobs that are being evicted from etcd.
 
-A mark is the time at which an archiver marked the row, and it belongs to that archiver: two of
-them run for a moment while a node is unreachable. Without it, the slower one would find that the
-ImageJob is gone, take that for a deletion by a user, and delete what the other one has just
-evicted.
+A mark is the time at which an archiver marked the row, and it belongs to that archiver. Two
+archivers may run for a moment while a node is unreachable. Without marks, the slower one would take
+an eviction by the other one for a deletion by a user, and delete the data.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +21,7 @@ class Mark(Enum):
     """What marking a row has found."""
 
     FRESH = "fresh"
-    """The row was not marked before. If the ImageJob is gone, somebody else has deleted it."""
+    """The row was not marked before. If the ImageJob is gone, a user has deleted it."""
     TAKEN = "taken"
     """The row was marked a while ago. If the ImageJob is gone, it was evicted."""
     BUSY = "busy"
@@ -61,7 +60,9 @@ class EvictionMarks:
         return await self._database.run(work)
 
     async def unmark(self, uids: Sequence[str], marked_at: datetime) -> set[str]:
-        """Undo mark() for ImageJobs that were not evicted; return those whose mark was still ours.
+        """Undo mark() for ImageJobs that were not evicted.
+
+        Return those whose mark had not been replaced by another archiver's.
 
         `marked_at` is the `now` of mark().
         """

@@ -41,7 +41,7 @@ def migrations() -> list[Migration]:
 async def migrate(database: Database, api_role: str, known: list[Migration] | None = None) -> int:
     """Create or update the release's tables, and return the number of migrations that ran.
 
-    Several archivers may do this at once: one migrates, and the others wait for it.
+    Several archivers may call this at the same time: one migrates, and the others wait for it.
 
     Args:
         database: The database. Its schema is created if it does not exist.

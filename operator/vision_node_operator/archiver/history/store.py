@@ -15,8 +15,8 @@ from .lifecycle import Lifecycle
 __all__ = ["LIMITS", "ArchivedBatch", "ExpiredJob", "HistoryStore", "Owner", "Written"]
 
 LIMITS = Limits(connections=4, statement_seconds=30.0, answer_seconds=60.0)
-"""Limits of the archiver's pool. A transaction with thousands of images takes seconds, and nobody
-waits for an answer."""
+"""Limits of the archiver's pool. No client waits for its answers, so a transaction with thousands
+of images may take seconds, even on a database that is slow at present."""
 
 
 class HistoryStore(Archiving, Lifecycle):

@@ -40,7 +40,8 @@ async def fetch(
 async def lock_owner(connection: AsyncConnection) -> None:
     """Wait until no other transaction writes or deletes rows.
 
-    So the numbers of rows are right, and rows of deleted jobs can't appear after the deletion.
+    This keeps the numbers of rows in `chunks` and `owner` right, and keeps rows of deleted jobs
+    from appearing after the deletion.
 
     Raises:
         HistoryUnavailableError: The schema has no owner yet.

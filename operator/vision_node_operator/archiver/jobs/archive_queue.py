@@ -12,8 +12,8 @@ MAX_BODIES = 2000
 they are read again."""
 
 MAX_BODY_BYTES = 32 << 20
-"""Maximum size of the JSON of all ImageJobs that is kept, in bytes of text. As objects in memory,
-it takes about twice as much at worst."""
+"""Maximum size of the JSON that is kept for all ImageJobs together, in bytes of text. As objects in
+memory, it takes at most about twice as much."""
 
 GROUP = 500
 """Maximum number of ImageJobs that are written in one transaction."""

@@ -33,7 +33,7 @@ MAX_RESULT_BYTES = 16 << 20
 """Maximum size of all results from the bucket that are read for one transaction, in bytes."""
 
 ROWS_AT_ONCE = 20
-"""Number of rows that are made before other tasks run. Each takes up to a millisecond."""
+"""Number of rows that are made before other tasks may run. Each takes up to a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Archiver:
     async def _archive(self, entries: list[Entry]) -> list[Exception]:
         """Archive a group; return the errors of those that have to be tried again.
 
-        What remains in flight afterwards has to be given back.
+        The caller gives back to the queue what is still in flight afterward.
         """
         new = await self._without_archived(entries)
         found = await each(self._load, new)

@@ -1,4 +1,4 @@
-"""Delete the data of ImageJobs that somebody has deleted: row, image and result."""
+"""Delete the data of ImageJobs that users have deleted: row, image and result."""
 
 import asyncio
 import logging
@@ -196,7 +196,7 @@ class Deletions:
         self._garbage.delete_keys(key for key in keys if key not in named)
 
     async def delete_copied_results(self, jobs: list[LiveJob]) -> None:
-        """Delete the stored results of evicted ImageJobs, if these results are in their rows."""
+        """Delete the results in the bucket of evicted ImageJobs whose rows have these results."""
         rows: list[ExpiredJob] = await self._store.keys_of([it.uid for it in jobs])
         named = {it.uid: it.result_key for it in rows}
         self._garbage.collect_keys(

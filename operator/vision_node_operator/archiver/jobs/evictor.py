@@ -33,18 +33,19 @@ LATER_SECONDS = 30.0
 """How long an ImageJob is left alone if it could not be evicted."""
 
 MAX_MISSING = 3
-"""How often an ImageJob without a row is archived again. PostgreSQL may refuse even its names."""
+"""How often an ImageJob without a row is archived again. PostgreSQL may refuse even a row without a
+result."""
 
 
 @dataclass
 class Outcomes:
-    """What has become of the ImageJobs of a group."""
+    """The ImageJobs of a group, by what has become of them."""
 
     evicted: list[LiveJob] = field(default_factory=list)
     kept: list[LiveJob] = field(default_factory=list)
     """They exist, so they are considered again later."""
     deleted: list[LiveJob] = field(default_factory=list)
-    """Somebody else has deleted them."""
+    """A user has deleted them."""
     unclear: list[LiveJob] = field(default_factory=list)
     """There was no answer, so they may or may not exist."""
 
@@ -96,7 +97,7 @@ class Evictor:
             await self._evict_group(due[start : start + GROUP])
 
     def _forget(self) -> None:
-        """Forget what is over."""
+        """Forget ImageJobs that may be evicted again, or that are gone."""
         now = time.monotonic()
         while self._later and next(iter(self._later.values())) <= now:
             self._later.popitem(last=False)
@@ -142,7 +143,7 @@ class Evictor:
         return outcomes
 
     async def _delete_one(self, job: LiveJob) -> Deleted | KubeError:
-        """Delete an ImageJob; GONE means that nobody but a user can have deleted it."""
+        """Delete an ImageJob; GONE means that it did not exist, and that no attempt deleted it."""
         try:
             outcome, was_lost = await self._reader.delete(job)
             if outcome is Deleted.CHANGED:
@@ -172,7 +173,7 @@ class Evictor:
         await self._delete_results(outcomes.evicted)
 
     async def _delete_results(self, jobs: list[LiveJob]) -> None:
-        """Delete the stored results that are in the rows of evicted ImageJobs."""
+        """Delete the results in the bucket that are also in the rows of evicted ImageJobs."""
         stored = [it for it in jobs if it.result_key]
         if stored:
             await self._deletions.delete_copied_results(stored)

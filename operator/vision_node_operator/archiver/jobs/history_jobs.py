@@ -8,7 +8,7 @@ from typing import Any
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.json_types import Json
-from vision_node_contract.names import BATCH_PLURAL, path_of
+from vision_node_contract.names import BATCH_PLURAL, PLURAL, path_of
 
 from ...runtime.garbage_collector import GarbageCollector
 from ..counts import JobCounts
@@ -32,7 +32,7 @@ class Lifetimes:
 
     eviction: EvictionLimits
     data: timedelta | None
-    """The default time to live of data; None means for ever."""
+    """The default time to live of data; None means forever."""
     images: timedelta | None
     """How long images stay after the end of their jobs; None means as long as the data."""
 
@@ -51,9 +51,10 @@ class HistoryJobs:
         kube, bucket, namespace = around.kube, around.bucket, around.settings.namespace
         self.live = LiveJobs()
         self.store = history.store
-        self.link = HistoryLink(history, around, self._existing)
+        self.link = HistoryLink(history, around, self)
         self._kube: Kube = kube
         self._batches = path_of(BATCH_PLURAL, namespace)
+        self._imagejobs = path_of(PLURAL, namespace)
 
         store, reader = history.store, JobReader(kube, namespace)
         names = HistoryNames(store, self.link, bucket.folders)
@@ -106,7 +107,7 @@ class HistoryJobs:
         ends = [it.finished_at for it in waiting if it and it.finished_at]
         return max(timedelta(), now - min(ends, default=now))
 
-    async def _existing(self) -> set[str]:
+    async def existing(self) -> set[str]:
         """Return the uids of all ImageJobs and ImageBatches in etcd."""
         await self.live.synced.wait()
         found: set[str] = set()
@@ -114,3 +115,8 @@ class HistoryJobs:
             found.update(body["metadata"]["uid"] for body in bodies)
 
         return found | self.live.uids()
+
+    async def current_version(self) -> int:
+        """Return the cluster's current resourceVersion."""
+        body = await self._kube.request("GET", self._imagejobs, query=[("limit", "1")])
+        return int(body["metadata"]["resourceVersion"])

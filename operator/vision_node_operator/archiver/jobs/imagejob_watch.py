@@ -1,7 +1,7 @@
 """Follow all ImageJobs of the namespace.
 
-The watch is not filtered: it would report each ImageJob that finishes as deleted. It waits for
-neither the database nor the bucket.
+The watch is not filtered, because a filtered one reports each ImageJob that stops matching as
+deleted. It waits for neither the database nor the bucket.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class ImageJobWatch:
         gone = self._live.keep_only(event.names)
         self._live.newest_version = version
 
-        # First the list: it may show that etcd was restored, and then nobody has deleted these.
+        # First the list: it may show that etcd was restored, so that these were not deleted.
         observer.listed(version, known)
         self._live.synced.set()
         for job in gone:

@@ -22,7 +22,7 @@ all attempts together take less than TAKE_OVER."""
 
 
 class Deleted(Enum):
-    """What a request to delete an ImageJob has found."""
+    """The outcome of a request to delete an ImageJob."""
 
     DONE = "done"
     GONE = "gone"

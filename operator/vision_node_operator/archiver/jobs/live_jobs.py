@@ -1,4 +1,4 @@
-"""What the archiver knows of the ImageJobs in etcd."""
+"""Keep what the archiver has to know about the ImageJobs in etcd."""
 
 import asyncio
 from collections.abc import Iterator, Set

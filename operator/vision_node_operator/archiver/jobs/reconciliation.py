@@ -1,4 +1,4 @@
-"""Find deletions that nobody saw, and those that the API has noted in the database."""
+"""Find ImageJobs whose deletion the watch missed, and jobs with tombstones."""
 
 import asyncio
 import logging
@@ -23,10 +23,10 @@ RETRY_SECONDS = 30.0
 """Interval between attempts at a reconciliation that has failed."""
 
 TOMBSTONE_SECONDS = 1.0
-"""Interval at which deletions through the API are looked for."""
+"""Interval between looks for new tombstones, which the API or an administrator may insert."""
 
 ROOM_SECONDS = 0.1
-"""Interval at which a reconciliation looks whether the deletions have room again."""
+"""Interval at which a reconciliation checks whether the queue of deletions has space again."""
 
 PAGE = 1000
 """Number of rows that are read at once."""

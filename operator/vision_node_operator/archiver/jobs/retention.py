@@ -25,8 +25,8 @@ class Retention:
     Args:
         store: The history.
         deletions: Deletes the data.
-        live: The ImageJobs in etcd. The operator deletes those of them whose time has come.
-        default: The time to live of jobs that have none of their own; None means for ever.
+        live: The ImageJobs in etcd. The operator deletes those whose time to live has ended.
+        default: The time to live of jobs that have none of their own; None means forever.
         image_stay: How long images stay after the end of their jobs; None means as long as these.
     """
 
@@ -47,7 +47,8 @@ class Retention:
     async def run(self, link: HistoryLink, archived: asyncio.Event) -> None:
         """Apply retention at intervals until cancelled.
 
-        Images that are to go at once go when their jobs have been archived, which sets `archived`.
+        If images are not to be kept at all, they are deleted as soon as `archived` is set, which
+        happens when jobs have been archived.
         """
         while True:
             await link.allowed(Work.CLEAN)

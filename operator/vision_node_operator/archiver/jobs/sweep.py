@@ -22,7 +22,7 @@ from ..sweep_guard import FormerHistory, HeldError
 log = logging.getLogger(__name__)
 
 PIECE = 1000
-"""Number of keys that the database is asked about at once."""
+"""Number of keys that the database is asked about in one statement."""
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -32,7 +32,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class HistoryNames:
     """Says which objects rows name.
 
-    It is asked after etcd, because rows are written before ImageJobs go.
+    Sweeps look into etcd first, and then ask this. Rows are written before ImageJobs are evicted,
+    so no named object is missed.
     """
 
     def __init__(self, store: HistoryStore, link: HistoryLink, folders: BucketFolders) -> None:

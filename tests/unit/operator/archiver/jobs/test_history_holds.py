@@ -137,6 +137,18 @@ async def test_restored_database_holds_back_everything_until_a_person_confirms(
     assert f"{IMAGES}a" in place.s3.objects
 
 
+async def test_job_that_is_archived_after_the_list_is_no_sign_of_a_restored_cluster(
+    place: Place,
+) -> None:
+    async with place.archiver() as jobs:
+        await until(lambda: jobs.link.is_up)
+        place.create_done("new")
+        await until(lambda: place.names == ["new"])
+
+        assert await jobs.link.check()
+        assert not reasons(jobs)
+
+
 async def test_restored_cluster_deletes_no_history_until_a_person_confirms(place: Place) -> None:
     place.create_done("old")
     before, version = dict(place.api.bodies), place.api.version
