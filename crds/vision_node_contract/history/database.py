@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -39,6 +40,16 @@ SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, 
     set_config('idle_in_transaction_session_timeout', %s, true),
     set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 """
+
+WAITING = 256
+"""Maximum number of requests that wait for each connection. Those beyond it fail at once. A request
+usually takes a millisecond or two, so the last one waits for half a second."""
+
+BUSY = "HistoryBusy"
+"""The reason of errors because too many requests are waiting. It does not say whether the database
+answers."""
+
+_PORTS = re.compile(r"[0-9,]*")
 
 T = TypeVar("T")
 
@@ -99,11 +110,18 @@ class DatabaseSettings:
         """
         url = os.environ.get("DATABASE_URL", "")
         try:
-            conninfo_to_dict(url)
+            parts = conninfo_to_dict(url)
         except psycopg.ProgrammingError:
             raise ValueError(
                 "DATABASE_URL is invalid: it must be like postgresql://host:5432/name?sslmode=…"
             ) from None
+
+        # libpq would look for a host or port that is in truth a part of the password, and log it.
+        if "@" in str(parts.get("host")) or not _PORTS.fullmatch(str(parts.get("port") or "")):
+            raise ValueError(
+                "DATABASE_URL is invalid: in a URL, a user or password must have %40 instead of @,"
+                " %2F instead of /, %3F instead of ? and %25 instead of %"
+            )
 
         return cls(url) if url else None
 
@@ -147,8 +165,7 @@ class Database:
             max_size=limits.connections,
             # A database that is away is noticed soon, even if statements may take long.
             timeout=min(limits.answer_seconds, ANSWER_SECONDS),
-            # Requests beyond this fail immediately.
-            max_waiting=16 * limits.connections,
+            max_waiting=WAITING * limits.connections,
             # A database that comes back is noticed within seconds.
             reconnect_timeout=CONNECT_SECONDS,
             kwargs={
@@ -214,7 +231,9 @@ class Database:
                 return await work(connection)
         except ROW_ERRORS as error:
             raise RowRefusedError(kind_of(error)) from error
-        except (PoolTimeout, TooManyRequests) as error:
+        except TooManyRequests as error:
+            raise HistoryUnavailableError("too many requests are waiting", BUSY) from error
+        except PoolTimeout as error:
             raise HistoryUnavailableError("the database accepts no connection") from error
         except psycopg.Error as error:
             reason = next(

@@ -211,6 +211,19 @@ def test_error_message_names_the_misspelled_key(path: str) -> None:
             {"database": {"url": "postgresql://db/vision?password=pw", "existingSecret": "mine"}},
             "database.url contains a password",
         ),
+        (
+            {"database": {"url": "postgresql://me:p/w@db/vision", "existingSecret": "mine"}},
+            "database.url contains a password",
+        ),
+        (
+            {
+                "database": {
+                    "url": "postgresql://db/vision?sslpassword=pw",
+                    "existingSecret": "mine",
+                }
+            },
+            "database.url contains a password",
+        ),
         ({"database": {"url": "mysql://db/vision", "existingSecret": "mine"}}, "/database/url"),
         (
             {"postgres": {"extraVolumes": [{"name": "data", "emptyDir": {}}]}},

@@ -22,7 +22,7 @@ DETAILS = {
     "archiver creates them; if this lasts, its log has the cause.",
     "HistoryTooSlow": "The database with the finished jobs took too long. Use other or more words "
     "if this was a search.",
-    "HistoryBusy": "Too many searches are waiting.",
+    "HistoryBusy": "Too many requests for finished jobs are waiting.",
     "DatabaseFull": "The database with the finished jobs is full. Enlarge its volume.",
     "DatabaseRightsMissing": "The API's user lacks rights in the database with the finished jobs. "
     "The archiver grants them; its log has the cause.",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from vision_node_contract.history.database import HistoryError, HistoryUnavailableError
+from vision_node_contract.history.database import BUSY, HistoryError, HistoryUnavailableError
 
 UNAVAILABLE = "HistoryUnavailable"
 """The reason of errors that concern the database itself, not one request."""
@@ -89,5 +89,5 @@ class OutageGuard:
         if error.reason == UNAVAILABLE:
             self._outage = str(error)
             self._retry_at = self._clock() + PAUSE_SECONDS
-        else:
+        elif error.reason != BUSY:
             self._outage = None

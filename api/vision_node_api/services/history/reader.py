@@ -26,11 +26,15 @@ CHECK_SECONDS = 2.0
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
 
+# Without OFFSET, the planner would join the tombstones. If there are more of them than images, it
+# expects that no image is left, and so reads all of both.
+#
+# The indexes of owners and names need `image_index < 0`, as the migration explains.
 _FIND_JOB = """
     SELECT uid, body, CASE WHEN %(with_result)s THEN result END AS result, archive_error
     FROM images
-    WHERE image_index = -1 AND name = %(name)s
-      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid)
+    WHERE image_index < 0 AND name = %(name)s
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
     ORDER BY at DESC, uid DESC
     LIMIT 1
 """
@@ -39,14 +43,14 @@ _FIND_RESULT = """
     SELECT uid, body, result, archive_error
     FROM images
     WHERE uid = %(uid)s AND image_index = -1
-      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid)
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
 """
 
 _FIND_BATCH = """
     SELECT body
     FROM batches
     WHERE name = %(name)s AND finished_at IS NOT NULL
-      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = batches.uid)
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = batches.uid OFFSET 0)
     ORDER BY created_at DESC, uid DESC
     LIMIT 1
 """
@@ -56,12 +60,15 @@ _LIST = """
       false AS is_deleted
     FROM images
     WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s)
-      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid)
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
     ORDER BY at DESC, uid DESC
     LIMIT %(limit)s
 """
 
-_LIST_OF_OWNER = _LIST.replace("image_index = -1 AND", "image_index = -1 AND owner = %(owner)s AND")
+_LIST_OF_OWNER = _LIST.replace("image_index = -1", "image_index < 0 AND owner = %(owner)s")
+
+# The indexes have the order of lists. If the planner expects few rows, it would read all and sort.
+_IN_ORDER = "SET LOCAL enable_sort = off"
 
 _ADD_TOMBSTONE = "INSERT INTO tombstones (uid, is_batch) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
@@ -126,8 +133,10 @@ class HistoryReader:
         }
 
         async def read(connection: AsyncConnection) -> list[ImageRow]:
+            await connection.execute(_IN_ORDER)
+            statement = _LIST_OF_OWNER if owner else _LIST
             async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
-                await cursor.execute(_LIST_OF_OWNER if owner else _LIST, values)
+                await cursor.execute(statement.encode(), values)
                 return await cursor.fetchall()
 
         return await self._run(read)

@@ -120,6 +120,23 @@ async def test_database_that_refuses_one_request_is_not_away(reason: str) -> Non
     assert await outcome(guard, requests) == "row"
 
 
+async def test_database_that_is_busy_may_be_away_as_before() -> None:
+    clock, requests = Clock(), Requests()
+    guard = OutageGuard(clock)
+    requests.fails = HistoryUnavailableError("no answer")
+    await outcome(guard, requests)
+    clock.now += outage_guard.PAUSE_SECONDS
+    requests.fails = HistoryUnavailableError("too many", "HistoryBusy")
+    assert await outcome(guard, requests) == "HistoryBusy"
+
+    requests.hangs = True
+    trial = asyncio.create_task(outcome(guard, requests))
+    await asyncio.sleep(0)
+    assert await outcome(guard, requests) == "HistoryUnavailable"
+    trial.cancel()
+    await asyncio.wait({trial})
+
+
 @pytest.mark.parametrize(("conclusive", "expected"), [(0.01, "HistoryUnavailable"), (2.0, "row")])
 async def test_short_limit_alone_does_not_mean_that_the_database_is_away(
     monkeypatch: pytest.MonkeyPatch, conclusive: float, expected: str

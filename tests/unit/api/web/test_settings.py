@@ -48,7 +48,36 @@ def test_only_a_database_keeps_jobs_forever(
     assert settings.database == (DatabaseSettings(url) if url else None)
 
 
-def test_invalid_database_url_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://u:secret@h/x?nonsense")
-    with pytest.raises(ValueError, match="DATABASE_URL is invalid"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:secret@h/x?nonsense",
+        "postgresql://u:a@secret@h/x",
+        "postgresql://u:secret/a@h/x",
+        "postgresql://u:secret/a@h/x?port=5432a",
+    ],
+)
+def test_invalid_database_url_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """A part of a password would be taken for a host or port, which errors name."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(ValueError, match="DATABASE_URL is invalid") as caught:
         Settings.from_env()
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me%40server:a%40b%2Fc@[fd00::1]:6432,db-2/x?target_session_attrs=read-write",
+        "postgresql://db/x?user=me@server",
+        "postgresql:///x",
+    ],
+)
+def test_database_url_may_have_all_that_libpq_knows(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert Settings.from_env().database == DatabaseSettings(url)

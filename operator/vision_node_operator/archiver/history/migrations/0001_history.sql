@@ -59,9 +59,12 @@ CREATE TABLE images (
 ALTER TABLE images SET (toast_tuple_target = 512);
 ALTER TABLE images ALTER excerpt SET STORAGE MAIN;
 
+-- Single images are those with image_index < 0, which is -1. Only lists of all owners say = -1, so that
+-- the planner can use the index of times for no other statement: for an owner whose images are all
+-- old, or for the name of a batch, it would have to read nearly all rows.
 CREATE INDEX images_by_time ON images (at DESC, uid DESC) WHERE image_index = -1;
-CREATE INDEX images_by_owner ON images (owner, at DESC, uid DESC) WHERE image_index = -1;
-CREATE INDEX images_by_name ON images (name) WHERE image_index = -1;
+CREATE INDEX images_by_owner ON images (owner, at DESC, uid DESC) WHERE image_index < 0;
+CREATE INDEX images_by_name ON images (name) WHERE image_index < 0;
 -- Without fastupdate, searches have no list of pending entries to read.
 CREATE INDEX images_by_word ON images USING gin (search) WITH (fastupdate = off);
 
