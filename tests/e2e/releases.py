@@ -88,6 +88,10 @@ class ExtraRelease:
         """Install or upgrade the release. Wait until its pods are ready and its Jobs are done."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         merged = {**self.base, **(values or {})}
+        if chart != CHART:
+            # Older charts don't know all images.
+            known = {"api", "describer", "minio", "operator"}
+            merged["images"] = {name: it for name, it in merged["images"].items() if name in known}
 
         return self.helm(
             "upgrade",

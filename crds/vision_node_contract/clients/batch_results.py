@@ -5,9 +5,20 @@ before anybody uses them.
 """
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
-from ..batch_objects import BatchFolder, IndexEntry
+from ..batch_objects import (
+    CHUNK_LINES,
+    BatchFolder,
+    IndexEntry,
+    LineError,
+    ManifestLine,
+    ResultLine,
+    chunk_key,
+)
+from ..models.imagebatch import ImageBatch
+from ..models.reasons import Reason
+from ..ranges import Range, RangeSet
 from .bucket import Bucket, ObjectChangedError, ObjectNotFoundError
 
 PIECE_BYTES = 1 << 20
@@ -17,6 +28,9 @@ size: once to compare their SHA-256, and once to use them."""
 MAX_INDEX_BYTES = 8 << 20
 """Maximum size of an index object. It lists up to 200 shards, which take about 60 kB. If
 each has ten failures with the longest messages, it has a few megabytes."""
+
+MAX_CHUNK_BYTES = 20 << 20
+"""Maximum size of a part of the manifest: 1,000 lines, each with the longest prompt."""
 
 GONE = "ResultGone"
 CHANGED = "ResultChanged"
@@ -96,3 +110,49 @@ def _changed(entry: IndexEntry) -> BadResultsError:
         "from the one that the worker reported."
     )
     return BadResultsError(CHANGED, message)
+
+
+def error_of(entry: IndexEntry) -> LineError:
+    """Return why the images of a shard without results have none."""
+    message = f"Shard {entry.shard} ended without results."
+    return entry.error or LineError(reason=Reason.WORKER_LOST, message=message)
+
+
+def chunks_of(ended: RangeSet, total: int) -> Iterator[Range]:
+    """Split indexes into ranges, each within one chunk of the frozen manifest."""
+    for found in ended.ranges:
+        first, end = found.first, min(found.last + 1, total)
+        while first < end:
+            next_first = min(end, (first // CHUNK_LINES + 1) * CHUNK_LINES)
+            yield Range(first, next_first - 1)
+            first = next_first
+
+
+def manifest_key(batch: ImageBatch, folder: BatchFolder, chunk: Range) -> str:
+    """Return the key of the object with this part of the frozen manifest.
+
+    Raises:
+        ValueError: The status names no manifest of this ImageBatch.
+    """
+    manifest = batch.status.manifest
+    if manifest is None or not manifest.folder.startswith(folder.prefix):
+        raise ValueError("the status names no manifest of this batch")
+
+    return chunk_key(manifest.folder, chunk.first)
+
+
+def failed_lines(data: bytes, chunk: Range, error: LineError) -> Iterator[ResultLine]:
+    """Yield a line with the error for each image of a part of the frozen manifest.
+
+    Args:
+        data: The object that `manifest_key` names.
+        chunk: The indexes of the images.
+        error: Why they have no results.
+
+    Raises:
+        ValueError: A line of the manifest can't be read.
+    """
+    first = chunk.first % CHUNK_LINES
+    for line in data.split(b"\n", first + chunk.size)[first : first + chunk.size]:
+        image = ManifestLine.model_validate_json(line)
+        yield ResultLine(index=image.index, custom_id=image.custom_id, key=image.key, error=error)

@@ -7,29 +7,29 @@ SHA-256 in the index before they are sent.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
 
 from vision_node_contract.batch_objects import (
-    CHUNK_LINES,
     BatchFolder,
     IndexEntry,
     LineError,
-    ManifestLine,
-    ResultLine,
-    chunk_key,
 )
 from vision_node_contract.clients.batch_results import (
     CHANGED,
     GONE,
+    MAX_CHUNK_BYTES,
     MAX_INDEX_BYTES,
     BadResultsError,
+    chunks_of,
+    error_of,
+    failed_lines,
+    manifest_key,
     verified_results,
 )
 from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, ObjectNotFoundError
 from vision_node_contract.models.imagebatch import ImageBatch
-from vision_node_contract.models.reasons import Reason
 from vision_node_contract.ranges import Range, RangeSet
 
 from ...web.json_lines import json_line
@@ -38,9 +38,6 @@ from ..dependency_problems import storage_problems
 from ..storage_health import StorageHealth
 
 log = logging.getLogger(__name__)
-
-MAX_CHUNK_BYTES = 20 << 20
-"""Maximum size of a part of the manifest: 1,000 lines, each with the longest prompt."""
 
 
 class FindBatch(Protocol):
@@ -107,10 +104,7 @@ class ResultsReader:
 
     async def _lines_of(self, entry: IndexEntry, ended: RangeSet) -> AsyncIterator[bytes]:
         if entry.key is None:
-            error = entry.error or LineError(
-                reason=Reason.WORKER_LOST, message=f"Shard {entry.shard} ended without results."
-            )
-            async for piece in self._error_lines(ended, error):
+            async for piece in self._error_lines(ended, error_of(entry)):
                 yield piece
             return
 
@@ -153,7 +147,7 @@ class ResultsReader:
 
         The images' keys are in the manifest. If it is missing, yield one line for all of them.
         """
-        for chunk in _chunks(ended, self.batch.total):
+        for chunk in chunks_of(ended, self.batch.total):
             try:
                 yield await self._error_lines_of_chunk(chunk, error)
             except (ObjectNotFoundError, ValueError) as cause:
@@ -162,16 +156,12 @@ class ResultsReader:
                 yield json_line({"ranges": str(chunk), "error": error.to_json()})
 
     async def _error_lines_of_chunk(self, chunk: Range, error: LineError) -> bytes:
-        manifest = self.batch.status.manifest
-        folder = manifest.folder if manifest else ""
-        if not folder.startswith(self._folder.prefix):
-            raise ValueError("the status names no manifest of this batch")
+        key = manifest_key(self.batch, self._folder, chunk)
 
         async with self._chunk_reads:
-            data = await self._get(chunk_key(folder, chunk.first), MAX_CHUNK_BYTES)
-            first = chunk.first % CHUNK_LINES
-            lines = data.split(b"\n", first + chunk.size)[first : first + chunk.size]
-            return b"".join(_error_line(line, error) for line in lines)
+            data = await self._get(key, MAX_CHUNK_BYTES)
+            lines = failed_lines(data, chunk, error)
+            return b"".join(json_line(line.to_json()) for line in lines)
 
     async def _require_batch(self) -> None:
         """Raise an error if objects are missing because the ImageBatch was deleted.
@@ -194,19 +184,3 @@ class ResultsReader:
 def batch_deleted() -> Problem:
     """Return the problem for an ImageBatch that was deleted while its results were being sent."""
     return Problem(404, "BatchNotFound", "The batch was deleted while its results were being sent.")
-
-
-def _chunks(ended: RangeSet, total: int) -> Iterator[Range]:
-    """Split the indexes into ranges, each within one chunk of the frozen manifest."""
-    for found in ended.ranges:
-        first, end = found.first, min(found.last + 1, total)
-        while first < end:
-            next_first = min(end, (first // CHUNK_LINES + 1) * CHUNK_LINES)
-            yield Range(first, next_first - 1)
-            first = next_first
-
-
-def _error_line(line: bytes, error: LineError) -> bytes:
-    image = ManifestLine.model_validate_json(line)
-    outcome = ResultLine(index=image.index, custom_id=image.custom_id, key=image.key, error=error)
-    return json_line(outcome.to_json())

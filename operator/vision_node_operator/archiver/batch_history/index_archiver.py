@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 
 from vision_node_contract.batch_objects import BatchFolder, IndexEntry
 from vision_node_contract.clients.batch_results import (
+    MAX_CHUNK_BYTES,
     MAX_INDEX_BYTES,
     BadResultsError,
+    chunks_of,
+    error_of,
+    failed_lines,
+    manifest_key,
     verified_results,
 )
 from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, ObjectNotFoundError
@@ -104,11 +109,10 @@ class IndexArchiver:
                 await self._skip(batch, key, f"a line can't be read: {ascii(str(error))[:512]}")
                 continue
 
-            # A shard without results has only an error, and nothing to find.
-            if entry.key is not None:
-                async with aclosing(self._rows_of(batch, folder, entry, ended)) as rows:
-                    async for row in rows:
-                        yield row
+            read = self._failed_rows if entry.key is None else self._rows_of
+            async with aclosing(read(batch, folder, entry, ended)) as rows:
+                async for row in rows:
+                    yield row
 
     async def _index_lines(self, batch: ImageBatch, key: str) -> Iterator[bytes]:
         try:
@@ -126,9 +130,7 @@ class IndexArchiver:
     async def _rows_of(
         self, batch: ImageBatch, folder: BatchFolder, entry: IndexEntry, ended: RangeSet
     ) -> AsyncGenerator[ImageRow, None]:
-        now = datetime.now(UTC)
-        at = max(now, batch.metadata.creation_timestamp or now)
-        lines = ResultLines(batch, entry.key or "", ended, at)
+        lines = ResultLines(batch, entry.key or "", ended, _time_of(batch))
         try:
             async with aclosing(verified_results(self._bucket, folder, entry)) as pieces:
                 async for piece in pieces:
@@ -141,6 +143,26 @@ class IndexArchiver:
         for row in lines.finish():
             yield row
         self._counts.unreadable_lines += lines.unreadable
+
+    async def _failed_rows(
+        self, batch: ImageBatch, folder: BatchFolder, entry: IndexEntry, ended: RangeSet
+    ) -> AsyncGenerator[ImageRow, None]:
+        """Yield rows of images whose shard ended without results, for example of memory.
+
+        Their names are in the frozen manifest.
+        """
+        at, error = _time_of(batch), error_of(entry)
+        for chunk in chunks_of(ended, batch.total):
+            try:
+                key = manifest_key(batch, folder, chunk)
+                data = await self._bucket.get(key, MAX_CHUNK_BYTES)
+                rows = [ImageRow.of_line(batch, it, at) for it in failed_lines(data, chunk, error)]
+            except (ObjectNotFoundError, ValueError) as bad:
+                await self._skip(batch, f"manifest of {chunk}", ascii(str(bad))[:512])
+                continue
+
+            for row in rows:
+                yield row
 
     async def _skip(self, batch: ImageBatch, key: str, why: str) -> None:
         """Count and log an unreadable object, unless it may be the wrong bucket.
@@ -156,6 +178,12 @@ class IndexArchiver:
             "ImageBatch %s: %s is skipped, so its images can't be found in the history: %s",
             *(batch.metadata.name, key, why),
         )
+
+
+def _time_of(batch: ImageBatch) -> datetime:
+    """Return the time of archiving, which is never before the creation of the ImageBatch."""
+    now = datetime.now(UTC)
+    return max(now, batch.metadata.creation_timestamp or now)
 
 
 def _lines(data: bytes) -> Iterator[bytes]:

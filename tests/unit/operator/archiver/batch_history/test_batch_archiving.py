@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 from batch_history_world import LONG_AGO, HistoryWorld, result_line, uid_of
-from vision_node_contract.batch_objects import IndexEntry, LineError
+from vision_node_contract.batch_objects import (
+    BatchFolder,
+    IndexEntry,
+    LineError,
+    ManifestLine,
+    chunk_key,
+)
 from vision_node_contract.clients.batch_results import PIECE_BYTES
 from vision_node_contract.history.database import HistoryUnavailableError
 from vision_node_contract.history.records import MAX_ROW_RESULT_BYTES
@@ -204,7 +210,30 @@ async def test_unreadable_index_object_is_counted_and_skipped(
     assert history.counts.unreadable_objects >= 1
 
 
-async def test_shard_without_results_has_no_rows(world: HistoryWorld) -> None:
+async def test_images_of_a_shard_without_results_have_rows_with_its_error(
+    world: HistoryWorld,
+) -> None:
+    world.create("b")
+    uid = world.api.bodies["b"]["metadata"]["uid"]
+    folder = BatchFolder(world.bucket.folders, uid)
+    lines = [ManifestLine(index=it, custom_id=f"cats/{it}.jpg", key=f"inbox/{it}") for it in (0, 1)]
+    data = b"".join(json.dumps(it.to_json()).encode() + b"\n" for it in lines)
+    world.s3.put(chunk_key(folder.manifest(1), 0), data)
+    manifest = {"folder": folder.manifest(1), "images": 2, "sha256": "0" * 64}
+    error = LineError(reason="OutOfMemory", message="no")
+    world.count_entries("b", [IndexEntry(shard="s", ranges="1", failed=1, error=error)])
+    world.finish("b")
+    world.api.change("b", status=world.api.bodies["b"]["status"] | {"manifest": manifest})
+    history = world.start()
+    await world.settle(history)
+
+    rows = world.query("SELECT image_index, custom_id, phase, reason, excerpt FROM images")
+    assert rows == [(1, "cats/1.jpg", "failed", "OutOfMemory", '{"error":"no"}')]
+    assert history.counts.unreadable_objects == 0
+    assert world.is_marked("b")
+
+
+async def test_shard_without_results_and_manifest_has_no_rows(world: HistoryWorld) -> None:
     world.create("b")
     error = LineError(reason="WorkerLost", message="no")
     world.count_entries("b", [IndexEntry(shard="s", ranges="0", failed=1, error=error)])
