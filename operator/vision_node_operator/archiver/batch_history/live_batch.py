@@ -51,7 +51,9 @@ class LiveBatch:
 
         self.finished_at = end_of(batch, now) if batch.finished else None
         self.is_deleting = batch.metadata.deletion_timestamp is not None
-        self.batch = batch.model_copy(update={"status": ImageBatchStatus()})
+        # Images without results are found in the manifest. The rest may have 32 kB.
+        status = ImageBatchStatus(manifest=batch.status.manifest)
+        self.batch = batch.model_copy(update={"status": status})
 
     @property
     def needs_row(self) -> bool:
