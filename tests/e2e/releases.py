@@ -107,9 +107,10 @@ class ExtraRelease:
     def upgrade(self) -> str:
         """Upgrade the release to the chart of this revision, and keep its values."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
-        return self.helm(
-            "upgrade", self.release, CHART, "-n", self.namespace, "--reuse-values", *wait
-        )
+        # The values of an older chart don't name this image.
+        postgres = f"images.postgres={self.base['images']['postgres']}"
+        reused = ("--reuse-values", "--set-string", postgres)
+        return self.helm("upgrade", self.release, CHART, "-n", self.namespace, *reused, *wait)
 
     def run_helm_test(self) -> str:
         """Run `helm test`, which describes an image, and return its output."""
