@@ -43,7 +43,7 @@ EVICT_SECONDS = 1.0
 """Minimum time between two looks for ImageBatches to evict. All have to be looked at."""
 
 EVICT_RETRY_SECONDS = 15.0
-"""Time in seconds before the next look if the API server refused an eviction."""
+"""Time in seconds before the next look if the API server was unavailable for an eviction."""
 
 MAX_EVICTIONS = 20
 """Maximum number of evictions in a row. They take some 10 ms each, and archiving waits."""
@@ -334,13 +334,10 @@ class BatchHistory:
             try:
                 await self._evictor.evict(live)
             except KubeError as error:
-                pause = EVICT_RETRY_SECONDS
-                log.warning(
-                    "ImageBatch %s was not evicted, trying again in %.0f s: %s",
-                    *(live.name, pause, error),
-                )
-                self._due["evict"] = time.monotonic() + pause
-                return
+                log.warning("ImageBatch %s was not evicted, trying later: %s", live.name, error)
+                if not error.is_refusal:
+                    self._due["evict"] = time.monotonic() + EVICT_RETRY_SECONDS
+                    return
 
             self._live.offer(live)
 
