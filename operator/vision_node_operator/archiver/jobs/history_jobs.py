@@ -12,7 +12,7 @@ from vision_node_contract.names import BATCH_PLURAL, PLURAL, path_of
 
 from ...runtime.garbage_collector import GarbageCollector
 from ..counts import JobCounts
-from ..history.link import History, HistoryLink, Surroundings
+from ..history.link import Existing, History, HistoryLink, Surroundings
 from .archiver import Archiver
 from .deletions import Deletion, Deletions
 from .etcd_jobs import delete_periodically
@@ -114,17 +114,14 @@ class HistoryJobs:
         ends = [it.finished_at for it in waiting if it and it.finished_at]
         return max(timedelta(), now - min(ends, default=now))
 
-    async def existing(self) -> set[str]:
-        """Return the uids of all ImageJobs and ImageBatches whose rows are not to be kept.
-
-        These are those in etcd, and those that somebody has deleted while nothing could be done.
-        """
+    async def existing(self) -> Existing:
+        """Return all ImageJobs and ImageBatches whose rows are not to be kept."""
         await self.live.synced.wait()
         found: set[str] = set()
         async for bodies, _ in self._kube.list_pages(self._batches):
             found.update(body["metadata"]["uid"] for body in bodies)
 
-        return found | self.live.uids() | self.deletions.seen
+        return Existing(found | self.live.uids(), self.deletions.seen)
 
     async def current_version(self) -> int:
         """Return the cluster's current resourceVersion."""

@@ -1,5 +1,7 @@
 """Tests of ImageBatches that a restore of the cluster, or of the database, has lost."""
 
+from datetime import UTC, datetime, timedelta
+
 from batch_history_world import HistoryWorld, uid_of
 
 
@@ -76,3 +78,27 @@ async def test_rows_that_a_restored_database_lacks_are_written_before_an_evictio
     assert world.query("SELECT archived_index, finished_at IS NULL, body FROM batches") == [
         (2, False, body[0][0])
     ]
+
+
+async def test_evicted_batch_that_a_restored_cluster_has_again_may_be_deleted(
+    world: HistoryWorld,
+) -> None:
+    world.create("b", parts=1)
+    world.finish("b", datetime.now(UTC) - timedelta(minutes=10))
+    await world.settle(world.start())
+    world.execute("UPDATE batches SET evicted_at = now() - interval '1 h'")
+    world.holds.held = {"clean"}
+    history = world.start()
+    await world.settle(history)
+
+    await world.store.keep_all([uid_of("b")], [uid_of("b")])
+    history.write_again()
+    world.holds.held = set()
+    await world.settle(history)
+    assert world.is_marked("b") is False
+    assert "b" in world.api.bodies
+
+    world.api.delete("b")
+    history.observe_deleted(uid_of("b"))
+    await world.settle(history)
+    assert world.images("b") == []
