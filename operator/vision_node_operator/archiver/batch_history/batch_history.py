@@ -140,6 +140,14 @@ class BatchHistory:
         self._live.remove(uid)
         self._due["reconcile"] = 0.0
 
+    def observe_missing(self, uid: str) -> None:
+        """Note that a request has found an ImageBatch to be gone, which is no proof of a deletion.
+
+        The rows are compared with the cluster soon, unless a hold forbids that.
+        """
+        self._miss(uid)
+        self._changed.set()
+
     def observe_deleted(self, uid: str) -> None:
         """Note that an ImageBatch is gone. Its data goes unless it was evicted."""
         live = self._live.remove(uid)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from batch_history_world import HistoryWorld, uid_of
 
 
@@ -34,6 +35,23 @@ async def test_batch_that_is_missing_when_it_is_read_keeps_its_data(world: Histo
 
     assert world.images("b") == [0, 1]
     assert world.folder("b")
+
+
+@pytest.mark.parametrize("is_restored", [False, True])
+async def test_batch_that_is_missing_when_it_is_frozen_is_deleted_unless_there_was_a_restore(
+    world: HistoryWorld, *, is_restored: bool
+) -> None:
+    world.create("b", parts=1)
+    history = world.start()
+    await world.settle(history)
+    del world.api.bodies["b"]
+    world.holds.held = {"clean"} if is_restored else set()
+
+    history.observe_missing(uid_of("b"))
+    for _ in range(5):
+        await history.round()
+    assert world.images("b") == ([0, 1] if is_restored else [])
+    assert bool(world.folder("b")) is is_restored
 
 
 async def test_batch_that_is_missing_at_its_eviction_keeps_its_data(world: HistoryWorld) -> None:
