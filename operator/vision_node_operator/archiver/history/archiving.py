@@ -15,7 +15,7 @@ from .answers import ArchivedBatch, Owner, Written
 from .chunks import ChunkMap
 from .marks import TAKE_OVER
 from .row_writer import Entry, RowWriter, clean
-from .transactions import Transactions, fetch, lock_owner
+from .transactions import Transactions, fetch, lock_owner, require_known
 
 NOTHING = Written(rows=0, refused=0)
 
@@ -59,9 +59,21 @@ class Archiving(Transactions):
         self._chunk_rows = chunk_rows
 
     async def read_owner(self) -> Owner | None:
-        """Return the owner; None if the schema has none yet."""
-        rows = await self._fetch("SELECT uid, written, resource_version FROM owner")
-        return Owner(*rows[0]) if rows else None
+        """Return the owner; None if the schema has none yet.
+
+        Raises:
+            HistoryError: A newer archiver has updated the tables.
+        """
+        rows = await self._fetch(
+            "SELECT uid, written, resource_version, (SELECT max(version) FROM schema_version)"
+            " FROM owner"
+        )
+        if not rows:
+            return None
+
+        *owner, version = rows[0]
+        require_known(version)
+        return Owner(*owner)
 
     async def claim(self, uid: str) -> None:
         """Make the release with this identity the owner of the schema."""
