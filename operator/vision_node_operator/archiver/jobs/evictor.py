@@ -203,7 +203,7 @@ class Evictor:
         self._missing[job.uid] = tries
         self._live.archived.discard(job.uid)
         if tries <= MAX_MISSING:
-            self._archiver.queue.offer(job.uid, job.name, None, may_be_archived=True)
+            self._archiver.queue.offer(job, None, may_be_archived=True)
         elif tries == MAX_MISSING + 1:
             log.error("ImageJob %s stays in etcd, because it can't be archived", job.name)
 

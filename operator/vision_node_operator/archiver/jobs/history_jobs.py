@@ -91,7 +91,7 @@ class HistoryJobs:
 
     def finished(self, job: LiveJob, body: Json, *, is_new: bool) -> None:
         """Archive a finished ImageJob."""
-        self.archiver.queue.offer(job.uid, job.name, body, may_be_archived=not is_new)
+        self.archiver.queue.offer(job, body, may_be_archived=not is_new)
 
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
         """Delete the data of an ImageJob that is gone, unless it was evicted."""
@@ -105,7 +105,7 @@ class HistoryJobs:
     def archive_again(self) -> None:
         """Offer all ImageJobs again, because the database may have lost their rows."""
         for job in filter(None, map(self.live.get, self.live.archived)):
-            self.archiver.queue.offer(job.uid, job.name, None, may_be_archived=True)
+            self.archiver.queue.offer(job, None, may_be_archived=True)
         self.live.archived.clear()
 
     def lag(self, now: datetime) -> timedelta:
