@@ -45,6 +45,10 @@ class JobApi:
         """Function to call with the name after a DELETE request was handled."""
         self.loses_answers = 0
         """Number of DELETE requests to carry out, and answer with 504."""
+        self.refuses: dict[str, tuple[int, str]] = {}
+        """Status and message with which DELETE requests are refused, by name."""
+        self.refused: list[str] = []
+        """Names in DELETE requests that were refused for this reason."""
         self.identity_uid = "release-uid"
         self.annotations: dict[str, str] = {}
         """Annotations of the identity ConfigMap."""
@@ -182,6 +186,10 @@ class JobApi:
     async def _delete(self, request: web.Request) -> web.Response:
         name, options = request.match_info["name"], await request.json()
         await self.before_delete(name)
+        if name in self.refuses:
+            self.refused.append(name)
+            return _refusal(*self.refuses[name])
+
         body = self.bodies.get(name)
         if body is None:
             return _refusal(404)
@@ -204,12 +212,14 @@ class JobApi:
         )
 
 
-_REASONS = {404: "NotFound", 409: "Conflict", 410: "Expired"}
+_REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired", 422: "Invalid"}
 
 
-def _refusal(status: int) -> web.Response:
+def _refusal(status: int, message: str = "") -> web.Response:
     reason = _REASONS.get(status, "Timeout")
     body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason}
+    if message:
+        body["message"] = message
     return web.json_response(body, status=status)
 
 

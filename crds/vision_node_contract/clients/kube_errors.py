@@ -24,6 +24,14 @@ class KubeError(Exception):
         self.reason = reason
         self.message = message
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the request certainly had no effect, because it was refused as it is.
+
+        If it took too long, or the server was overloaded or had an error, it may have had one.
+        """
+        return 400 <= self.status < 500 and self.status not in (408, 429)
+
 
 class NotFoundError(KubeError):
     """404: the object does not exist."""

@@ -30,6 +30,18 @@ VANISHED_MS = 10_000
 """Time after which an unacknowledged packet ends a connection, in milliseconds. Without a limit,
 the kernel waits a quarter of an hour for a node that has vanished."""
 
+KEEPALIVE_IDLE_SECONDS = 20
+"""Silence after which the kernel asks whether the server is still there, in seconds. A client that
+waits for an answer sends nothing, so VANISHED_MS alone notices nothing. A migration may wait for an
+hour, and by default, the kernel asks after two."""
+
+KEEPALIVE_INTERVAL_SECONDS = 10
+"""Time until the question is asked again, in seconds. An answer takes far less."""
+
+KEEPALIVE_COUNT = 3
+"""Number of unanswered questions that end a connection, so that a server that has vanished is
+noticed within a minute. Linux ends it after the first one, because VANISHED_MS has passed then."""
+
 # A client that vanishes during a transaction, with its node, must not keep its locks for hours.
 #
 # There is an index for each statement, but the planner reads a whole table if its statistics are
@@ -172,6 +184,9 @@ class Database:
                 "application_name": "vision-node",
                 "connect_timeout": int(CONNECT_SECONDS),
                 "tcp_user_timeout": VANISHED_MS,
+                "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
+                "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
+                "keepalives_count": KEEPALIVE_COUNT,
                 # PgBouncer gives each transaction another connection, which lacks the statement.
                 "prepare_threshold": None,
             },

@@ -55,7 +55,9 @@ class FreezeQueue:
 
     Args:
         freezer: Freezes one ImageBatch.
-        delete: Deletes the data of an ImageBatch that is gone.
+        delete: Deletes the data of an ImageBatch whose deletion the watch has seen.
+        miss: Deals with an ImageBatch that was found to be gone. This is no proof of a deletion,
+            because etcd may have been restored from a backup.
         relist: Offers all queued ImageBatches again. It is called if there were too many.
         heartbeat: Progress for the liveness probe.
     """
@@ -64,11 +66,13 @@ class FreezeQueue:
         self,
         freezer: Freezer,
         delete: Callable[[str], None],
+        miss: Callable[[str], None],
         relist: Callable[[], Awaitable[None]],
         heartbeat: Heartbeat,
     ) -> None:
         self._freezer = freezer
         self._delete = delete
+        self._miss = miss
         self._relist = relist
         self._heartbeat = heartbeat
         self._waiting: dict[str, Entry] = {}
@@ -163,7 +167,7 @@ class FreezeQueue:
         try:
             await self._freezer.freeze(entry.name, entry.uid)
         except BatchGoneError:
-            self._delete(entry.uid)
+            self._miss(entry.uid)
         except StoreUnavailableError as error:
             self._retry(entry, error)
             await self._report(entry, error)
@@ -182,7 +186,7 @@ class FreezeQueue:
         try:
             await self._freezer.report_waiting(entry.name, entry.uid, error)
         except BatchGoneError:
-            self._delete(entry.uid)
+            self._miss(entry.uid)
         except KubeError as problem:
             log.warning(
                 "the condition Waiting of ImageBatch %s was not set: %s", entry.name, problem

@@ -72,13 +72,11 @@ def batch_work(
     async def relist() -> None:
         await watch.relist(queue)
 
-    def delete(uid: str) -> None:
-        if history:
-            history.observe_deleted(uid)
-        else:
-            cleaner.clean(BatchFolder(bucket.folders, uid).prefix)
+    def clean(uid: str) -> None:
+        cleaner.clean(BatchFolder(bucket.folders, uid).prefix)
 
-    queue = FreezeQueue(freezer, delete, relist, heartbeat)
+    delete, miss = (history.observe_deleted, history.observe_missing) if history else (clean, clean)
+    queue = FreezeQueue(freezer, delete, miss, relist, heartbeat)
     sweep = Sweep(bucket, batches, parts.ownership, cleaner, parts.guard)
     works = [watch.run(queue), queue.run(), cleaner.run(), sweep.run()]
 

@@ -43,7 +43,7 @@ EVICT_SECONDS = 1.0
 """Minimum time between two looks for ImageBatches to evict. All have to be looked at."""
 
 EVICT_RETRY_SECONDS = 15.0
-"""Time in seconds before the next look if the API server refused an eviction."""
+"""Time in seconds before the next look if the API server was unavailable for an eviction."""
 
 MAX_EVICTIONS = 20
 """Maximum number of evictions in a row. They take some 10 ms each, and archiving waits."""
@@ -139,6 +139,14 @@ class BatchHistory:
         """
         self._live.remove(uid)
         self._due["reconcile"] = 0.0
+
+    def observe_missing(self, uid: str) -> None:
+        """Note that a request has found an ImageBatch to be gone, which is no proof of a deletion.
+
+        The rows are compared with the cluster soon, unless a hold forbids that.
+        """
+        self._miss(uid)
+        self._changed.set()
 
     def observe_deleted(self, uid: str) -> None:
         """Note that an ImageBatch is gone. Its data goes unless it was evicted."""
@@ -334,13 +342,10 @@ class BatchHistory:
             try:
                 await self._evictor.evict(live)
             except KubeError as error:
-                pause = EVICT_RETRY_SECONDS
-                log.warning(
-                    "ImageBatch %s was not evicted, trying again in %.0f s: %s",
-                    *(live.name, pause, error),
-                )
-                self._due["evict"] = time.monotonic() + pause
-                return
+                log.warning("ImageBatch %s was not evicted, trying later: %s", live.name, error)
+                if not error.is_refusal:
+                    self._due["evict"] = time.monotonic() + EVICT_RETRY_SECONDS
+                    return
 
             self._live.offer(live)
 

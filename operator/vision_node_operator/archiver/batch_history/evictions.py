@@ -14,6 +14,10 @@ MARK_AGE = timedelta(seconds=60)
 """Minimum age of a mark that another process has set. Until then, that process may be about to
 delete the ImageBatch. A request takes far less than a minute."""
 
+REFUSED_STAY = timedelta(minutes=5)
+"""Time before the next attempt to evict an ImageBatch that the API server refused to delete. What
+refuses it, for example a webhook, will usually refuse it again."""
+
 MAX_FINISHED = 200
 """Maximum number of finished ImageBatches in the cluster. Each has up to 32 kB."""
 
@@ -31,6 +35,8 @@ def to_evict(batches: LiveBatches, stay: timedelta, now: datetime) -> Iterator[L
         was_asked = live.eviction == "asked"
         is_due = age >= stay or number < surplus or was_asked or mark is not None
         if not (live.is_archived and is_due and age >= MIN_AGE) or live.eviction == "done":
+            continue
+        if live.refused_at and now - live.refused_at < REFUSED_STAY:
             continue
         if mark is None or was_asked or now - mark >= MARK_AGE:
             yield live

@@ -53,14 +53,13 @@ class Evictor:
                 log.info("ImageBatch %s was not evicted, because it is gone", live.name)
                 await self.keep(live)
                 return
-        except UnavailableError:
-            live.eviction = "asked"
-            raise
         except ConflictError:
-            await self.keep(live)
+            # If an earlier request has deleted it, another one may have its name.
+            if is_first or await self._exists(live):
+                await self.keep(live)
             return
-        except KubeError:
-            await self.keep(live)
+        except KubeError as error:
+            await self._fail(live, error, is_first=is_first)
             raise
 
         live.eviction = "done"
@@ -76,6 +75,26 @@ class Evictor:
             return False
 
         return live.eviction == "asked" or datetime.now(UTC) - mark >= MARK_AGE
+
+    async def _fail(self, live: LiveBatch, error: KubeError, *, is_first: bool) -> None:
+        """Remove the mark if the request was refused, and no earlier one had an effect."""
+        if isinstance(error, UnavailableError) and not error.is_refusal:
+            live.eviction = "asked"
+            return
+
+        live.refused_at = datetime.now(UTC)
+        if is_first or await self._exists(live):
+            await self.keep(live)
+
+    async def _exists(self, live: LiveBatch) -> bool:
+        """Return whether an ImageBatch certainly exists."""
+        try:
+            await self._batches.read(live.name, live.uid)
+        except (BatchGoneError, KubeError) as error:
+            log.info("whether ImageBatch %s exists is unknown: %s", live.name, error)
+            return False
+
+        return True
 
     async def keep(self, live: LiveBatch) -> None:
         """Remove the mark of an ImageBatch that still exists, and write its row again.

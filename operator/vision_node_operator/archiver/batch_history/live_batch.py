@@ -34,6 +34,8 @@ class LiveBatch:
     row_version: int = 0
     """The resourceVersion of the ImageBatch in the row."""
     eviction: Eviction = "none"
+    refused_at: datetime | None = None
+    """When the API server last refused to delete it for an eviction; None if it did not."""
     failures: int = 0
     """Consecutive failures to archive it."""
     due: float = 0.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
 from psycopg import AsyncConnection
 from vision_node_contract.history.database import Database
@@ -12,8 +13,9 @@ from vision_node_contract.names import OWNER_LABEL
 
 from .answers import ArchivedBatch, Owner, Written
 from .chunks import ChunkMap
+from .marks import TAKE_OVER
 from .row_writer import Entry, RowWriter, clean
-from .transactions import Transactions, fetch, lock_owner
+from .transactions import Transactions, fetch, lock_owner, require_known
 
 NOTHING = Written(rows=0, refused=0)
 
@@ -42,6 +44,12 @@ WITH existing AS (
 SELECT (SELECT count(*) FROM kept) + (SELECT count(*) FROM kept_batches)
 """
 
+# A young mark may belong to an eviction that is going on, so that it must stay.
+_UNMARK: tuple[LiteralString, ...] = (
+    "UPDATE jobs SET evicted_at = NULL WHERE uid = ANY(%s::uuid[]) AND evicted_at < now() - %s",
+    "UPDATE batches SET evicted_at = NULL WHERE uid = ANY(%s::uuid[]) AND evicted_at < now() - %s",
+)
+
 
 class Archiving(Transactions):
     """Adds rows to the history of one release."""
@@ -51,9 +59,21 @@ class Archiving(Transactions):
         self._chunk_rows = chunk_rows
 
     async def read_owner(self) -> Owner | None:
-        """Return the owner; None if the schema has none yet."""
-        rows = await self._fetch("SELECT uid, written, resource_version FROM owner")
-        return Owner(*rows[0]) if rows else None
+        """Return the owner; None if the schema has none yet.
+
+        Raises:
+            HistoryError: A newer archiver has updated the tables.
+        """
+        rows = await self._fetch(
+            "SELECT uid, written, resource_version, (SELECT max(version) FROM schema_version)"
+            " FROM owner"
+        )
+        if not rows:
+            return None
+
+        *owner, version = rows[0]
+        require_known(version)
+        return Owner(*owner)
 
     async def claim(self, uid: str) -> None:
         """Make the release with this identity the owner of the schema."""
@@ -63,14 +83,25 @@ class Archiving(Transactions):
             uid,
         )
 
-    async def keep_all(self, existing: Collection[str]) -> int:
-        """Mark all jobs and batches as evicted, except for those with these uids; return how many.
+    async def keep_all(self, existing: Collection[str], live: Collection[str] = ()) -> int:
+        """Mark all jobs and batches as evicted, except for the existing ones; return how many.
 
         This is called when a person has confirmed that the cluster or the database was restored.
         Then a row whose ImageJob this cluster does not have is no sign of a deletion.
+
+        Args:
+            existing: The uids of those whose rows are not to be marked.
+            live: The uids of those in etcd. A restore may have brought them back after they were
+                evicted, so marks older than TAKE_OVER are removed: deleting them is a deletion.
         """
-        rows = await self._fetch(_KEEP_ALL, list(existing))
-        return int(rows[0][0])
+
+        async def work(connection: AsyncConnection) -> int:
+            rows = await fetch(connection, _KEEP_ALL, (list(existing),))
+            for statement in _UNMARK:
+                await connection.execute(statement, (list(live), TAKE_OVER))
+            return int(rows[0][0])
+
+        return await self._database.run(work)
 
     async def add_jobs(
         self, rows: Sequence[tuple[ImageRow, JobRow]], resource_version: int

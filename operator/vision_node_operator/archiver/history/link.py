@@ -6,7 +6,7 @@ waits for it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -66,11 +66,21 @@ class Surroundings:
     settings: ReleaseNames
 
 
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The uids of ImageJobs and ImageBatches whose rows are not to be kept after a restore."""
+
+    live: Set[str]
+    """Those in etcd."""
+    deleted: Set[str]
+    """Those that somebody has deleted, and whose data is still there."""
+
+
 class ClusterState(Protocol):
     """Knows what is in etcd."""
 
-    async def existing(self) -> set[str]:
-        """Return the uids of all ImageJobs and ImageBatches.
+    async def existing(self) -> Existing:
+        """Return all ImageJobs and ImageBatches.
 
         Raises:
             KubeError: The API server is unavailable or refused the request.
@@ -118,8 +128,8 @@ class HistoryLink:
         """The resourceVersion that the first complete list must have. Later, `owner` has versions
         of ImageJobs that are newer than the newest list."""
         self.on_lost_rows: list[Callable[[], None]] = []
-        """Functions to call if rows that were written may be missing, because the database was
-        restored."""
+        """Functions to call if rows that were written may be missing or have lost their marks,
+        because of a restore."""
         self._failures = 0
         self._said = ""
         self._wake = asyncio.Event()
@@ -302,7 +312,8 @@ class HistoryLink:
     async def _confirm(self, holds: list[Hold], identity: Identity) -> None:
         """End holds that a person has confirmed. If this is interrupted, it can be repeated."""
         store = self._history.store
-        kept = await store.keep_all(await self._cluster.existing())
+        existing = await self._cluster.existing()
+        kept = await store.keep_all(existing.live | existing.deleted, existing.live)
         copy = self._copy or CounterCopy()
 
         reasons = {it.reason for it in holds}
@@ -319,8 +330,7 @@ class HistoryLink:
 
         await write_copy(self._around.bucket, copy)
         self._copy = copy
-        if _has_lost_rows(holds):
-            self._tell_lost_rows()
+        self._tell_lost_rows()
         log.warning("confirmed: %s; %d rows of unknown jobs are kept", sorted(reasons), kept)
 
     async def _save_copy(self, owner: Owner, holds: list[Hold]) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
-from vision_node_contract.history.database import Database, HistoryUnavailableError
+from vision_node_contract.history.database import Database, HistoryError, HistoryUnavailableError
+from vision_node_contract.history.schema import SCHEMA_VERSION
 
 
 class Transactions:
@@ -45,9 +46,31 @@ async def lock_owner(connection: AsyncConnection) -> None:
 
     Raises:
         HistoryUnavailableError: The schema has no owner yet.
+        HistoryError: A newer archiver has updated the tables.
     """
-    if not await fetch(connection, "SELECT uid FROM owner FOR UPDATE"):
+    rows = await fetch(
+        connection, "SELECT (SELECT max(version) FROM schema_version) FROM owner FOR UPDATE"
+    )
+    if rows:
+        require_known(rows[0][0])
+    else:
         raise HistoryUnavailableError(
             "no release has claimed the schema yet; the archiver does so at its start",
             "HistoryNotReady",
+        )
+
+
+def require_known(version: int | None) -> None:
+    """Check that this release knows the version of the tables.
+
+    A newer archiver may have updated them while this one was running.
+
+    Raises:
+        HistoryError: The tables are newer (DatabaseTooNew).
+    """
+    if version is not None and version > SCHEMA_VERSION:
+        raise HistoryError(
+            "DatabaseTooNew",
+            f"the tables have version {version}, but this release knows only versions up to"
+            f" {SCHEMA_VERSION}",
         )

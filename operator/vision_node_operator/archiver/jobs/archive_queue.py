@@ -4,8 +4,11 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from vision_node_contract.json_types import Json
+
+from .live_jobs import LiveJob
 
 MAX_BODIES = 2000
 """Maximum number of ImageJobs whose JSON is kept. Of further ones, only the names are kept, and
@@ -17,6 +20,10 @@ memory, it takes at most about twice as much."""
 
 GROUP = 500
 """Maximum number of ImageJobs that are written in one transaction."""
+
+STORED_GROUP = 64
+"""Maximum number of ImageJobs with results in the bucket in one transaction. If the bucket is
+silent, reading them takes two minutes, and deletions of those that are in flight wait so long."""
 
 GROUP_SECONDS = 0.2
 """How long to wait for further ImageJobs to write in the same transaction."""
@@ -34,13 +41,20 @@ class Entry:
     """Number of bytes of its JSON; 0 without it."""
     may_be_archived: bool
     """Whether it may be archived already, because it was finished when it was first seen."""
+    is_stored: bool = False
+    """Whether its result is in the bucket."""
 
 
 class ArchiveQueue:
-    """ImageJobs to archive, in the order in which they finished. Each is there once."""
+    """ImageJobs to archive, in the order in which they finished. Each is there once.
+
+    Those with results in the bucket form groups of their own: a silent bucket must not hold up the
+    others.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Entry] = {}
+        self._lanes: dict[bool, dict[str, Entry]] = {False: {}, True: {}}
+        """Those that wait, by whether their results are in the bucket."""
         self._bodies = 0
         self._bytes = 0
         self._added = asyncio.Event()
@@ -48,52 +62,53 @@ class ArchiveQueue:
         """The uids of those that are being written."""
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self.in_flight)
+        return sum(map(len, self._lanes.values())) + len(self.in_flight)
 
     def __contains__(self, uid: str) -> bool:
-        return uid in self._waiting or uid in self.in_flight
+        return uid in self.in_flight or any(uid in lane for lane in self._lanes.values())
 
     def uids(self) -> list[str]:
         """Return the uids of all that wait or are being written."""
-        return [*self._waiting, *self.in_flight]
+        return [*self._lanes[False], *self._lanes[True], *self.in_flight]
 
-    def offer(self, uid: str, name: str, body: Json | None, *, may_be_archived: bool) -> None:
+    def offer(self, job: LiveJob, body: Json | None, *, may_be_archived: bool) -> None:
         """Add a finished ImageJob, or replace its JSON."""
-        if uid in self.in_flight:
+        if job.uid in self.in_flight:
             return
 
-        self.remove(uid)
+        self.remove(job.uid)
         size = len(json.dumps(body)) if body is not None else 0
         if self._bodies >= MAX_BODIES or self._bytes + size > MAX_BODY_BYTES:
             body, size = None, 0
 
-        self._add(Entry(uid, name, body, size, may_be_archived))
+        self._add(Entry(job.uid, job.name, body, size, may_be_archived, job.has_stored_result))
 
     def remove(self, uid: str) -> None:
         """Remove an ImageJob that was deleted."""
-        entry = self._waiting.pop(uid, None)
-        if entry is not None:
-            self._count(entry, -1)
+        for lane in self._lanes.values():
+            if entry := lane.pop(uid, None):
+                self._count(entry, -1)
 
-    async def filled(self) -> None:
+    async def filled(self, *, is_stored: bool) -> None:
         """Wait until there is a group to write."""
-        while not self._waiting:
+        lane, group = self._lanes[is_stored], _group(is_stored=is_stored)
+        while not lane:
             self._added.clear()
             await self._added.wait()
-        if len(self._waiting) >= GROUP:
+        if len(lane) >= group:
             return
 
         try:
             async with asyncio.timeout(GROUP_SECONDS):
-                while len(self._waiting) < GROUP:
+                while len(lane) < group:
                     self._added.clear()
                     await self._added.wait()
         except TimeoutError:
             return
 
-    def take(self) -> list[Entry]:
+    def take(self, *, is_stored: bool) -> list[Entry]:
         """Take the next group. Call done() or give_back() for each entry of it."""
-        taken = list(self._waiting.values())[:GROUP]
+        taken = list(islice(self._lanes[is_stored].values(), _group(is_stored=is_stored)))
         for entry in taken:
             self.remove(entry.uid)
             self.in_flight.add(entry.uid)
@@ -112,7 +127,7 @@ class ArchiveQueue:
                 self._add(entry)
 
     def _add(self, entry: Entry) -> None:
-        self._waiting[entry.uid] = entry
+        self._lanes[entry.is_stored][entry.uid] = entry
         self._count(entry, 1)
         self._added.set()
 
@@ -120,3 +135,7 @@ class ArchiveQueue:
         if entry.body is not None:
             self._bodies += sign
             self._bytes += sign * entry.size
+
+
+def _group(*, is_stored: bool) -> int:
+    return STORED_GROUP if is_stored else GROUP

@@ -53,7 +53,10 @@ Row = tuple[ImageRow, JobRow]
 
 
 class Archiver:
-    """Archives ImageJobs in groups. An ImageJob that can't be read holds up no others."""
+    """Archives ImageJobs in groups. An ImageJob that can't be read holds up no others.
+
+    Those whose results are in the bucket are archived beside the others.
+    """
 
     def __init__(
         self,
@@ -75,12 +78,18 @@ class Archiver:
 
     async def run(self) -> None:
         """Archive until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for is_stored in (False, True):
+                tasks.create_task(self._run(is_stored=is_stored))
+
+    async def _run(self, *, is_stored: bool) -> None:
+        """Archive ImageJobs whose results are, or are not, in the bucket."""
         failures = 0
         while True:
-            await self.queue.filled()
+            await self.queue.filled(is_stored=is_stored)
             await self._link.allowed(Work.ARCHIVE)
 
-            entries = self.queue.take()
+            entries = self.queue.take(is_stored=is_stored)
             try:
                 later = await self._archive(entries)
             except HistoryError as error:

@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from vision_node_contract.clients.kube import KubeError
+from vision_node_contract.clients.kube import KubeError, UnavailableError
 from vision_node_contract.history.database import HistoryError
 
 from ..bounded import each
@@ -32,6 +31,10 @@ another archiver may take over their marks, even if each request takes a second.
 LATER_SECONDS = 30.0
 """How long an ImageJob is left alone if it could not be evicted."""
 
+REFUSED_SECONDS = 300.0
+"""How long an ImageJob is left alone if the API server refused to delete it. What refuses it, for
+example a webhook, will usually refuse it again, and an attempt costs up to four requests."""
+
 MAX_MISSING = 3
 """How often an ImageJob without a row is archived again. PostgreSQL may refuse even a row without a
 result."""
@@ -44,6 +47,8 @@ class Outcomes:
     evicted: list[LiveJob] = field(default_factory=list)
     kept: list[LiveJob] = field(default_factory=list)
     """They exist, so they are considered again later."""
+    refused: list[LiveJob] = field(default_factory=list)
+    """They exist, because the API server refused to delete them."""
     deleted: list[LiveJob] = field(default_factory=list)
     """A user has deleted them."""
     unclear: list[LiveJob] = field(default_factory=list)
@@ -68,7 +73,7 @@ class Evictor:
         self._limits = limits
         self._live: LiveJobs = archiver.live
         self._reader: JobReader = archiver.reader
-        self._later: OrderedDict[str, float] = OrderedDict()
+        self._later: dict[str, float] = {}
         """Monotonic time in seconds before which an ImageJob is left alone, by uid."""
         self._missing: dict[str, int] = {}
 
@@ -99,9 +104,7 @@ class Evictor:
     def _forget(self) -> None:
         """Forget ImageJobs that may be evicted again, or that are gone."""
         now = time.monotonic()
-        while self._later and next(iter(self._later.values())) <= now:
-            self._later.popitem(last=False)
-
+        self._later = {uid: due for uid, due in self._later.items() if due > now}
         self._missing = {uid: n for uid, n in self._missing.items() if self._live.get(uid)}
 
     async def _evict_group(self, jobs: list[LiveJob]) -> None:
@@ -128,7 +131,7 @@ class Evictor:
         answers = await each(self._delete_one, jobs)
         for job, answer in zip(jobs, answers, strict=True):
             if isinstance(answer, KubeError):
-                outcomes.unclear.append(job)
+                (outcomes.refused if answer.is_refusal else outcomes.unclear).append(job)
             elif answer is Deleted.CHANGED:
                 outcomes.kept.append(job)
             elif answer is Deleted.GONE and job.uid in fresh:
@@ -150,20 +153,34 @@ class Evictor:
                 exists = await self._reader.get(job.name, job.uid) is not None
                 outcome = Deleted.CHANGED if exists else Deleted.GONE
         except KubeError as error:
-            return error
+            return await self._confirmed(job, error)
 
         # A request whose answer was lost may have deleted it.
         return Deleted.DONE if outcome is Deleted.GONE and was_lost else outcome
 
+    async def _confirmed(self, job: LiveJob, error: KubeError) -> KubeError:
+        """Return a refusal if the ImageJob exists, so that no earlier attempt has deleted it."""
+        if not error.is_refusal:
+            return error
+
+        try:
+            exists = await self._reader.get(job.name, job.uid) is not None
+        except KubeError as silence:
+            return UnavailableError(0, "NoAnswer", str(silence))
+
+        return error if exists else UnavailableError(0, "NoAnswer", str(error))
+
     async def _finish(self, outcomes: Outcomes, marked_at: datetime) -> None:
         for job in [*outcomes.unclear, *outcomes.kept, *outcomes.deleted]:
             self._wait(job)
+        for job in outcomes.refused:
+            self._wait(job, REFUSED_SECONDS)
 
         self._archiver.counts.evicted += len(outcomes.evicted)
         for job in outcomes.evicted:
             self._live.drop(job.uid)
 
-        undone = [it.uid for it in [*outcomes.kept, *outcomes.deleted]]
+        undone = [it.uid for it in [*outcomes.kept, *outcomes.refused, *outcomes.deleted]]
         ours = await self._marks.unmark(undone, marked_at) if undone else set()
 
         # The watch tells of deletions. If it does not, etcd may have been restored from a backup
@@ -186,10 +203,9 @@ class Evictor:
         self._missing[job.uid] = tries
         self._live.archived.discard(job.uid)
         if tries <= MAX_MISSING:
-            self._archiver.queue.offer(job.uid, job.name, None, may_be_archived=True)
+            self._archiver.queue.offer(job, None, may_be_archived=True)
         elif tries == MAX_MISSING + 1:
             log.error("ImageJob %s stays in etcd, because it can't be archived", job.name)
 
-    def _wait(self, job: LiveJob) -> None:
-        self._later.pop(job.uid, None)
-        self._later[job.uid] = time.monotonic() + LATER_SECONDS
+    def _wait(self, job: LiveJob, seconds: float = LATER_SECONDS) -> None:
+        self._later[job.uid] = time.monotonic() + seconds

@@ -12,7 +12,7 @@ from vision_node_contract.names import BATCH_PLURAL, PLURAL, path_of
 
 from ...runtime.garbage_collector import GarbageCollector
 from ..counts import JobCounts
-from ..history.link import History, HistoryLink, Surroundings
+from ..history.link import Existing, History, HistoryLink, Surroundings
 from .archiver import Archiver
 from .deletions import Deletion, Deletions
 from .etcd_jobs import delete_periodically
@@ -91,7 +91,7 @@ class HistoryJobs:
 
     def finished(self, job: LiveJob, body: Json, *, is_new: bool) -> None:
         """Archive a finished ImageJob."""
-        self.archiver.queue.offer(job.uid, job.name, body, may_be_archived=not is_new)
+        self.archiver.queue.offer(job, body, may_be_archived=not is_new)
 
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
         """Delete the data of an ImageJob that is gone, unless it was evicted."""
@@ -105,7 +105,7 @@ class HistoryJobs:
     def archive_again(self) -> None:
         """Offer all ImageJobs again, because the database may have lost their rows."""
         for job in filter(None, map(self.live.get, self.live.archived)):
-            self.archiver.queue.offer(job.uid, job.name, None, may_be_archived=True)
+            self.archiver.queue.offer(job, None, may_be_archived=True)
         self.live.archived.clear()
 
     def lag(self, now: datetime) -> timedelta:
@@ -114,17 +114,14 @@ class HistoryJobs:
         ends = [it.finished_at for it in waiting if it and it.finished_at]
         return max(timedelta(), now - min(ends, default=now))
 
-    async def existing(self) -> set[str]:
-        """Return the uids of all ImageJobs and ImageBatches whose rows are not to be kept.
-
-        These are those in etcd, and those that somebody has deleted while nothing could be done.
-        """
+    async def existing(self) -> Existing:
+        """Return all ImageJobs and ImageBatches whose rows are not to be kept."""
         await self.live.synced.wait()
         found: set[str] = set()
         async for bodies, _ in self._kube.list_pages(self._batches):
             found.update(body["metadata"]["uid"] for body in bodies)
 
-        return found | self.live.uids() | self.deletions.seen
+        return Existing(found | self.live.uids(), self.deletions.seen)
 
     async def current_version(self) -> int:
         """Return the cluster's current resourceVersion."""

@@ -6,6 +6,7 @@ from enum import Enum
 from vision_node_contract.clients.kube import (
     ConflictError,
     Kube,
+    KubeError,
     NotFoundError,
     UnavailableError,
     backoff,
@@ -58,23 +59,26 @@ class JobReader:
         deleted the ImageJob.
 
         Raises:
-            KubeError: The API server is unavailable or refused the request.
+            KubeError: The API server is unavailable or refused the request. If `is_refusal`, it has
+                refused all attempts, so none has deleted the ImageJob.
         """
         preconditions = {"uid": job.uid, "resourceVersion": str(job.version)}
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+        lost: KubeError | None = None
 
         for attempt in range(DELETE_ATTEMPTS):
             try:
                 await self._kube.request("DELETE", f"{self.path}/{job.name}", body=body)
             except NotFoundError:
-                return Deleted.GONE, attempt > 0
+                return Deleted.GONE, lost is not None
             except ConflictError:
-                return Deleted.CHANGED, attempt > 0
-            except UnavailableError:
-                if attempt + 1 == DELETE_ATTEMPTS:
-                    raise
+                return Deleted.CHANGED, lost is not None
+            except KubeError as error:
+                lost = lost if error.is_refusal else error
+                if not isinstance(error, UnavailableError) or attempt + 1 == DELETE_ATTEMPTS:
+                    raise (lost or error) from None
                 await asyncio.sleep(backoff(attempt, *RETRY_SECONDS))
             else:
-                return Deleted.DONE, attempt > 0
+                return Deleted.DONE, lost is not None
 
         raise AssertionError("unreachable")

@@ -1,3 +1,5 @@
+import os
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -78,6 +80,21 @@ async def test_server_ends_transaction_of_client_that_vanished(database: Databas
 
     assert await database.run(lambda it: one(it, query)) == "2s"
     assert await database.run(lambda it: one(it, query), seconds=30.0) == "30s"
+
+
+async def test_server_that_vanishes_during_a_long_statement_is_noticed_within_a_minute(
+    database: Database,
+) -> None:
+    """No packet of the client is on its way then, so only the kernel's probes can notice it."""
+
+    async def options(connection: AsyncConnection) -> list[int]:
+        with socket.socket(fileno=os.dup(connection.fileno())) as copy:
+            assert copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            return [copy.getsockopt(socket.IPPROTO_TCP, it) for it in names]
+
+    idle, interval, count = await database.run(options)
+    assert idle + interval * count <= 60
 
 
 async def test_database_that_comes_back_is_used_again(postgres: Postgres) -> None:

@@ -14,6 +14,7 @@ from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_operator.archiver import freeze_queue
 from vision_node_operator.archiver.freeze_queue import FreezeQueue
+from vision_node_operator.archiver.manifests.freeze_errors import BatchGoneError
 
 
 class Start(Protocol):
@@ -169,7 +170,7 @@ async def test_batches_are_not_listed_again_while_there_is_no_room_for_them(
     monkeypatch.setattr(freeze_queue, "backoff", lambda *_: 3600.0)
     freezer, relist, heart = AsyncMock(), AsyncMock(), Mock()
     freezer.freeze.side_effect = StoreUnavailableError("no answer")
-    queue = FreezeQueue(freezer, Mock(), relist, heart)
+    queue = FreezeQueue(freezer, Mock(), Mock(), relist, heart)
 
     def offer(name: str) -> None:
         body = {"metadata": {"name": name, "uid": name}, "spec": {"prefix": "inbox/"}}
@@ -187,6 +188,26 @@ async def test_batches_are_not_listed_again_while_there_is_no_room_for_them(
     queue.remove("a")
     await until(lambda: relist.await_count == 1)
     running.cancel()
+
+
+@pytest.mark.parametrize("at", ["freeze", "report"])
+async def test_batch_that_is_missing_when_it_is_frozen_does_not_count_as_deleted(at: str) -> None:
+    """Etcd may have been restored from a backup without it."""
+    freezer, delete, miss = AsyncMock(), Mock(), Mock()
+    if at == "freeze":
+        freezer.freeze.side_effect = BatchGoneError("b")
+    else:
+        freezer.freeze.side_effect = StoreUnavailableError("no answer")
+        freezer.report_waiting.side_effect = BatchGoneError("b")
+    queue = FreezeQueue(freezer, delete, miss, AsyncMock(), Mock())
+    body = {"metadata": {"name": "b", "uid": "u-b"}, "spec": {"prefix": "inbox/"}}
+    queue.offer(ImageBatch.model_validate(body))
+    running = asyncio.create_task(queue.run())
+    await until(lambda: miss.called)
+    running.cancel()
+
+    miss.assert_called_once_with("u-b")
+    assert not delete.called
 
 
 async def test_cancelled_batch_is_stopped_while_it_is_being_frozen(

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from batch_history_world import HistoryWorld, eventually, uid_of
+from batch_history_world import LONG_AGO, HistoryWorld, eventually, uid_of
 from vision_node_contract.clients.kube import KubeError
 from vision_node_contract.history.database import HistoryUnavailableError
-from vision_node_operator.archiver.batch_history import evictions, evictor
+from vision_node_operator.archiver.batch_history import batch_history, evictions, evictor
 
 SECONDS_AGO: dict[str, tuple[float, bool]] = {
     "ended just now": (0, False),
@@ -147,6 +147,22 @@ async def test_lost_answer_is_no_deletion_by_a_user(world: HistoryWorld) -> None
     assert (history.counts.evicted, history.counts.deleted) == (1, 0)
 
 
+async def test_successor_after_a_lost_answer_is_no_deletion_by_a_user(world: HistoryWorld) -> None:
+    world.create("b", parts=1)
+    world.finish("b")
+    world.api.loses_answers = 1
+    history = world.start()
+    while world.api.bodies:
+        await history.round()
+    world.api.create("b", uid_of("c"), prefix="inbox/")
+    for _ in range(4):
+        await history.round()
+
+    await world.settle(history)
+    assert world.images("b") == [0, 1]
+    assert world.is_marked("b")
+
+
 async def test_late_watch_is_no_deletion_by_a_user(
     world: HistoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,10 +179,12 @@ async def test_late_watch_is_no_deletion_by_a_user(
     assert (history.counts.evicted, history.counts.deleted) == (1, 0)
 
 
-async def test_refused_eviction_leaves_no_mark(world: HistoryWorld) -> None:
+@pytest.mark.parametrize("status", [401, 403, 422])
+async def test_refused_eviction_leaves_no_mark(world: HistoryWorld, status: int) -> None:
+    """401 is refused, too, although it may be accepted later."""
     world.create("b", parts=1)
     world.finish("b")
-    world.api.refusals = [403]
+    world.api.refusals = [status]
     history = world.start()
     for _ in range(2):
         await history.round()
@@ -174,6 +192,53 @@ async def test_refused_eviction_leaves_no_mark(world: HistoryWorld) -> None:
 
     await world.settle(history)
     assert not world.api.bodies
+
+
+async def test_refused_batch_holds_up_no_others(
+    world: HistoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evictions, "REFUSED_STAY", timedelta(hours=1))
+    monkeypatch.setattr(batch_history, "EVICT_RETRY_SECONDS", 3600.0)
+    attempts = []
+
+    async def refuse(name: str) -> None:
+        attempts.append(name)
+        world.api.refusals = [403] if name == "b" else []
+
+    world.api.before_delete = refuse
+    for name in ("b", "c"):
+        world.create(name, parts=1)
+        world.finish(name, LONG_AGO + timedelta(seconds=name == "c"))
+    history = world.start()
+    await world.settle(history)
+    await world.settle(history)
+    assert list(world.api.bodies) == ["b"]
+    assert attempts == ["b", "c"]
+
+    world.api.delete("b")
+    history.observe_deleted(uid_of("b"))
+    await world.settle(history)
+    assert world.is_marked("b") is None
+    assert world.is_marked("c")
+
+
+async def test_refusal_after_a_lost_answer_leaves_the_mark(world: HistoryWorld) -> None:
+    """The first request may have deleted the ImageBatch."""
+    world.create("b", parts=1)
+    world.finish("b")
+    world.api.loses_answers = 1
+
+    async def refuse(name: str) -> None:
+        world.api.refusals = [403] if world.api.deletions else []
+
+    world.api.before_delete = refuse
+    history = world.start()
+    for _ in range(8):
+        await history.round()
+    assert world.is_marked("b")
+
+    await world.settle(history)
+    assert world.images("b") == [0, 1]
 
 
 async def test_batch_that_is_deleted_while_its_mark_cannot_be_removed_loses_its_data(

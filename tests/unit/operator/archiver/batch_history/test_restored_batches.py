@@ -1,5 +1,8 @@
 """Tests of ImageBatches that a restore of the cluster, or of the database, has lost."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from batch_history_world import HistoryWorld, uid_of
 
 
@@ -32,6 +35,23 @@ async def test_batch_that_is_missing_when_it_is_read_keeps_its_data(world: Histo
 
     assert world.images("b") == [0, 1]
     assert world.folder("b")
+
+
+@pytest.mark.parametrize("is_restored", [False, True])
+async def test_batch_that_is_missing_when_it_is_frozen_is_deleted_unless_there_was_a_restore(
+    world: HistoryWorld, *, is_restored: bool
+) -> None:
+    world.create("b", parts=1)
+    history = world.start()
+    await world.settle(history)
+    del world.api.bodies["b"]
+    world.holds.held = {"clean"} if is_restored else set()
+
+    history.observe_missing(uid_of("b"))
+    for _ in range(5):
+        await history.round()
+    assert world.images("b") == ([0, 1] if is_restored else [])
+    assert bool(world.folder("b")) is is_restored
 
 
 async def test_batch_that_is_missing_at_its_eviction_keeps_its_data(world: HistoryWorld) -> None:
@@ -76,3 +96,27 @@ async def test_rows_that_a_restored_database_lacks_are_written_before_an_evictio
     assert world.query("SELECT archived_index, finished_at IS NULL, body FROM batches") == [
         (2, False, body[0][0])
     ]
+
+
+async def test_evicted_batch_that_a_restored_cluster_has_again_may_be_deleted(
+    world: HistoryWorld,
+) -> None:
+    world.create("b", parts=1)
+    world.finish("b", datetime.now(UTC) - timedelta(minutes=10))
+    await world.settle(world.start())
+    world.execute("UPDATE batches SET evicted_at = now() - interval '1 h'")
+    world.holds.held = {"clean"}
+    history = world.start()
+    await world.settle(history)
+
+    await world.store.keep_all([uid_of("b")], [uid_of("b")])
+    history.write_again()
+    world.holds.held = set()
+    await world.settle(history)
+    assert world.is_marked("b") is False
+    assert "b" in world.api.bodies
+
+    world.api.delete("b")
+    history.observe_deleted(uid_of("b"))
+    await world.settle(history)
+    assert world.images("b") == []

@@ -152,6 +152,28 @@ async def test_everything_unknown_is_kept(history: HistoryStore) -> None:
     assert await history.keep_all([]) == 2
 
 
+async def test_marks_of_what_a_restored_cluster_has_are_removed_unless_they_are_young(
+    history: HistoryStore,
+) -> None:
+    await history.add_jobs(rows_of(1, 2, 3), 1)
+    await mark_evicted(history, uids(1, 2, 3))
+    for uid in (BATCH, OTHER_BATCH):
+        await history.add_batch(batch(uid), "{}")
+        await history.mark_batch_evicted(uid, evicted=True)
+    live = [*uids(1, 3), BATCH]
+
+    assert await history.keep_all(live, live) == 0
+    assert not await history.in_etcd(None, 10)
+
+    for table in ("jobs", "batches"):
+        statement = f"UPDATE {table} SET evicted_at = now() - interval '61 s' WHERE uid <> %s"  # noqa: S608
+        await history._execute(statement, uid_of(3))  # type: ignore[arg-type]
+    assert await history.keep_all([*live, uid_of(2)], live) == 0
+
+    assert numbers_of(await history.in_etcd(None, 10)) == [1]
+    assert [it.uid for it in await history.batches_in_etcd()] == [BATCH]
+
+
 async def test_images_are_forgotten(history: HistoryStore) -> None:
     await add(history, *(job_row(it) for it in range(4)), job_row(9, image_key=None))
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import psycopg
 import pytest
-from history_database import API_ROLE, SCHEMA, open_database, rows_of
+from history_database import API_ROLE, SCHEMA, open_database, rows_of, uid_of
 from postgres import Postgres
 from psycopg import sql
 from vision_node_contract.history.database import (
@@ -15,6 +15,7 @@ from vision_node_contract.history.database import (
     HistoryUnavailableError,
 )
 from vision_node_contract.history.schema import SCHEMA_VERSION
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_operator.archiver.history.migrate import Migration, migrate, migrations
 from vision_node_operator.archiver.history.store import HistoryStore
 
@@ -98,6 +99,30 @@ async def test_newer_tables_are_refused(history_database: Database, history_url:
 
     assert error.value.reason == "DatabaseTooNew"
     assert version(history_url) == NEXT.version
+
+
+async def test_nothing_is_written_after_a_newer_archiver_has_migrated(
+    history: HistoryStore, history_database: Database, history_url: str
+) -> None:
+    """For a moment, two archivers may run at the same time."""
+    await history.add_jobs(rows_of(1), 1)
+    await migrate(history_database, API_ROLE, [*migrations(), NEXT])
+    batch = ImageBatch.model_validate({"metadata": {"name": "b", "uid": uid_of(9)}, "spec": {}})
+
+    calls: list[Callable[[], Awaitable[object]]] = [
+        history.read_owner,
+        lambda: history.add_jobs(rows_of(2), 1),
+        lambda: history.add_batch(batch, "{}"),
+        lambda: history.add_batch_images(uid_of(9), 0, []),
+        lambda: history.delete_jobs([uid_of(1)]),
+        lambda: history.delete_batch_images(uid_of(9), 1),
+    ]
+    for call in calls:
+        with pytest.raises(HistoryError, match=f"version {NEXT.version}") as error:
+            await call()
+        assert error.value.reason == "DatabaseTooNew"
+
+    assert answer(history_url, "SELECT count(*) FROM jobs") == 1
 
 
 async def test_schema_of_an_administrator_is_used(empty_url: str, postgres: Postgres) -> None:

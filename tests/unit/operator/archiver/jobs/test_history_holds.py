@@ -10,7 +10,7 @@ from fakes.job_api import IDENTITY, NAMESPACE
 from fakes.s3 import RELEASE_ID
 from vision_node_contract.clients.ownership import Identity
 from vision_node_operator.archiver.history.counter_copy import CounterCopy
-from vision_node_operator.archiver.history.holds import Seen, holds_of, is_confirmed
+from vision_node_operator.archiver.history.holds import Seen, Work, holds_of, is_confirmed
 from vision_node_operator.archiver.history.store import Owner
 from vision_node_operator.archiver.jobs.history_jobs import HistoryJobs
 
@@ -212,3 +212,17 @@ async def test_restored_imagejobs_of_evicted_jobs_are_evicted_again(
 
     assert f"{IMAGES}j" in place.s3.objects
     assert place.evicted == ["j"]
+
+
+async def test_archiver_stops_writing_when_a_newer_one_has_migrated(place: Place) -> None:
+    async with place.archiver() as jobs:
+        await until(lambda: jobs.link.allows(Work.CLEAN))
+        place.execute("INSERT INTO schema_version (version) VALUES (99)")
+        await until(lambda: reasons(jobs) == ["DatabaseTooNew"])
+        place.create_done("j")
+        await until(lambda: len(jobs.archiver.queue) == 1)
+        assert not any(jobs.link.allows(it) for it in Work)
+
+        # A person has restored the database.
+        place.execute("DELETE FROM schema_version WHERE version = 99")
+        await until(lambda: place.names == ["j"] and not reasons(jobs))

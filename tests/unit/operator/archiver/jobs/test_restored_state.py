@@ -1,5 +1,7 @@
 """Tests of what the archiver concludes from resourceVersions, and of rows that a restore lost."""
 
+from datetime import timedelta
+
 import pytest
 from archive_place import IMAGES, Place
 from archiver_helpers import until
@@ -225,3 +227,33 @@ async def test_silent_api_server_is_asked_only_a_few_times_at_once(
 
     assert asked <= AT_ONCE
     assert len(jobs.deletions) == 100
+
+
+async def test_evicted_jobs_that_a_restored_cluster_has_again_may_be_deleted(place: Place) -> None:
+    for name in ("back", "again"):
+        place.create_done(name)
+    before, version = dict(place.api.bodies), place.api.version
+    place.create_done("lost")
+    told = 0
+
+    def note() -> None:
+        nonlocal told
+        told += 1
+
+    async with place.archiver() as jobs:
+        await until(lambda: len(place.names) == 3)
+        place.execute("UPDATE jobs SET evicted_at = now() - interval '1 h' WHERE name <> 'lost'")
+        place.api.restore(before, version)
+        await until(lambda: reasons(jobs) == ["ClusterRestored"])
+        jobs.link.on_lost_rows.append(note)
+        place.api.annotations = {"vision-node.dev/confirm-restore": jobs.link.holds[0].token}
+        await until(lambda: place.evicted == ["lost"] and not reasons(jobs))
+        assert told == 1
+
+        place.api.delete("back")
+        await until(lambda: place.names == ["again", "lost"])
+        await until(lambda: f"{IMAGES}back" not in place.s3.objects)
+
+    async with place.archiver(imagejobs=timedelta(0)):
+        place.api.change("again", status={"completionTime": "2026-01-01T01:00:00Z"})
+        await until(lambda: place.evicted == ["again", "lost"] and not place.api.bodies)
