@@ -38,6 +38,10 @@ class FakeHolds:
         """Return a reason if the test has set this hold."""
         return "a person must confirm" if step in self.held else None
 
+    async def record(self) -> bool:
+        """Return whether evictions may go on."""
+        return "clean" not in self.held
+
     def compare(self, version: int, known: int) -> None:
         """Forbid conclusions if the list is older than what was known, as after a restore."""
         if version < known:

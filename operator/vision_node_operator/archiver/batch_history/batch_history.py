@@ -104,7 +104,7 @@ class BatchHistory:
         folders = stores.bucket.folders
         self._deletions = Deletions(self._store, stores.cleaner, folders, self.counts)
         self._archiver = IndexArchiver(stores.bucket, self._store, holds, self.counts)
-        self._evictor = Evictor(stores.batches, self._store, self.counts)
+        self._evictor = Evictor(stores.batches, self._store, holds, self.counts)
         self._changed = asyncio.Event()
         self._due = dict.fromkeys(("evict", "expire", "reconcile"), 0.0)
         self._tombstones_due = 0.0

@@ -11,6 +11,7 @@ from ..history.store import HistoryStore
 from ..manifests.freeze_errors import BatchGoneError
 from .counts import BatchCounts
 from .evictions import MARK_AGE
+from .holds import Holds
 from .live_batch import LiveBatch
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,16 @@ class Evictor:
     Args:
         batches: Client for ImageBatches.
         store: The database.
+        holds: Stores in the bucket that there are new marks.
         counts: Counts evictions.
     """
 
-    def __init__(self, batches: BatchClient, store: HistoryStore, counts: BatchCounts) -> None:
+    def __init__(
+        self, batches: BatchClient, store: HistoryStore, holds: Holds, counts: BatchCounts
+    ) -> None:
         self._batches = batches
         self._store = store
+        self._holds = holds
         self._counts = counts
 
     async def evict(self, live: LiveBatch) -> None:
@@ -42,6 +47,10 @@ class Evictor:
         """
         is_first = await self._store.mark_batch_evicted(live.uid, evicted=True)
         if not is_first and not await self._may_go_on(live):
+            return
+
+        if not await self._holds.record():
+            await self.keep(live)
             return
 
         try:

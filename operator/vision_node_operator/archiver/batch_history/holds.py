@@ -23,3 +23,11 @@ class Holds(Protocol):
 
         A lower one means that the cluster was restored from a backup.
         """
+
+    async def record(self) -> bool:
+        """Store in the bucket that there are new marks; return whether evictions may go on.
+
+        Raises:
+            HistoryUnavailableError: The database is unavailable.
+        """
+        ...

@@ -26,3 +26,7 @@ class LinkHolds:
     def compare(self, version: int, known: int) -> None:
         """Note the resourceVersion of a complete list, and the newest one known before it."""
         self._link.compare(version, known)
+
+    async def record(self) -> bool:
+        """Store in the bucket that there are new marks; return whether evictions may go on."""
+        return await self._link.record()

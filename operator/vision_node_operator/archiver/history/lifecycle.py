@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 from vision_node_contract.history.schema import TOMBSTONE_DAYS
 
 from .answers import ArchivedBatch, ExpiredJob
-from .transactions import Transactions, fetch, lock_owner
+from .transactions import Transactions, count_marks, fetch, lock_owner
 
 MAX_BATCHES_IN_ETCD = 10_000
 """Maximum number of batches that are returned at once. Each takes up to 32 KiB of etcd, so there
@@ -46,12 +46,19 @@ class Lifecycle(Transactions):
 
     async def mark_batch_evicted(self, uid: str, *, evicted: bool) -> bool:
         """Mark a batch as evicted or not; return whether this has changed its row."""
-        changed = await self._execute(
-            "UPDATE batches SET evicted_at = CASE WHEN %s THEN now() END"
-            " WHERE uid = %s AND (evicted_at IS NULL) = %s",
-            *(evicted, uid, evicted),
-        )
-        return changed > 0
+        values = (evicted, uid, evicted)
+
+        async def work(connection: AsyncConnection) -> bool:
+            cursor = await connection.execute(
+                "UPDATE batches SET evicted_at = CASE WHEN %s THEN now() END"
+                " WHERE uid = %s AND (evicted_at IS NULL) = %s",
+                values,
+            )
+            if evicted:
+                await count_marks(connection, cursor.rowcount)
+            return cursor.rowcount > 0
+
+        return await self._database.run(work)
 
     async def batch_rows(self, uids: Sequence[str]) -> list[ArchivedBatch]:
         """Return the rows of these batches, marked as evicted or not."""

@@ -130,6 +130,8 @@ class HistoryLink:
         self.on_lost_rows: list[Callable[[], None]] = []
         """Functions to call if rows that were written may be missing or have lost their marks,
         because of a restore."""
+        self._writing_copy = asyncio.Lock()
+        """Held while the copy is written, so that an older number never replaces a newer one."""
         self._failures = 0
         self._said = ""
         self._wake = asyncio.Event()
@@ -151,6 +153,31 @@ class HistoryLink:
         """Wait until this kind of work may be done."""
         while not self.allows(work):
             await self._changed.wait()
+
+    async def record(self) -> bool:
+        """Store the counter in the bucket; return whether evictions may go on.
+
+        This happens between the marks of evictions and the deletion of their ImageJobs. Otherwise,
+        nobody would notice a database that is restored to a state before the marks, and evicted
+        ImageJobs would look as if users had deleted them.
+
+        Raises:
+            HistoryUnavailableError: The database is unavailable.
+        """
+        owner = await self._history.store.read_owner()
+        copy = self._copy
+        if owner is None or copy is None or owner.written < copy.written:
+            return False
+        if copy.is_database_restored or not self.allows(Work.CLEAN):
+            return False
+
+        try:
+            await self._save_copy(owner, self.holds)
+        except StoreUnavailableError as error:
+            log.warning("nothing is evicted, because the bucket does not answer: %s", error)
+            return False
+
+        return True
 
     def report(self, error: HistoryError) -> None:
         """Note that a request has failed."""
@@ -334,28 +361,16 @@ class HistoryLink:
         log.warning("confirmed: %s; %d rows of unknown jobs are kept", sorted(reasons), kept)
 
     async def _save_copy(self, owner: Owner, holds: list[Hold]) -> None:
-        """Store the row counter and the holds in the bucket, if they have changed."""
-        copy = self._copy or CounterCopy()
-        reasons = {it.reason: it for it in holds}
-        if DATABASE_NOT_OURS in reasons:
+        """Store the counter and the holds in the bucket, if they have changed."""
+        if any(it.reason == DATABASE_NOT_OURS for it in holds):
             return
 
-        wanted = copy
-        if HISTORY_RESTORED in reasons:
-            wanted = replace(wanted, is_database_restored=True)
-        else:
-            wanted = replace(wanted, written=max(copy.written, owner.written))
-        if CLUSTER_RESTORED in reasons:
-            token = reasons[CLUSTER_RESTORED].token
-            wanted = replace(wanted, lost_version=int(token.removeprefix("cluster-")))
-
-        if wanted != copy:
-            self._copy = wanted
-            try:
+        async with self._writing_copy:
+            copy = self._copy or CounterCopy()
+            wanted = _updated(copy, owner, holds)
+            if wanted != copy:
                 await write_copy(self._around.bucket, wanted)
-            except BaseException:
-                self._copy = copy
-                raise
+                self._copy = wanted
 
     def _went_down(self, error: HistoryError) -> None:
         self._say(f"the history is unavailable, so nothing is archived: {error.reason}: {error}")
@@ -379,3 +394,17 @@ class HistoryLink:
 def _has_lost_rows(holds: list[Hold]) -> bool:
     """Return whether rows that this process has written may be missing in the database."""
     return any(it.reason in (DATABASE_NOT_OURS, HISTORY_RESTORED) for it in holds)
+
+
+def _updated(copy: CounterCopy, owner: Owner, holds: list[Hold]) -> CounterCopy:
+    """Return the copy with the current counter and holds. The counter never decreases."""
+    tokens = {it.reason: it.token for it in holds}
+    if HISTORY_RESTORED in tokens:
+        copy = replace(copy, is_database_restored=True)
+    else:
+        copy = replace(copy, written=max(copy.written, owner.written))
+    if CLUSTER_RESTORED in tokens:
+        version = tokens[CLUSTER_RESTORED].removeprefix("cluster-")
+        copy = replace(copy, lost_version=int(version))
+
+    return copy

@@ -12,6 +12,8 @@ from enum import Enum
 from psycopg import AsyncConnection
 from vision_node_contract.history.database import Database
 
+from .transactions import count_marks
+
 TAKE_OVER = timedelta(seconds=60)
 """Age of a mark after which another archiver may evict the ImageJob. A request to the API server
 and its retries take at most half of this time."""
@@ -55,6 +57,7 @@ class EvictionMarks:
                 " WHERE jobs.uid = it.uid",
                 (now, marked, [expiries[uid] for uid in marked]),
             )
+            await count_marks(connection, len(marked))
             return found
 
         return await self._database.run(work)

@@ -60,6 +60,14 @@ async def lock_owner(connection: AsyncConnection) -> None:
         )
 
 
+async def count_marks(connection: AsyncConnection, number: int) -> None:
+    """Add marks to the counter, so that a restored database without them is noticed.
+
+    Such a database would make evicted ImageJobs look as if users had deleted them.
+    """
+    await connection.execute("UPDATE owner SET written = written + %s", (number,))
+
+
 def require_known(version: int | None) -> None:
     """Check that this release knows the version of the tables.
 

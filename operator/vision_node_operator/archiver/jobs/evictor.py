@@ -121,7 +121,11 @@ class Evictor:
 
             ready = [it for it in jobs if found.get(it.uid) in (Mark.FRESH, Mark.TAKEN)]
             fresh = {uid for uid, mark in found.items() if mark is Mark.FRESH}
-            await self._finish(await self._delete(ready, fresh), marked_at)
+            if ready and not await self._link.record():
+                outcomes = Outcomes(kept=ready)
+            else:
+                outcomes = await self._delete(ready, fresh)
+            await self._finish(outcomes, marked_at)
         finally:
             self._deletions.busy -= uids
 

@@ -4,8 +4,8 @@ CREATE TABLE owner (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     -- The uid of the identity ConfigMap of the release that the schema belongs to.
     uid text NOT NULL,
-    -- Number of rows that were ever written to images. The archiver keeps a copy in the bucket: if
-    -- this number is lower, the database was restored from a backup.
+    -- Number of rows that were ever written to images, and of marks of evictions. The archiver keeps
+    -- a copy in the bucket: if this number is lower, the database was restored from a backup.
     written bigint NOT NULL DEFAULT 0,
     -- The newest resourceVersion of an archived ImageJob. If the API server's is lower, etcd was
     -- restored from a backup.

@@ -1,7 +1,7 @@
 """Tests of what the archiver does while the database is away, and after restores from backups."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from archive_place import IMAGES, Place
@@ -114,7 +114,7 @@ async def test_restored_database_holds_back_everything_until_a_person_confirms(
         place.create_done(name, 3601)
     async with place.archiver():
         await until(lambda: place.evicted == ["a", "b"] and not place.api.bodies)
-        await until(lambda: written(place) == 2)
+        await until(lambda: written(place) == 4)  # two rows and two marks
 
     restore_history(place)
     for number in range(4):
@@ -126,11 +126,36 @@ async def test_restored_database_holds_back_everything_until_a_person_confirms(
     async with place.archiver() as jobs:
         await until(lambda: reasons(jobs) == ["HistoryRestored"])
         assert not place.evicted
-        place.api.annotations = {"vision-node.dev/confirm-restore": "history-2"}
+        place.api.annotations = {"vision-node.dev/confirm-restore": "history-4"}
         await until(lambda: len(place.evicted) == 4)
         assert not reasons(jobs)
 
     assert f"{IMAGES}a" in place.s3.objects
+
+
+async def test_restored_database_without_the_mark_of_an_eviction_is_noticed(place: Place) -> None:
+    place.create_done("a", 3601)
+    async with place.archiver():
+        await until(lambda: place.evicted == ["a"] and not place.api.bodies)
+
+    # The backup was made after the job was archived, and before it was evicted.
+    place.execute("UPDATE jobs SET evicted_at = NULL; UPDATE owner SET written = 1")
+    async with place.archiver() as jobs:
+        await until(lambda: reasons(jobs) == ["HistoryRestored"])
+        assert place.names == ["a"]
+
+    assert f"{IMAGES}a" in place.s3.objects
+
+
+async def test_nothing_is_evicted_while_the_counter_cannot_be_stored(place: Place) -> None:
+    place.create_done("a")
+    async with place.archiver() as jobs:
+        await until(lambda: place.names == ["a"] and jobs.link.allows(Work.CLEAN))
+        place.s3.fails = (503, "SlowDown")
+        await jobs.evictor.evict(datetime.now(UTC) + timedelta(days=1))
+
+        assert "a" in place.api.bodies
+        assert place.rows("SELECT evicted_at FROM jobs") == [(None,)]
 
 
 async def test_job_that_is_archived_after_the_list_is_no_sign_of_a_restored_cluster(
