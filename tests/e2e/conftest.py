@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,3 +139,32 @@ def wait_for(
             f"the condition did not hold within {seconds:g} s; last value: {value}"
         )
         time.sleep(0.05)
+
+
+Forwarded = Callable[..., AbstractContextManager[httpx.Client]]
+"""Function that takes a namespace, the name of a Service and, optionally, its port."""
+
+
+@pytest.fixture(scope="session")
+def forwarded(kind_cluster: KindCluster) -> Forwarded:
+    """Return a function that connects an HTTP client to a Service."""
+
+    @contextmanager
+    def connect(namespace: str, service: str, port: str = "http") -> Iterator[httpx.Client]:
+        command = ("port-forward", f"service/{service}", f":{port}")
+        with subprocess.Popen(
+            [kind_cluster.kubectl_path, "-n", namespace, *command],
+            env=os.environ | {"KUBECONFIG": str(kind_cluster.kubeconfig_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as forward:
+            assert forward.stdout
+            found = re.search(r"127\.0\.0\.1:\d+", forward.stdout.readline())
+            try:
+                assert found, f"kubectl forwards no port to {service}"
+                with httpx.Client(base_url=f"http://{found[0]}", timeout=30) as client:
+                    yield client
+            finally:
+                forward.terminate()
+
+    return connect

@@ -5,9 +5,6 @@ The last version of MinIO with public source code accepts these requests from an
 
 import base64
 import io
-import os
-import re
-import subprocess
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,8 +12,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from conftest import NAMESPACE, Kubectl
-from pytest_kind import KindCluster
+from conftest import NAMESPACE, Forwarded, Kubectl
 
 KEY = "images/forged"
 # This signature is well formed, but no secret key produces it.
@@ -24,25 +20,10 @@ SIGNATURE = "0" * 64
 
 
 @pytest.fixture(scope="module")
-def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
+def store(forwarded: Forwarded) -> Iterator[httpx.Client]:
     """Yield an HTTP client that has the same access to the store as any pod in the cluster."""
-    command = ("port-forward", "service/vision-node-minio", ":9000")
-    with subprocess.Popen(
-        [kind_cluster.kubectl_path, "-n", NAMESPACE, *command],
-        env=os.environ | {"KUBECONFIG": str(kind_cluster.kubeconfig_path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as forward:
-        assert forward.stdout
-
-        found = re.search(r"127\.0\.0\.1:\d+", forward.stdout.readline())
-
-        try:
-            assert found, "kubectl does not forward a port to the store"
-            with httpx.Client(base_url=f"http://{found[0]}", timeout=10) as client:
-                yield client
-        finally:
-            forward.terminate()
+    with forwarded(NAMESPACE, "vision-node-minio", "9000") as client:
+        yield client
 
 
 @pytest.fixture(params=["api", "operator", "archiver", "describer", "root"])

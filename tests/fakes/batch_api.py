@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.kube_auth import Access
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagebatch import ImageBatch
 
+from .kube_server import connected, refusal
 from .s3 import RELEASE_ID
 
 NAMESPACE = "ns"
@@ -125,26 +124,26 @@ class BatchApi:
         name = request.match_info["name"]
         await self.before_get(name)
         body = self.bodies.get(name)
-        return web.json_response(body) if body else _refusal(404)
+        return web.json_response(body) if body else refusal(404)
 
     async def _delete(self, request: web.Request) -> web.Response:
         name, options = request.match_info["name"], await request.json()
         await self.before_delete(name)
         if self.refusals:
-            return _refusal(self.refusals.pop(0))
+            return refusal(self.refusals.pop(0))
 
         body = self.bodies.get(name)
         if body is None:
-            return _refusal(404)
+            return refusal(404)
         wanted = options["preconditions"]
         if any(body["metadata"][it] != wanted[it] for it in ("resourceVersion", "uid")):
-            return _refusal(409)
+            return refusal(409)
 
         self.deletions.append(options)
         self.delete(name)
         if self.loses_answers:
             self.loses_answers -= 1
-            return _refusal(504)
+            return refusal(504)
 
         return web.json_response({"kind": "Status", "status": "Success"})
 
@@ -152,27 +151,27 @@ class BatchApi:
         name, patch = request.match_info["name"], await request.json()
         await self.before_patch(name)
         if self.refusals:
-            return _refusal(self.refusals.pop(0))
+            return refusal(self.refusals.pop(0))
 
         body = self.bodies.get(name)
         if body is None:
-            return _refusal(404)
+            return refusal(404)
         if any(body["metadata"][it] != patch["metadata"][it] for it in ("resourceVersion", "uid")):
-            return _refusal(409)
+            return refusal(409)
 
         self.patches.append(patch)
         status = {**body["status"], **patch["status"]}
         stored = self._store("MODIFIED", {**body, "status": status})
         if self.loses_answers:
             self.loses_answers -= 1
-            return _refusal(504)
+            return refusal(504)
 
         return web.json_response(stored)
 
     async def _create_event(self, request: web.Request) -> web.Response:
         event = await request.json()
         if event["metadata"]["name"] in {it["metadata"]["name"] for it in self.events}:
-            return _refusal(409)
+            return refusal(409)
 
         self.events.append(event)
         return web.json_response(event, status=201)
@@ -182,28 +181,9 @@ class BatchApi:
         return web.json_response({"metadata": meta, "data": {"id": RELEASE_ID}})
 
 
-_REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 503: "ServiceUnavailable"}
-
-
-def _refusal(status: int) -> web.Response:
-    reason = _REASONS.get(status, "Timeout")
-    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason}
-    return web.json_response(body, status=status)
-
-
 @asynccontextmanager
 async def serving_batches() -> AsyncIterator[tuple[BatchApi, Kube]]:
     """Serve an empty namespace on a loopback socket; yield it and a client for it."""
-    api, app = BatchApi(), web.Application()
-    api.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        async with aiohttp.ClientSession() as session:
-            yield api, Kube(Access(session, f"http://{host}:{port}"))
-    finally:
-        api.end_watches()
-        await runner.cleanup()
+    api = BatchApi()
+    async with connected(api) as kube:
+        yield api, kube

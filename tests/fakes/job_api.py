@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.kube_auth import Access
 from vision_node_contract.json_types import Json
 
+from .kube_server import connected, refusal
 from .s3 import RELEASE_ID
 
 NAMESPACE = "ns"
@@ -157,7 +156,7 @@ class JobApi:
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         since = int(request.query["resourceVersion"])
         if since < self._first_version or since > self.version:
-            return _refusal(410)
+            return refusal(410)
 
         watcher: asyncio.Queue[Json | None] = asyncio.Queue()
         for event in self._log:
@@ -181,27 +180,27 @@ class JobApi:
         name = request.match_info["name"]
         self.gets.append(name)
         body = self.bodies.get(name)
-        return web.json_response(body) if body else _refusal(404)
+        return web.json_response(body) if body else refusal(404)
 
     async def _delete(self, request: web.Request) -> web.Response:
         name, options = request.match_info["name"], await request.json()
         await self.before_delete(name)
         if name in self.refuses:
             self.refused.append(name)
-            return _refusal(*self.refuses[name])
+            return refusal(*self.refuses[name])
 
         body = self.bodies.get(name)
         if body is None:
-            return _refusal(404)
+            return refusal(404)
         if any(body["metadata"][key] != it for key, it in options["preconditions"].items()):
-            return _refusal(409)
+            return refusal(409)
 
         self.delete(name)
         self.deletes.append(name)
         await self.after_delete(name)
         if self.loses_answers:
             self.loses_answers -= 1
-            return _refusal(504)
+            return refusal(504)
 
         return web.json_response({"kind": "Status", "status": "Success"})
 
@@ -212,30 +211,9 @@ class JobApi:
         )
 
 
-_REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired", 422: "Invalid"}
-
-
-def _refusal(status: int, message: str = "") -> web.Response:
-    reason = _REASONS.get(status, "Timeout")
-    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason}
-    if message:
-        body["message"] = message
-    return web.json_response(body, status=status)
-
-
 @asynccontextmanager
 async def serving_jobs() -> AsyncIterator[tuple[JobApi, Kube]]:
     """Serve an empty namespace on a loopback socket; yield it and a client for it."""
-    api, app = JobApi(), web.Application()
-    api.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        async with aiohttp.ClientSession() as session:
-            yield api, Kube(Access(session, f"http://{host}:{port}"))
-    finally:
-        api.end_watches()
-        await runner.cleanup()
+    api = JobApi()
+    async with connected(api) as kube:
+        yield api, kube

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from vision_node_contract.json_types import Json
 
+from .kube_server import serving
+
 VERSION = "1000000"
 """The resourceVersion of every list and of every created object."""
 
@@ -77,15 +79,5 @@ def _list_response(texts: "map[str] | list[str]", proceed: int | str = "") -> we
 @asynccontextmanager
 async def serving_kube(count: int, text: ImageJobText) -> AsyncIterator[str]:
     """Serve `count` ImageJobs on a loopback socket, and yield the URL."""
-    api, app = KubeApi(count, text), web.Application()
-    api.add_routes(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        api.end_watches()
-        await runner.cleanup()
+    async with serving(KubeApi(count, text)) as url:
+        yield url

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
 from ..batch_objects import ResultLine
@@ -18,6 +18,10 @@ from .schema import SINGLE
 
 MAX_ROW_RESULT_BYTES = 1 << 20
 """Maximum size of a result in a row, in bytes of JSON. Larger ones stay in the bucket."""
+
+CONTENT_ERRORS = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
+"""Errors of ImageRow if a result is not as expected, for example nested too deeply. A describer may
+return anything."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
 """Encoder for rows. json.dumps() would create one for each row."""
@@ -171,8 +175,7 @@ class JobRow:
             now: The current time, the latest plausible completion time.
             in_row: Whether the result is in the row of the image, so that its object can go.
         """
-        finished = job.completed(now)
-        seconds = job.spec.ttl_seconds_after_finished
+        finished, stay = job.completed(now), job.spec.ttl(None)
         result_key = folders.own_result_key(job)
         images = [key for key in folders.own_keys(job) if key != result_key]
 
@@ -180,7 +183,7 @@ class JobRow:
             uid=job.metadata.uid,
             name=job.metadata.name,
             finished_at=finished,
-            expires_at=None if seconds is None else finished + timedelta(seconds=seconds),
+            expires_at=None if stay is None else finished + stay,
             image_key=images[0] if images else None,
             result_key=None if in_row else result_key,
         )

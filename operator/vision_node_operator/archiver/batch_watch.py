@@ -1,25 +1,18 @@
 """Follow the ImageBatches of the namespace."""
 
-import asyncio
-import logging
 from collections.abc import Set
 from typing import Protocol
 
 from vision_node_contract.batch_objects import BatchFolder
 from vision_node_contract.bucket_keys import BucketFolders
-from vision_node_contract.clients.kube import Kube, KubeError, WatchEvent, backoff
+from vision_node_contract.clients.kube import Kube, WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from .batches import BatchClient, read_batch
+from .endless_watch import watch
 from .folder_cleaner import FolderCleaner
 from .freeze_queue import FreezeQueue
-
-log = logging.getLogger(__name__)
-
-RETRY_SECONDS = (1.0, 30.0)
-"""First and longest wait in seconds if the API server refuses the watch. During an upgrade, the CRD
-or the rights may be missing for a moment."""
 
 
 class BatchObserver(Protocol):
@@ -57,17 +50,8 @@ class BatchWatch:
 
     async def run(self, queue: FreezeQueue) -> None:
         """Watch until cancelled."""
-        failures = 0
-        while True:
-            try:
-                async for event in self._kube.follow(self._batches.path):
-                    failures = 0
-                    self._observe(event, queue)
-            except KubeError as error:
-                pause = backoff(failures, *RETRY_SECONDS)
-                log.warning("can't watch ImageBatches, trying again in %.1f s: %s", pause, error)
-                await asyncio.sleep(pause)
-                failures += 1
+        async for event in watch(self._kube, self._batches.path, "ImageBatches"):
+            self._observe(event, queue)
 
     async def relist(self, queue: FreezeQueue) -> None:
         """Offer all queued ImageBatches to the queue.

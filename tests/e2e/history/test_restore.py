@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from conftest import Kubectl, wait_for
+from conftest import Forwarded, Kubectl, wait_for
 from pytest_kind import KindCluster
 from releases import ExtraRelease, Helm, extra_release, helm
 from sweeps import sweep
 from vision_node_contract.json_types import Json
 
-from history.conftest import DESCRIBER, QUOTING, Forwarded
+from history.conftest import DESCRIBER, QUOTING
 from history.copies import (
     Objects,
     copy_bucket,

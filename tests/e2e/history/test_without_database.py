@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Kubectl
+from conftest import Forwarded, Kubectl
 from pytest_kind import KindCluster
 from releases import ExtraRelease, Helm, extra_release, helm
 
-from history.conftest import Forwarded
 from history.release_history import ReleaseHistory, image_with, new_word
 
 __all__ = ["helm"]  # pytest looks up the fixture in this module

@@ -41,9 +41,6 @@ frequent words, 64 chunks at once take 1.4 s, and nine at a time 0.6 s."""
 
 _CHUNKS = "SELECT id FROM chunks WHERE starts_at <= %s ORDER BY starts_at DESC"
 
-# The planner would otherwise walk along the index of times, or read the whole table.
-_PLAN = "SET LOCAL enable_seqscan = off"
-
 # The index collects all rows that have a word before it looks at their owner, which is slow for a
 # common word. So chunks without images of the owner are left out.
 _OF_OWNER = """
@@ -116,7 +113,6 @@ async def search(
         HistoryUnavailableError: HistoryTooSlow if it took SEARCH_SECONDS and has not found enough.
     """
     deadline = time.monotonic() + SEARCH_SECONDS
-    await connection.execute(_PLAN)
     chunks = [row[0] for row in await (await connection.execute(_CHUNKS, (before.at,))).fetchall()]
 
     found: list[ImageRow] = []

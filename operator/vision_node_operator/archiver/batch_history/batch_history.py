@@ -125,7 +125,7 @@ class BatchHistory:
 
         `version` is the resourceVersion of the list.
         """
-        # First the version: it may show that etcd was restored, and nobody has deleted the others.
+        # First the version: it may show that etcd was restored, and no user has deleted the others.
         self._holds.compare(version, self._live.newest_version)
         self._live.newest_version = version
         for live in self._live.missing(names):

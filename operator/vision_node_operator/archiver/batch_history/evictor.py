@@ -57,7 +57,7 @@ class Evictor:
             await self._batches.delete(live.name, live.uid, live.row_version)
         except BatchGoneError:
             if is_first:
-                # If somebody has deleted it, the watch says so, and the data goes. If not, etcd may
+                # If a user has deleted it, the watch says so, and the data goes. If not, etcd may
                 # have been restored from a backup.
                 log.info("ImageBatch %s was not evicted, because it is gone", live.name)
                 await self.keep(live)

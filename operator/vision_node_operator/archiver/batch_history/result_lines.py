@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from vision_node_contract.batch_objects import ResultLine
-from vision_node_contract.history.records import MAX_ROW_RESULT_BYTES, ImageRow
+from vision_node_contract.history.records import CONTENT_ERRORS, MAX_ROW_RESULT_BYTES, ImageRow
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.ranges import RangeSet
 
@@ -15,9 +15,6 @@ log = logging.getLogger(__name__)
 MAX_LINE_BYTES = 4 << 20
 """Maximum length of a line in bytes. Workers start no more images once a shard's results have
 8 MiB, and results are usually about a kilobyte."""
-
-ROW_ERRORS = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
-"""Errors if the content of a line is not as expected, for example nested too deeply."""
 
 MAX_LOGGED = 5
 """Maximum number of unreadable lines to log per object. The total is always logged."""
@@ -93,7 +90,7 @@ class ResultLines:
         else:
             try:
                 yield _small(ImageRow.of_line(self._batch, found, self._at))
-            except ROW_ERRORS as error:
+            except CONTENT_ERRORS as error:
                 self._skip(f"the content of index {found.index}: {type(error).__name__}")
 
     def _skip(self, why: str) -> None:

@@ -1,7 +1,7 @@
 """The owner of the history, and how rows are added."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import LiteralString
 
 from psycopg import AsyncConnection
@@ -129,9 +129,8 @@ class Archiving(Transactions):
         meta = batch.metadata
         now = datetime.now(UTC)
         finished = (batch.status.completion_time or now) if batch.finished else None
-        seconds = batch.spec.ttl_seconds_after_finished
-        lasts = None if seconds is None else batch.spec.ttl(timedelta(seconds=seconds))
-        expires = finished + lasts if finished and lasts is not None else None
+        stay = batch.spec.ttl(None)
+        expires = finished + stay if finished and stay is not None else None
         values = (
             *(meta.uid, meta.name, meta.labels.get(OWNER_LABEL, "")),
             *(meta.creation_timestamp or now, finished, expires, clean(body), meta.uid),

@@ -73,7 +73,7 @@ class Existing:
     live: Set[str]
     """Those in etcd."""
     deleted: Set[str]
-    """Those that somebody has deleted, and whose data is still there."""
+    """Those that users have deleted, and whose data is still there."""
 
 
 class ClusterState(Protocol):
@@ -158,7 +158,7 @@ class HistoryLink:
         """Store the counter in the bucket; return whether evictions may go on.
 
         This happens between the marks of evictions and the deletion of their ImageJobs. Otherwise,
-        nobody would notice a database that is restored to a state before the marks, and evicted
+        a database that is restored to a state before the marks would go unnoticed, and evicted
         ImageJobs would look as if users had deleted them.
 
         Raises:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError, backoff
 from vision_node_contract.history.database import HistoryError
-from vision_node_contract.history.records import ImageRow, JobRow
+from vision_node_contract.history.records import CONTENT_ERRORS, ImageRow, JobRow
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -34,10 +34,6 @@ MAX_RESULT_BYTES = 16 << 20
 
 ROWS_AT_ONCE = 20
 """Number of rows that are made before other tasks may run. Each takes up to a millisecond."""
-
-
-ROW_ERRORS = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
-"""Errors if the content of an ImageJob is not as expected, for example nested too deeply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +175,7 @@ class Archiver:
         """
         try:
             image = ImageRow.of_job(loaded.job, loaded.body, result, now)
-        except ROW_ERRORS as error:
+        except CONTENT_ERRORS as error:
             self.counts.unreadable += 1
             name, kind = loaded.entry.name, type(error).__name__
             log.warning("ImageJob %s is not archived, because of its content: %s", name, kind)

@@ -188,7 +188,7 @@ class Evictor:
         ours = await self._marks.unmark(undone, marked_at) if undone else set()
 
         # The watch tells of deletions. If it does not, etcd may have been restored from a backup
-        # without the ImageJob, and then nobody has deleted it.
+        # without the ImageJob, and then no user has deleted it.
         for job in outcomes.deleted:
             if job.uid in ours and self._live.get(job.uid) is None:
                 self._deletions.add(Deletion.of(job, is_seen=True))

@@ -11,19 +11,16 @@ from typing import Protocol
 
 from pydantic import ValidationError
 from vision_node_contract.bucket_keys import BucketFolders
-from vision_node_contract.clients.kube import Kube, KubeError, WatchEvent, backoff
+from vision_node_contract.clients.kube import Kube, WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 from vision_node_contract.names import BATCH_LABEL, PLURAL, path_of
 
 from ..counts import JobCounts
+from ..endless_watch import watch
 from .live_jobs import LiveJob, LiveJobs
 
 log = logging.getLogger(__name__)
-
-RETRY_SECONDS = (1.0, 30.0)
-"""First and longest wait in seconds if the API server refuses the watch. During an upgrade, the CRD
-or the rights may be missing for a moment."""
 
 
 class Observer(Protocol):
@@ -55,19 +52,10 @@ class ImageJobWatch:
 
     async def run(self, observer: Observer) -> None:
         """Watch until cancelled."""
-        failures = 0
-        while True:
-            try:
-                async for event in self._kube.follow(self.path):
-                    failures = 0
-                    self.observe(event, observer)
-                    if event.type == "PAGE":
-                        await asyncio.sleep(0)
-            except KubeError as error:
-                pause = backoff(failures, *RETRY_SECONDS)
-                log.warning("can't watch ImageJobs, trying again in %.1f s: %s", pause, error)
-                await asyncio.sleep(pause)
-                failures += 1
+        async for event in watch(self._kube, self.path, "ImageJobs"):
+            self.observe(event, observer)
+            if event.type == "PAGE":
+                await asyncio.sleep(0)
 
     def observe(self, event: WatchEvent, observer: Observer) -> None:
         """Handle an event."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Self
 
 from vision_node_contract.bucket_keys import BucketFolders
@@ -41,11 +41,7 @@ class LiveJob:
         """Return what to remember of an ImageJob."""
         meta = job.metadata
         finished_at = job.completed(now) if job.finished else None
-        seconds = job.spec.ttl_seconds_after_finished
-        expires_at = None
-        if finished_at is not None and seconds is not None:
-            expires_at = finished_at + timedelta(seconds=seconds)
-
+        stay = job.spec.ttl(None)
         return cls(
             uid=meta.uid,
             name=meta.name,
@@ -54,7 +50,7 @@ class LiveJob:
             own_keys=tuple(folders.own_keys(job)),
             has_stored_result=folders.own_result_key(job) is not None,
             finished_at=finished_at,
-            expires_at=expires_at,
+            expires_at=finished_at + stay if finished_at and stay is not None else None,
             is_deleting=meta.deletion_timestamp is not None,
         )
 
