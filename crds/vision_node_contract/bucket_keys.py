@@ -134,7 +134,7 @@ class BucketFolders:
         these objects expire independently of the ImageJobs.
         """
         image, result = job.spec.image.key, self.own_result_key(job)
-        keys = [image] if self._is_own_image(image) else []
+        keys = [image] if self.is_own_image(image) else []
 
         return [*keys, result] if result else keys
 
@@ -152,7 +152,7 @@ class BucketFolders:
         own = (self.result_key(uid, attempt), BucketFolders().result_key(uid, attempt))
         return key if key in own else None
 
-    def _is_own_image(self, key: str) -> bool:
+    def is_own_image(self, key: str) -> bool:
         """Return whether `key` is an upload in the release's folder or of an older release."""
         if self.release_id and key.startswith(self.images):
             return True

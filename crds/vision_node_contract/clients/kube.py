@@ -119,6 +119,8 @@ class WatchEvent:
     objects: list[Json] = field(default_factory=list)
     names: Set[str] = frozenset()
     version: str = ""
+    size: int = 0
+    """Number of bytes of the JSON text of a change; 0 for PAGE and SYNCED."""
 
 
 class Kube:
@@ -212,10 +214,10 @@ class Kube:
 
     async def watch(
         self, path: str, version: str, selectors: Selectors = Selectors()
-    ) -> AsyncIterator[Json]:
-        """Yield raw watch events after `version` until the server ends the watch.
+    ) -> AsyncIterator[tuple[Json, int]]:
+        """Yield raw watch events after `version`, and their sizes, until the server ends the watch.
 
-        The events include bookmarks.
+        The events include bookmarks. Sizes are in bytes of JSON text.
 
         Raises:
             GoneError: `version` is too old, so the caller has to list the objects again.
@@ -239,7 +241,7 @@ class Kube:
                     event = parse_event(line)
                     events += 1
                     self.last_activity[path] = time.monotonic()
-                    yield event
+                    yield event, len(line)
         except _NO_ANSWER as error:
             raise UnavailableError(0, "WatchBroken", f"{path}: {error!r}") from error
 
@@ -262,10 +264,10 @@ class Kube:
 
         while True:
             try:
-                async for event in self.watch(path, version, selectors):
+                async for event, size in self.watch(path, version, selectors):
                     failures, version = 0, event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        yield WatchEvent(event["type"], [event["object"]])
+                        yield WatchEvent(event["type"], [event["object"]], size=size)
             except UnavailableError as error:
                 log.warning("retrying the watch of %s: %s", path, error)
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import from_json
+
 from ..json_types import Json
 
 QUOTA_REFUSAL = re.compile(r" is forbidden: (exceeded quota|status unknown for quota): ")
@@ -75,7 +77,8 @@ def parse_object(text: bytes) -> Json:
     Raises:
         ValueError: `text` is not a JSON object.
     """
-    found = json.loads(text)
+    # This parser takes two thirds of the time of json's, and watches parse each change.
+    found = from_json(text, allow_inf_nan=False)
     if not isinstance(found, dict):
         # This is not a TypeError, because callers handle it as they handle invalid JSON.
         raise ValueError(f"not a JSON object: {str(found)[:500]}")  # noqa: TRY004

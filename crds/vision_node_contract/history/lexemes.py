@@ -92,6 +92,11 @@ def _terms(chunk: int, words: Iterable[QueryWord], owner: str | None) -> Iterato
 
 
 def _words(text: str) -> Iterator[str]:
+    if text.isascii():
+        # Most texts are, and they need neither normalization nor a look at each character.
+        yield from (word[:MAX_WORD_CHARACTERS] for word in _WORD.findall(text.lower()))
+        return
+
     for run in _runs(text):
         if not run.isascii() and _UNSPACED.fullmatch(run):
             # The last character is a word of its own, so that a search for it finds this run.

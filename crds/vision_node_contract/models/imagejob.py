@@ -172,7 +172,7 @@ class ShardOutcome(KubeModel):
     sha256: str | None = None
     size_bytes: int | None = None
     usage: Usage | None = None
-    failures: list[FailedImage] = []
+    failures: list[FailedImage] = Field(default_factory=list)
     stopped: Stop | None = None
 
 
@@ -180,7 +180,7 @@ class ImageJobStatus(KubeModel):
     """The state of an ImageJob. Times are in UTC."""
 
     phase: Phase = "queued"
-    conditions: list[Condition] = []
+    conditions: list[Condition] = Field(default_factory=list)
     attempts: int = 0
     losses: int = 0
     losses_by_cause: LossesByCause | None = None
@@ -215,7 +215,7 @@ class ObjectMeta(KubeModel):
     generation: int = 1
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 class ImageJob(KubeModel):

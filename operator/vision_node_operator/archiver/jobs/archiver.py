@@ -22,7 +22,7 @@ from ..history.store import HistoryStore
 from .archive_queue import ArchiveQueue, Entry
 from .job_reader import JobReader
 from .large_results import bytes_to_read, read_result
-from .live_jobs import LiveJobs
+from .live_jobs import Content, LiveJobs
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,12 @@ class Loaded:
     """An ImageJob that can be archived."""
 
     entry: Entry
-    job: ImageJob
-    body: Json
+    content: Content
+
+    @property
+    def job(self) -> ImageJob:
+        """The ImageJob."""
+        return self.content.job
 
 
 Row = tuple[ImageRow, JobRow]
@@ -106,9 +110,11 @@ class Archiver:
         The caller gives back to the queue what is still in flight afterward.
         """
         new = await self._without_archived(entries)
-        found = await each(self._load, new)
-        loaded = [it for it in found if isinstance(it, Loaded)]
-        self.queue.done(it.uid for it, got in zip(new, found, strict=True) if got is None)
+        loaded = [Loaded(it, it.content) for it in new if it.content]
+        missing = [it for it in new if not it.content]
+        found = await each(self._load, missing)
+        loaded += [it for it in found if isinstance(it, Loaded)]
+        self.queue.done(it.uid for it, got in zip(missing, found, strict=True) if got is None)
         errors = [it for it in found if isinstance(it, Exception)]
 
         for group in _groups(loaded, self._bucket):
@@ -125,17 +131,16 @@ class Archiver:
         return [it for it in entries if it.uid not in known]
 
     async def _load(self, entry: Entry) -> "Loaded | Exception | None":
-        """Return the ImageJob; an error if it can't be read now, or None if it need not be."""
-        body = entry.body
+        """Read the ImageJob; return an error if that failed, or None if it need not be archived."""
         try:
-            body = body or await self.reader.get(entry.name, entry.uid)
+            body = await self.reader.get(entry.name, entry.uid)
             job = ImageJob.model_validate(body) if body else None
         except ValidationError:
             return None  # the watch has logged and counted it
         except KubeError as error:
             return error
 
-        return Loaded(entry, job, body) if job and body and job.finished else None
+        return Loaded(entry, Content(job, body)) if job and body and job.finished else None
 
     async def _write(self, group: list[Loaded]) -> list[Exception]:
         results = await each(self._read, group)
@@ -164,7 +169,7 @@ class Archiver:
 
     async def _read(self, loaded: Loaded) -> Json | Exception | None:
         try:
-            return await read_result(self._bucket, loaded.job, loaded.body)
+            return await read_result(self._bucket, loaded.job, loaded.content.body)
         except StoreUnavailableError as error:
             return error
 
@@ -174,7 +179,7 @@ class Archiver:
         A describer may return anything as its result.
         """
         try:
-            image = ImageRow.of_job(loaded.job, loaded.body, result, now)
+            image = ImageRow.of_job(loaded.job, loaded.content.body, result, now)
         except CONTENT_ERRORS as error:
             self.counts.unreadable += 1
             name, kind = loaded.entry.name, type(error).__name__

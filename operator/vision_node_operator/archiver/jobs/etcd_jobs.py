@@ -2,10 +2,8 @@
 
 import asyncio
 
-from vision_node_contract.json_types import Json
-
 from ...runtime.garbage_collector import GarbageCollector
-from .live_jobs import LiveJob, LiveJobs
+from .live_jobs import Content, LiveJob, LiveJobs
 
 DELETE_SECONDS = 1.0
 """Interval at which deletions are started that had to wait until the folders' owner was known."""
@@ -26,7 +24,7 @@ class EtcdJobs:
         self._garbage = garbage
         self._live = live
 
-    def finished(self, job: LiveJob, body: Json, *, is_new: bool) -> None:
+    def finished(self, job: LiveJob, content: Content, *, is_new: bool) -> None:
         """Do nothing."""
 
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:  # noqa: ARG002 (an observer's)

@@ -29,14 +29,15 @@ def choose_evictions(
     These are the archived ones that ended long ago, and the oldest ones above the limit.
     """
     ended = [(it.finished_at, it.uid, it) for it in jobs if it.finished_at is not None]
-    ended.sort(key=lambda it: it[:2])
     surplus = len(ended) - limits.count
+    # Most are too young, and need not be sorted each second.
+    latest = now - (limits.floor if surplus > 0 else max(limits.floor, limits.stay))
+    old = sorted((it for it in ended if it[0] <= latest), key=lambda it: it[:2])
 
     return [
         job
-        for place, (finished_at, uid, job) in enumerate(ended)
+        for place, (finished_at, uid, job) in enumerate(old)
         if uid in archived
         and not job.is_deleting
-        and finished_at <= now - limits.floor
         and (place < surplus or finished_at <= now - limits.stay)
     ]

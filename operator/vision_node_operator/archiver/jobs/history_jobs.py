@@ -7,7 +7,6 @@ from typing import Any
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
-from vision_node_contract.json_types import Json
 from vision_node_contract.names import BATCH_PLURAL, PLURAL, path_of
 
 from ...runtime.garbage_collector import GarbageCollector
@@ -20,7 +19,7 @@ from .eviction import EvictionLimits
 from .evictor import Evictor
 from .imagejob_watch import ImageJobWatch
 from .job_reader import JobReader
-from .live_jobs import LiveJob, LiveJobs
+from .live_jobs import Content, LiveJob, LiveJobs
 from .reconciliation import Reconciliation
 from .retention import Retention
 from .sweep import HistoryNames, JobSweep
@@ -89,9 +88,10 @@ class HistoryJobs:
             delete_periodically(self.garbage, self.live),
         ]
 
-    def finished(self, job: LiveJob, body: Json, *, is_new: bool) -> None:
+    def finished(self, job: LiveJob, content: Content, *, is_new: bool) -> None:
         """Archive a finished ImageJob."""
-        self.archiver.queue.offer(job, body, may_be_archived=not is_new)
+        # Those of a list are usually archived already. Its pages don't tell the size of each.
+        self.archiver.queue.offer(job, content if is_new else None, may_be_archived=not is_new)
 
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
         """Delete the data of an ImageJob that is gone, unless it was evicted."""

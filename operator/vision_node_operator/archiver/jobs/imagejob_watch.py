@@ -18,7 +18,7 @@ from vision_node_contract.names import BATCH_LABEL, PLURAL, path_of
 
 from ..counts import JobCounts
 from ..endless_watch import watch
-from .live_jobs import LiveJob, LiveJobs
+from .live_jobs import Content, LiveJob, LiveJobs
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class Observer(Protocol):
     """What happens when ImageJobs finish and are deleted."""
 
-    def finished(self, job: LiveJob, body: Json, *, is_new: bool) -> None:
+    def finished(self, job: LiveJob, content: Content, *, is_new: bool) -> None:
         """Handle a finished ImageJob. `is_new` says whether it has just finished or changed."""
 
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
@@ -65,7 +65,7 @@ class ImageJobWatch:
 
         for body in event.objects:
             if BATCH_LABEL not in (body["metadata"].get("labels") or {}):
-                self._observe_job(event.type, body, observer)
+                self._observe_job(event, body, observer)
 
     def _synced(self, event: WatchEvent, observer: Observer) -> None:
         version, known = int(event.version or "0"), self._live.newest_version
@@ -78,36 +78,51 @@ class ImageJobWatch:
         for job in gone:
             observer.deleted(job, is_seen=False)
 
-    def _observe_job(self, kind: str, body: Json, observer: Observer) -> None:
-        job = self._read(body)
-        if kind == "DELETED":
-            self._unreadable.discard(job.uid)
-            self._live.drop(job.uid)
-            observer.deleted(job, is_seen=True)
+    def _observe_job(self, event: WatchEvent, body: Json, observer: Observer) -> None:
+        if event.type == "DELETED":
+            self._observe_deleted(body, observer)
             return
 
+        job, content = self._read(body, event.size)
         is_known = job.uid in self._live.archived
         gone = self._live.put(job)
         if gone is not None:
             observer.deleted(gone, is_seen=False)
 
-        is_finished = job.finished_at is not None and not job.is_deleting
-        if is_finished and not is_known:
-            observer.finished(job, body, is_new=kind != "PAGE")
+        if content and not job.is_deleting and not is_known:
+            observer.finished(job, content, is_new=event.type != "PAGE")
 
-    def _read(self, body: Json) -> LiveJob:
+    def _observe_deleted(self, body: Json, observer: Observer) -> None:
+        uid = body["metadata"]["uid"]
+        self._unreadable.discard(uid)
+        # The watch has reported all changes before the deletion, so what is known is the latest.
+        job = self._live.drop(uid) or self._read(body, 0)[0]
+        observer.deleted(job, is_seen=True)
+
+    def _read(self, body: Json, size: int) -> tuple[LiveJob, Content | None]:
+        """Return what to remember, and the content of a finished ImageJob."""
+        status = body.get("status")
+        parts = status if isinstance(status, dict) else {}
+        is_finished = parts.get("phase") in TERMINAL
+        if not is_finished and not parts.get("result"):
+            return LiveJob.unfinished(body, self._folders), None
+
         try:
-            return LiveJob.of(ImageJob.model_validate(body), self._folders, datetime.now(UTC))
+            job = ImageJob.model_validate(body)
         except ValidationError as error:
-            job = LiveJob.unreadable(body)
-            status = body.get("status")
-            is_finished = isinstance(status, dict) and status.get("phase") in TERMINAL
-            if is_finished and job.uid not in self._unreadable:
-                self._unreadable.add(job.uid)
-                self._counts.unreadable += 1
-                # Not the whole message, because it quotes descriptions.
-                places = {".".join(map(str, it["loc"])) for it in error.errors()}
-                text = "ImageJob %s is not archived, because this release can't read it: %s"
-                log.warning(text, job.name, ", ".join(sorted(places)))
+            return self._without_content(body, error, is_finished=is_finished), None
 
-            return job
+        live = LiveJob.of(job, self._folders, datetime.now(UTC))
+        return live, Content(job, body, size) if is_finished else None
+
+    def _without_content(self, body: Json, error: ValidationError, *, is_finished: bool) -> LiveJob:
+        job = LiveJob.unreadable(body)
+        if is_finished and job.uid not in self._unreadable:
+            self._unreadable.add(job.uid)
+            self._counts.unreadable += 1
+            # Not the whole message, because it quotes descriptions.
+            places = {".".join(map(str, it["loc"])) for it in error.errors()}
+            text = "ImageJob %s is not archived, because this release can't read it: %s"
+            log.warning(text, job.name, ", ".join(sorted(places)))
+
+        return job

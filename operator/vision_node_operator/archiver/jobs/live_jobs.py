@@ -55,15 +55,41 @@ class LiveJob:
         )
 
     @classmethod
+    def unfinished(cls, body: Json, folders: BucketFolders) -> Self:
+        """Return what to remember of an ImageJob without a result, which needs no validation."""
+        meta, key = body["metadata"], _image_key(body)
+        return cls(
+            uid=meta["uid"],
+            name=meta["name"],
+            version=int(meta["resourceVersion"]),
+            image_key=key,
+            own_keys=(key,) if key and folders.is_own_image(key) else (),
+            is_deleting="deletionTimestamp" in meta,
+        )
+
+    @classmethod
     def unreadable(cls, body: Json) -> Self:
         """Return what to remember of an ImageJob that this release can't read: its names."""
         meta = body["metadata"]
-        spec = body.get("spec")
-        image = spec.get("image") if isinstance(spec, dict) else None
-        key = image.get("key") if isinstance(image, dict) else None
-        version = int(meta["resourceVersion"])
+        return cls(meta["uid"], meta["name"], int(meta["resourceVersion"]), _image_key(body))
 
-        return cls(meta["uid"], meta["name"], version, key if isinstance(key, str) else None)
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A finished ImageJob as it was read from etcd."""
+
+    job: ImageJob
+    body: Json
+    """The same as JSON."""
+    size: int = 0
+    """Number of bytes of the JSON text."""
+
+
+def _image_key(body: Json) -> str | None:
+    spec = body.get("spec")
+    image = spec.get("image") if isinstance(spec, dict) else None
+    key = image.get("key") if isinstance(image, dict) else None
+    return key if isinstance(key, str) else None
 
 
 class LiveJobs:

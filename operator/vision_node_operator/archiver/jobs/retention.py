@@ -19,6 +19,11 @@ ROUND_SECONDS = 10.0
 """Interval between rounds. Times to live are usually days, but may be seconds."""
 
 
+MIN_ROUND_SECONDS = 1.0
+"""Minimum time between rounds if images are not to be kept. A round costs ten requests to database,
+bucket and API server, so it must not follow every group of rows of a busy release."""
+
+
 class Retention:
     """Applies the times to live of data and of images.
 
@@ -47,8 +52,8 @@ class Retention:
     async def run(self, link: HistoryLink, archived: asyncio.Event) -> None:
         """Apply retention at intervals until cancelled.
 
-        If images are not to be kept at all, they are deleted as soon as `archived` is set, which
-        happens when jobs have been archived.
+        If images are not to be kept at all, they are deleted about a second after `archived` is
+        set, which happens when jobs have been archived.
         """
         while True:
             await link.allowed(Work.CLEAN)
@@ -67,8 +72,9 @@ class Retention:
             await asyncio.sleep(ROUND_SECONDS)
             return
 
+        await asyncio.sleep(MIN_ROUND_SECONDS)
         try:
-            async with asyncio.timeout(ROUND_SECONDS):
+            async with asyncio.timeout(ROUND_SECONDS - MIN_ROUND_SECONDS):
                 await archived.wait()
         except TimeoutError:
             return

@@ -27,6 +27,7 @@ def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "RETRY_SECONDS", (0.01, 0.05))
     monkeypatch.setattr(archive_queue, "GROUP_SECONDS", 0.01)
     monkeypatch.setattr(retention, "ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(retention, "MIN_ROUND_SECONDS", 0.01)
     monkeypatch.setattr(evictor, "ROUND_SECONDS", 0.02)
     monkeypatch.setattr(deletions, "BUSY_SECONDS", 0.01)
     monkeypatch.setattr(reconciliation, "TOMBSTONE_SECONDS", 0.02)

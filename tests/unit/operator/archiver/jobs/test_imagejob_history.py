@@ -200,10 +200,33 @@ async def test_job_that_this_release_cannot_read_stays(place: Place) -> None:
 async def test_more_jobs_than_the_queue_remembers_are_read_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vision_node_operator.archiver.jobs.archive_queue.MAX_BODIES", 3)
+    monkeypatch.setattr("vision_node_operator.archiver.jobs.archive_queue.MAX_CONTENTS", 3)
+    # The group is written once it has all of them.
+    monkeypatch.setattr("vision_node_operator.archiver.jobs.archive_queue.GROUP", 12)
+    monkeypatch.setattr("vision_node_operator.archiver.jobs.archive_queue.GROUP_SECONDS", 30.0)
     names = sorted(f"j{number}" for number in range(12))
-    for name in names:
-        place.create_done(name)
-    async with place.archiver():
+    async with place.archiver() as jobs:
+        await until(lambda: jobs.live.synced.is_set() and place.api.is_watched)
+        for name in names:
+            place.create_done(name)
         await until(lambda: place.names == names)
     assert len(place.api.gets) == 9
+
+
+async def test_jobs_that_finished_before_the_start_are_read_again(place: Place) -> None:
+    place.create_done("old")
+    async with place.archiver():
+        await until(lambda: place.names == ["old"])
+    assert place.api.gets == ["old"]
+
+
+async def test_deleted_job_that_was_not_known_before_has_its_image_deleted(place: Place) -> None:
+    """The watch tells of the deletion only, as after a restart of the API server."""
+    async with place.archiver() as jobs:
+        await until(lambda: jobs.live.synced.is_set() and place.api.is_watched)
+        uid = place.api.create("gone")
+        await until(lambda: jobs.live.get(uid) is not None)
+        place.s3.put(f"{IMAGES}gone")
+        jobs.live.drop(uid)
+        place.api.delete("gone")
+        await until(lambda: f"{IMAGES}gone" not in place.s3.objects)

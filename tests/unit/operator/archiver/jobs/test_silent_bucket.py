@@ -52,7 +52,7 @@ def test_queue_forgets_deleted_jobs_of_both_kinds(*, has_stored_result: bool) ->
         for number in range(3)
     ]
     for job in jobs:
-        queue.offer(job, {"a": 1}, may_be_archived=False)
+        queue.offer(job, None, may_be_archived=False)
     queue.remove("u1")
     assert queue.uids() == ["u0", "u2"]
     assert not queue.take(is_stored=not has_stored_result)
