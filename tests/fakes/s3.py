@@ -1,6 +1,7 @@
 """A fake S3 server with one in-memory bucket, conditional writes and paginated lists."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Literal
 from urllib.parse import quote
+from xml.etree.ElementTree import fromstring
+from xml.sax.saxutils import escape
 
 from aiohttp import web
 from vision_node_contract.bucket_keys import BucketFolders
@@ -27,6 +30,8 @@ ENTRY = (
     "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size>"
     "</Contents>"
 )
+UNDELETED = "<Error><Key>{}</Key><Code>AccessDenied</Code><Message>It is locked.</Message></Error>"
+DELETED = '<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{}</DeleteResult>'
 FOLDER = "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>"
 
 
@@ -82,6 +87,10 @@ class S3:
         """Function to call with the prefix before a list request is handled."""
         self.requests: list[str] = []
         """Method and path of each request."""
+        self.refuses_bulk: tuple[int, str] | None = None
+        """HTTP status and error code of the answer to DeleteObjects, or None to answer normally."""
+        self.deletions: list[list[str]] = []
+        """Keys of each request that deletes one or several objects, even if it is refused."""
 
     def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
         """Store an object directly, without a request."""
@@ -92,6 +101,11 @@ class S3:
         self.requests.append(f"{request.method} {request.path}")
 
         key = request.path.removeprefix("/bucket").removeprefix("/")
+        if request.method == "POST":
+            return await self._delete_many(request)
+        if request.method == "DELETE":
+            self.deletions.append([key])
+
         is_forbidden = self.forbidden_outside not in (key or request.query.get("prefix", ""))
         if refusal := self.fails or ((403, "AccessDenied") if is_forbidden else None):
             return error_response(request, *refusal)
@@ -113,6 +127,28 @@ class S3:
             case _:
                 await self.before_get(key)
                 return self.read(request, key)
+
+    async def _delete_many(self, request: web.Request) -> web.StreamResponse:
+        """Answer DeleteObjects. Policies and locks apply to each object."""
+        body = await request.read()
+        md5 = hashlib.md5(body, usedforsecurity=False).digest()
+        root = fromstring(body)  # noqa: S314 (from our own client)
+        keys = [it.text or "" for it in root.iterfind("{*}Object/{*}Key")]
+        self.deletions.append(keys)
+
+        if refusal := self.fails or self.refuses_bulk:
+            return error_response(request, *refusal)
+        if request.headers["Content-MD5"] != b64encode(md5).decode():
+            return error_response(request, 400, "BadDigest")
+        if not 0 < len(keys) <= 1000 or root.findtext("{*}Quiet") != "true":
+            return error_response(request, 400, "MalformedXML")
+
+        locked = [it for it in keys if it in self.undeletable or self.forbidden_outside not in it]
+        for key in set(keys) - set(locked):
+            self.objects.pop(key, None)
+        return web.Response(
+            text=DELETED.format("".join(UNDELETED.format(escape(it)) for it in locked))
+        )
 
     def read(self, request: web.Request, key: str) -> web.StreamResponse:
         """Answer a GET or HEAD request for one object."""
@@ -213,7 +249,7 @@ def error_response(request: web.Request, status: int, code: str) -> web.Response
 async def serving_s3() -> AsyncIterator[tuple[S3, BucketSettings]]:
     """Serve an empty bucket. Yield the bucket and the settings to access it."""
     s3, app = S3(), web.Application(client_max_size=1 << 26)
-    app.router.add_route("*", "/{path:.*}", s3.answer)
+    app.router.add_route("*", r"/{path:[\s\S]*}", s3.answer)  # keys may contain line feeds
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
 

@@ -6,7 +6,7 @@ parsing does not block the event loop.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,6 +37,7 @@ from .bucket_objects import (
 )
 from .bucket_requests import TIMEOUT, TRANSFER_SECONDS, BucketRequests, BucketResponse
 from .bucket_settings import BucketSettings
+from .object_deleter import ObjectDeleter, Undeleted
 from .s3_credentials import CredentialsSource, Fetch, fixed_credentials, service_account_credentials
 from .s3_signing import Signer
 
@@ -47,6 +48,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectNotFoundError",
     "StoreUnavailableError",
+    "Undeleted",
 ]
 
 MAX_TRANSFERS = 16
@@ -76,6 +78,7 @@ class Bucket:
         self._credentials = CredentialsSource(_credentials(settings))
         self._requests = BucketRequests(session, self._credentials)
         self._threads = ThreadPoolExecutor(LIST_PARSER_THREADS, thread_name_prefix="bucket")
+        self._deleter = ObjectDeleter(self._requests, self._signer, self._threads)
 
     @classmethod
     @asynccontextmanager
@@ -231,9 +234,26 @@ class Bucket:
         """Delete the object if it exists.
 
         Raises:
+            ObjectNotFoundError: the key is invalid, or the service reports missing objects.
             StoreUnavailableError: the bucket did not respond or refused the request.
         """
-        await self._requests.send("DELETE", partial(self._signer.sign, "DELETE", key))
+        await self._deleter.delete(key)
+
+    async def delete_many(self, keys: Sequence[str]) -> list[Undeleted]:
+        """Delete the objects that exist; return those that could not be deleted, each once.
+
+        One request deletes up to MAX_DELETIONS objects (S3's DeleteObjects). A key of its own, and
+        keys that XML can't contain, are deleted with a request each. So are all keys, a few at a
+        time, if the service refuses DeleteObjects as unknown (501, 405, or 400 with a code such as
+        MalformedXML). The client remembers that and does not ask again.
+
+        A failure of a request for a single object is in the returned list, too.
+
+        Raises:
+            StoreUnavailableError: the bucket did not respond to a request for several objects, or
+                refused it as a whole. Any of the objects may still exist.
+        """
+        return await self._deleter.delete_many(keys)
 
     async def list_page(self, prefix: str, after: str, max_objects: int) -> ObjectPage:
         """Return up to `max_objects` objects whose keys begin with `prefix` and come after `after`.

@@ -21,7 +21,7 @@ otherwise be unlimited. A working bucket sends about twenty."""
 OTHER_CODE = "other"
 """Code under which all errors with further codes are counted."""
 
-_MISSING = frozenset(
+MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
 """Error codes for object keys that don't exist or are invalid."""
@@ -97,6 +97,13 @@ class ObjectNotFoundError(Exception):
     """No object has the requested key."""
 
 
+class InvalidKeyError(ObjectNotFoundError):
+    """The key can't be in a URL, for example because of a component `..`, so it was not sent.
+
+    Another program may have stored an object with this key nonetheless.
+    """
+
+
 class ObjectChangedError(Exception):
     """Another writer changed the object first, so the conditional write failed."""
 
@@ -146,13 +153,18 @@ def parse_refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
     found = _XML_CODE.search(body)
     code = found[1].decode() if found else str(status)
 
-    if code in _MISSING:
+    if code in MISSING:
         return ObjectNotFoundError("no such object")
     if conditional and (code in _CHANGED or (status == _PRECONDITION_FAILED and not found)):
         return ObjectChangedError("another writer changed the object first")
 
-    reason = _BY_CODE.get(code) or _BY_STATUS.get(status, Reason.STORAGE_UNAVAILABLE)
+    reason = reason_for(code, status)
     return StoreUnavailableError(_ADVICE[reason].format(code), reason, code)
+
+
+def reason_for(code: str, status: int = 200) -> Reason:
+    """Return the reason of a refusal with this error code in a response with this HTTP status."""
+    return _BY_CODE.get(code) or _BY_STATUS.get(status, Reason.STORAGE_UNAVAILABLE)
 
 
 class FailureKey(NamedTuple):
@@ -197,10 +209,11 @@ class FailureLog:
         try:
             yield
         except StoreUnavailableError as error:
-            self._record(error)
+            self.record(error)
             raise
 
-    def _record(self, error: StoreUnavailableError) -> None:
+    def record(self, error: StoreUnavailableError) -> None:
+        """Count a failure, and log it unless one with the same reason was just logged."""
         self.counts.add(error)
         reason, now = error.reason, self._clock()
         last = self._logged_at.get(reason)

@@ -12,7 +12,7 @@ from .bucket_body import PIECE_BYTES, BytesInPieces
 from .bucket_errors import (
     EXPIRED_KEYS,
     FailureLog,
-    ObjectNotFoundError,
+    InvalidKeyError,
     Refusal,
     StoreUnavailableError,
     parse_refusal,
@@ -35,7 +35,7 @@ retried, because the caller has already waited long enough.
 
 No other layer retries storage requests, with one exception: aiohttp retries a request once if a
 kept-alive connection turns out to be closed. Such a retry is harmless, because it repeats a GET,
-or a PUT of the same bytes."""
+a DELETE, or a PUT of the same bytes. aiohttp never repeats a POST, so this module does."""
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
@@ -111,6 +111,8 @@ class BucketRequests:
     ) -> BucketResponse:
         """Send the request as `send` does, but leave the logging to the caller."""
         pauses = iter(CONNECT_PAUSES)
+        # A POST only deletes objects, so it may be repeated, too.
+        may_repeat = method == "POST"
 
         while True:
             try:
@@ -120,6 +122,10 @@ class BucketRequests:
                 if pause is None:
                     raise silence(error) from error
                 await asyncio.sleep(pause)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if not may_repeat:
+                    raise silence(error) from error
+                may_repeat = False
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise silence(error) from error
 
@@ -134,8 +140,8 @@ class BucketRequests:
         keys = await self._credentials.current()
         try:
             url, signed_headers = sign(keys=keys)
-        except ValueError as error:  # the key is invalid, so no object can have it
-            raise ObjectNotFoundError(str(error)) from error
+        except ValueError as error:
+            raise InvalidKeyError(str(error)) from error
 
         all_headers = {**_IDENTITY_ENCODING, **headers, **signed_headers}
         body = BytesInPieces(data) if data and len(data) > PIECE_BYTES else data

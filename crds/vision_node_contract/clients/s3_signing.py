@@ -59,13 +59,21 @@ class Signer:
         return self._signed(keys, method, url, sha256, metadata)
 
     def sign_bucket(
-        self, method: str, query: DictType | None = None, *, keys: Credentials
+        self,
+        method: str,
+        query: DictType | None = None,
+        sha256: str = NO_BODY_SHA256,
+        *,
+        keys: Credentials,
     ) -> SignedRequest:
-        """Return the URL and the headers of a request to the bucket itself, without a body."""
+        """Return the URL and the headers of a request to the bucket itself.
+
+        `sha256` is the digest of the request's body, in hexadecimal.
+        """
         url = self._urls.build(
             method=method, region=self._region, bucket_name=self._bucket, query_params=query
         )
-        return self._signed(keys, method, url, NO_BODY_SHA256)
+        return self._signed(keys, method, url, sha256)
 
     def _signed(
         self,

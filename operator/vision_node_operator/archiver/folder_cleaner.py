@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
 
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError
@@ -17,12 +16,9 @@ MAX_WAITING = 1000
 """Maximum number of folders that wait for their deletion. If more ImageBatches are deleted at
 once, the sweep deletes the remaining folders."""
 
-DELETERS = 4
-"""Maximum number of deletions at the same time. A small bucket also has to serve uploads and
-downloads, and four deletions at a time remove some hundred objects per second."""
-
 MAX_LOGGED = 5
-"""Maximum number of failed deletions to log per folder. The total is always logged."""
+"""Number of failed deletions in a folder after which no more are logged. A page of the folder adds
+up to as many. The total is always logged."""
 
 
 class FolderCleaner:
@@ -88,23 +84,15 @@ class FolderCleaner:
             log.warning("%d objects below %s could not be deleted", failed, folder)
         return deleted
 
-    async def _delete(self, keys: Iterable[str], *, may_log: bool) -> int:
-        """Delete the objects, several at a time, and return how many were deleted."""
-        rest, errors, deleted = iter(keys), list[str](), 0
+    async def _delete(self, keys: list[str], *, may_log: bool) -> int:
+        """Delete the objects of a page with one request, and return how many were deleted."""
+        try:
+            undeleted = await self._bucket.delete_many(keys)
+        except StoreUnavailableError as error:
+            if may_log:
+                log.warning("could not delete %d objects: %s", len(keys), error)
+            return 0
 
-        async def delete_some() -> None:
-            nonlocal deleted
-            for key in rest:
-                try:
-                    await self._bucket.delete(key)
-                    deleted += 1
-                except (StoreUnavailableError, ObjectNotFoundError) as error:
-                    errors.append(f"{key}: {error}")
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(DELETERS):
-                tasks.create_task(delete_some())
-
-        for error in errors[: MAX_LOGGED * may_log]:
-            log.warning("could not delete %s", error)
-        return deleted
+        for it in undeleted[: MAX_LOGGED * may_log]:
+            log.warning("could not delete %s: %s", it.key, it.reason)
+        return len(keys) - len(undeleted)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import StoredObject
+from vision_node_contract.clients.bulk_deletion import MAX_DELETIONS
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.clients.ownership import NotOursError
@@ -43,9 +44,8 @@ BATCH_KEYS = 10_000
 """Number of old objects for which a sweep lists the ImageJobs once. They are few enough to keep in
 memory, and many enough that a sweep lists the ImageJobs only a few times."""
 
-DELETERS = 4
-"""Maximum number of deletions at the same time. They run beside the uploads and downloads of a
-small bucket, and four of them delete some hundred objects per second."""
+MAX_LOGGED = 5
+"""Maximum number of failed deletions to log per request. The total is always logged."""
 
 MAX_RETRIES = 100_000
 """Maximum number of keys of older releases to delete in the next sweep, because they could not be
@@ -94,7 +94,7 @@ class GarbageCollector:
         """Keys of deleted ImageJobs. Other ImageJobs may name the same images."""
         self._waiting: deque[str] = deque()
         """Keys that no ImageJob names."""
-        self._deleters: set[asyncio.Task[None]] = set()
+        self._deleter: asyncio.Task[None] | None = None
         self._retries: deque[str] = deque(maxlen=MAX_RETRIES)
 
     def collect(self, job: ImageJob) -> None:
@@ -133,10 +133,8 @@ class GarbageCollector:
             self._start()
 
     def _start(self) -> None:
-        while len(self._deleters) < min(DELETERS, len(self._waiting)):
-            task = asyncio.create_task(self._delete_waiting())
-            self._deleters.add(task)
-            task.add_done_callback(self._deleters.discard)
+        if self._waiting and (self._deleter is None or self._deleter.done()):
+            self._deleter = asyncio.create_task(self._delete_waiting())
 
     @property
     def _may_delete(self) -> bool:
@@ -198,7 +196,9 @@ class GarbageCollector:
         named = await self._named()
         rest = [key for key in keys if key not in named]
         named |= await self._also_named(rest)
-        return sum([await self._delete(key) for key in rest if key not in named])
+        orphans = [key for key in rest if key not in named]
+        parts = range(0, len(orphans), MAX_DELETIONS)
+        return sum([await self._delete(orphans[at : at + MAX_DELETIONS]) for at in parts])
 
     async def _named(self) -> set[str | None]:
         """Return the keys that ImageJobs name."""
@@ -209,19 +209,28 @@ class GarbageCollector:
         return named
 
     async def _delete_waiting(self) -> None:
+        """Delete one request's keys after the other. Others are added while a request runs."""
         while self._waiting:
-            await self._delete(self._waiting.popleft())
+            count = min(MAX_DELETIONS, len(self._waiting))
+            await self._delete([self._waiting.popleft() for _ in range(count)])
 
-    async def _delete(self, key: str) -> bool:
-        """Delete an object; return whether that succeeded."""
+    async def _delete(self, keys: list[str]) -> int:
+        """Delete up to MAX_DELETIONS objects; return how many were deleted."""
         try:
-            await self._store.delete(key)
-        except (StoreUnavailableError, ObjectNotFoundError) as error:
-            log.warning("could not delete %s, leaving it to the next sweep: %s", key, error)
-            self._leave_to_sweep(key)
-            return False
+            undeleted = await self._store.delete_many(keys)
+        except StoreUnavailableError as error:
+            log.warning("could not delete %d objects, trying again later: %s", len(keys), error)
+            left = keys
+        else:
+            for it in undeleted[:MAX_LOGGED]:
+                log.warning("could not delete %s: %s", it.key, it.reason)
+            if undeleted:
+                log.warning("left %d objects to the next sweep", len(undeleted))
+            left = [it.key for it in undeleted]
 
-        return True
+        for key in left:
+            self._leave_to_sweep(key)
+        return len(keys) - len(left)
 
     def _leave_to_sweep(self, key: str) -> None:
         if not key.startswith((self._folders.images, self._folders.results)):

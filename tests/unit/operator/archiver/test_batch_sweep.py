@@ -14,7 +14,7 @@ from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.ownership import NotOursError
 from vision_node_operator.archiver import folder_cleaner
 from vision_node_operator.archiver.batches import BatchClient
-from vision_node_operator.archiver.folder_cleaner import DELETERS, FolderCleaner
+from vision_node_operator.archiver.folder_cleaner import MAX_LOGGED, FolderCleaner
 from vision_node_operator.archiver.sweep import GRACE, Sweep
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,8 +119,8 @@ async def test_nothing_is_deleted_while_batches_cannot_be_listed(
     assert left(s3) == ["u-gone/m1/0"]
 
 
-async def test_all_objects_below_a_folder_are_deleted_several_at_a_time(
-    s3: S3, cleaner: FolderCleaner, monkeypatch: pytest.MonkeyPatch
+async def test_all_objects_below_a_folder_are_deleted_page_by_page(
+    s3: S3, cleaner: FolderCleaner
 ) -> None:
     s3.page = 7
     keys = [f"{BATCHES}u/{number:03}" for number in range(40)]
@@ -131,25 +131,32 @@ async def test_all_objects_below_a_folder_are_deleted_several_at_a_time(
     assert await cleaner.delete_below(f"{BATCHES}u/") == 38
 
     assert left(s3) == ["u/003", "u/030", "u2/1"]
+    assert [len(it) for it in s3.deletions] == [7, 7, 7, 7, 7, 5]
 
 
-async def test_deletions_at_the_same_time_are_limited(
-    bucket: Bucket, cleaner: FolderCleaner, s3: S3, monkeypatch: pytest.MonkeyPatch
+async def test_few_of_the_objects_that_cannot_be_deleted_are_logged(
+    s3: S3, cleaner: FolderCleaner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    running = most = 0
+    s3.page = 20
+    s3.undeletable = {f"{BATCHES}u/{number}" for number in range(40)}
+    for key in s3.undeletable:
+        s3.put(key)
 
-    async def delete(key: str) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0)
-        running -= 1
+    assert await cleaner.delete_below(f"{BATCHES}u/") == 0
 
-    monkeypatch.setattr(bucket, "delete", delete)
-    for number in range(100):
+    lines = [it.getMessage() for it in caplog.records if it.name == folder_cleaner.__name__]
+    assert len(lines) == MAX_LOGGED + 1
+    assert "could not delete batches/" in lines[0]
+    assert lines[-1].startswith("40 objects")
+
+
+async def test_refused_request_leaves_all_its_objects(s3: S3, cleaner: FolderCleaner) -> None:
+    s3.page, s3.refuses_bulk = 4, (403, "AccessDenied")
+    for number in range(6):
         s3.put(f"{BATCHES}u/{number}")
-    assert await cleaner.delete_below(f"{BATCHES}u/") == 100
-    assert most == DELETERS
+
+    assert await cleaner.delete_below(f"{BATCHES}u/") == 0
+    assert (len(left(s3)), len(s3.deletions)) == (6, 2)
 
 
 @pytest.mark.parametrize(
