@@ -13,15 +13,15 @@ RETRY_SECONDS = (1.0, 30.0)
 or the rights may be missing for a moment."""
 
 
-async def watch(kube: Kube, path: str, kind: str) -> AsyncIterator[WatchEvent]:
+async def watch(kube: Kube, path: str, kind: str, pause: float = 0) -> AsyncIterator[WatchEvent]:
     """Yield all objects at a path, and then every change, until cancelled.
 
-    `kind` names the objects in messages.
+    `kind` names the objects in messages, and `pause` is as in Kube.follow.
     """
     failures = 0
     while True:
         try:
-            async for event in kube.follow(path):
+            async for event in kube.follow(path, pause=pause):
                 failures = 0
                 yield event
         except KubeError as error:

@@ -22,6 +22,10 @@ from .live_jobs import Content, LiveJob, LiveJobs
 
 log = logging.getLogger(__name__)
 
+PAUSE_SECONDS = 0.25
+"""How long changes are left to accumulate, in seconds. Each image has five, and handling each of
+them at once would take most of the archiver's CPU time. Nobody waits for the archiver."""
+
 
 class Observer(Protocol):
     """What happens when ImageJobs finish and are deleted."""
@@ -52,7 +56,7 @@ class ImageJobWatch:
 
     async def run(self, observer: Observer) -> None:
         """Watch until cancelled."""
-        async for event in watch(self._kube, self.path, "ImageJobs"):
+        async for event in watch(self._kube, self.path, "ImageJobs", PAUSE_SECONDS):
             self.observe(event, observer)
             if event.type == "PAGE":
                 await asyncio.sleep(0)

@@ -14,6 +14,7 @@ from vision_node_operator.archiver.jobs import (
     archive_queue,
     deletions,
     evictor,
+    imagejob_watch,
     reconciliation,
     retention,
 )
@@ -25,6 +26,7 @@ def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do everything soon."""
     monkeypatch.setattr(link, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(link, "RETRY_SECONDS", (0.01, 0.05))
+    monkeypatch.setattr(imagejob_watch, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(archive_queue, "GROUP_SECONDS", 0.01)
     monkeypatch.setattr(retention, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(retention, "MIN_ROUND_SECONDS", 0.01)
