@@ -87,8 +87,8 @@ def holds_of(seen: Seen) -> list[Hold]:
     found: list[Hold] = []
     if copy.is_database_restored or owner.written < copy.written:
         message = (
-            f"the database had {owner.written} rows when it should have had {copy.written}, so it "
-            "was restored from a backup"
+            f"the database had fewer rows and evictions than the {copy.written} that it should "
+            "have had, so it was restored from a backup"
         )
         token = f"history-{copy.written}"
         found.append(_hold(identity, HISTORY_RESTORED, message, CONFIRM_ANNOTATION, token))

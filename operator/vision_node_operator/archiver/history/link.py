@@ -130,6 +130,7 @@ class HistoryLink:
         self.on_lost_rows: list[Callable[[], None]] = []
         """Functions to call if rows that were written may be missing or have lost their marks,
         because of a restore."""
+        self._looking = asyncio.Lock()
         self._writing_copy = asyncio.Lock()
         """Held while the copy is written, so that an older number never replaces a newer one."""
         self._failures = 0
@@ -164,8 +165,8 @@ class HistoryLink:
         Raises:
             HistoryUnavailableError: The database is unavailable.
         """
-        owner = await self._history.store.read_owner()
         copy = self._copy
+        owner = await self._history.store.read_owner()
         if owner is None or copy is None or owner.written < copy.written:
             return False
         if copy.is_database_restored or not self.allows(Work.CLEAN):
@@ -254,7 +255,14 @@ class HistoryLink:
             self._set(holds=self.holds, is_up=self.is_up, is_clear=False)
 
     async def _look(self) -> None:
+        """Compare database, bucket and cluster. Checks don't overlap: one may end a hold."""
+        async with self._looking:
+            await self._compare()
+
+    async def _compare(self) -> None:
         store, settings, lists = self._history.store, self._around.settings, self._lists
+        # The copy is older than the counter that it is compared with: evictions store a newer one.
+        copy = self._copy
         identity = await read_identity(
             self._around.kube, settings.namespace, settings.identity_name
         )
@@ -269,7 +277,7 @@ class HistoryLink:
             self._expected = owner.resource_version
         self.rows = await store.count()
         try:
-            holds = await self._holds(identity, owner)
+            holds = await self._holds(identity, owner, copy)
         except StoreUnavailableError as error:
             self._say(f"the bucket does not answer, so nothing is cleaned up: {error}")
             other = [] if owner.uid == identity.uid else self._other_owner(identity, owner)
@@ -287,26 +295,39 @@ class HistoryLink:
     def _listed_version(self) -> int:
         return self._listed or 0
 
-    async def _holds(self, identity: Identity, owner: Owner) -> list[Hold]:
-        """Return the holds, after ending those that a person has confirmed."""
-        if self._copy is None:
-            self._copy = await read_copy(self._around.bucket)
+    async def _holds(
+        self, identity: Identity, owner: Owner, copy: CounterCopy | None
+    ) -> list[Hold]:
+        """Return the holds, after ending those that a person has confirmed.
+
+        `copy` is what was known of the copy before `owner` was read.
+        """
+        if copy is None:
+            copy = await self._first_copy()
             # Another archiver may have written rows since, and counted them in the copy.
             owner = await self._history.store.read_owner() or owner
 
         await self._refresh_version()
-        found = self._found(identity, owner)
+        found = self._found(identity, owner, copy)
         if _has_lost_rows(found) and not _has_lost_rows(self.holds):
             self._tell_lost_rows()
 
         confirmed = [it for it in found if is_confirmed(it, identity)]
         if confirmed and self._listed is not None:
-            await self._confirm(confirmed, identity)
+            copy = await self._confirm(confirmed, identity)
             owner = await self._history.store.read_owner() or owner
-            found = self._found(identity, owner)
+            found = self._found(identity, owner, copy)
 
         await self._save_copy(owner, found)
         return await self._storage_holds() + found
+
+    async def _first_copy(self) -> CounterCopy:
+        """Return the copy in the bucket, or a newer one that was stored meanwhile."""
+        found = await read_copy(self._around.bucket)
+        if self._copy is None:
+            self._copy = found
+
+        return self._copy
 
     async def _refresh_version(self) -> None:
         """Ask for the current resourceVersion if the list is older than what was archived before.
@@ -317,8 +338,8 @@ class HistoryLink:
         if self._listed is not None and self._listed < (self._expected or 0):
             self._listed = max(self._listed, await self._cluster.current_version())
 
-    def _found(self, identity: Identity, owner: Owner) -> list[Hold]:
-        copy, expected = self._copy or CounterCopy(), self._expected or 0
+    def _found(self, identity: Identity, owner: Owner, copy: CounterCopy) -> list[Hold]:
+        expected = self._expected or 0
         lost = max(copy.lost_version, self._lost_version)
         listed = expected if self._listed is None else self._listed
         before = replace(owner, resource_version=expected)
@@ -336,8 +357,11 @@ class HistoryLink:
 
         return []
 
-    async def _confirm(self, holds: list[Hold], identity: Identity) -> None:
-        """End holds that a person has confirmed. If this is interrupted, it can be repeated."""
+    async def _confirm(self, holds: list[Hold], identity: Identity) -> CounterCopy:
+        """End holds that a person has confirmed, and return the new copy.
+
+        If this is interrupted, it can be repeated.
+        """
         store = self._history.store
         existing = await self._cluster.existing()
         kept = await store.keep_all(existing.live | existing.deleted, existing.live)
@@ -359,6 +383,7 @@ class HistoryLink:
         self._copy = copy
         self._tell_lost_rows()
         log.warning("confirmed: %s; %d rows of unknown jobs are kept", sorted(reasons), kept)
+        return copy
 
     async def _save_copy(self, owner: Owner, holds: list[Hold]) -> None:
         """Store the counter and the holds in the bucket, if they have changed."""

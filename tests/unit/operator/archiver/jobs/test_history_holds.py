@@ -147,6 +147,25 @@ async def test_restored_database_without_the_mark_of_an_eviction_is_noticed(plac
     assert f"{IMAGES}a" in place.s3.objects
 
 
+async def test_rows_that_are_written_during_a_check_are_no_sign_of_a_restored_database(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counter is stored between the check's two looks, as evictions do."""
+    async with place.archiver() as jobs:
+        await until(lambda: jobs.link.allows(Work.CLEAN))
+        count = jobs.store.count
+
+        async def count_slowly() -> int:
+            rows = await count()
+            place.execute("UPDATE owner SET written = written + 10")
+            assert await jobs.link.record()
+            return rows
+
+        monkeypatch.setattr(jobs.store, "count", count_slowly)
+        assert await jobs.link.check()
+        assert reasons(jobs) == []
+
+
 async def test_nothing_is_evicted_while_the_counter_cannot_be_stored(place: Place) -> None:
     place.create_done("a")
     async with place.archiver() as jobs:
