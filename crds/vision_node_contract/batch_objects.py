@@ -9,13 +9,14 @@ All of them are in JSON Lines, below batches/<id>/<uid of the ImageBatch>/:
   result or an error. Workers write it.
 - checkpoints/<index> is the line of one image, written as soon as a provider has answered, so that
   no answer is paid for twice. Workers write it.
+- u/… are uploaded images, and lists of them (see batch_uploads.py). The API writes them.
 - index/<n> lists results, numbered from 0. The operator writes it, and never changes it. Only those
   that the ImageBatch's status counts are valid.
 
 Indexes and <n> have nine digits, so that keys sort in their order.
 """
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue
 
@@ -81,10 +82,24 @@ class LineError(KubeModel):
     message: str
 
 
+class ZipMember(KubeModel):
+    """How an image is stored in a zip file (APPNOTE.TXT, section 4.3)."""
+
+    method: Literal[0, 8]
+    """0 if it is stored as it is, 8 if it is deflated."""
+    compressed_size: int
+    """Number of bytes of the stored or deflated data, without the local header before it."""
+    crc32: int
+    """CRC-32 of the image."""
+
+
 class ManifestLine(KubeModel):
     """An image in a frozen manifest.
 
     A line with an error names no image, and the error is the image's outcome.
+
+    If `offset` is set, the image is a part of the object: the `length` bytes that begin there. If
+    `zip` is set, too, these bytes begin with a local file header of a zip file.
     """
 
     index: int
@@ -93,7 +108,10 @@ class ManifestLine(KubeModel):
     etag: str | None = None
     """The object's ETag, with its quotes, when it was listed; None if it is unknown."""
     size: int | None = None
-    """The object's size in bytes when it was listed; None if it is unknown."""
+    """The image's size in bytes when it was listed; None if it is unknown."""
+    offset: int | None = None
+    length: int | None = None
+    zip: ZipMember | None = None
     options: Options | None = None
     """The image's own options, which override those of the batch one by one."""
     error: LineError | None = None

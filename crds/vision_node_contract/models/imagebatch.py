@@ -29,11 +29,24 @@ MAX_FAILURES_BYTES = 8 << 10
 texts would have 40 kB, but a whole status must stay below 32 KiB, because it is written often."""
 
 
+class UploadSpec(KubeModel):
+    """An upload through the API.
+
+    Once it is `complete`, its images are those that the first `lists` list objects of this
+    `attempt` name, and all that were stored one by one (see batch_uploads.py).
+    """
+
+    complete: bool = False
+    attempt: str | None = None
+    lists: int | None = None
+
+
 class ImageBatchSpec(KubeModel):
     """The images to describe, and how to describe them. Exactly one of the sources is set."""
 
     prefix: str | None = None
     manifest: str | None = None
+    upload: UploadSpec | None = None
     describer: str = "local"
     options: Options | None = None
     priority: int = 0
@@ -123,6 +136,11 @@ class ImageBatch(KubeModel):
     def finished(self) -> bool:
         """Whether the status is final."""
         return self.status.phase in TERMINAL
+
+    @property
+    def is_being_uploaded(self) -> bool:
+        """Whether images may still be uploaded, so that they can't be listed yet."""
+        return self.spec.upload is not None and not self.spec.upload.complete
 
     @property
     def total(self) -> int:
