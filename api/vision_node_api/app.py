@@ -23,6 +23,7 @@ from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
 from .routes import batch_results, inbox, job_list, jobs, limits, probes
 from .routes import batches as batch_routes
+from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
 from .services.health import DependencyChecks, Health
@@ -154,6 +155,7 @@ def attach_services(
     """
     app.state.jobs = jobs
     app.state.batches = batches
+    app.state.batch_images = BatchImages(batches)
     app.state.batch_control = BatchControl(batches)
     app.state.batch_list = BatchList(batches.cache, batches.history)
     app.state.job_list = JobList(jobs.cache, jobs.history)

@@ -7,8 +7,9 @@ from pydantic import BaseModel, Field
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Phase
 
+from ..services.time_to_live import batch_expires_at
 from ..watch.batch_summary import BatchSummary, SourceKind
-from .jobs import WaitingReason, seconds_of, ttl_of
+from .jobs import WaitingReason, seconds_of
 
 
 class BatchUpload(BaseModel):
@@ -185,13 +186,6 @@ def batch_response(batch: ImageBatch, kept: timedelta | None, root_path: str) ->
         duration_seconds=seconds_of(status.duration),
         links=BatchLinks(results=f"{root_path}/batches/{batch.metadata.name}/results"),
     )
-
-
-def batch_expires_at(batch: ImageBatch, kept: timedelta | None) -> datetime | None:
-    """Return when a finished batch's time to live ends; None if it is unfinished or kept."""
-    ended = batch.status.completion_time if batch.finished else None
-    ttl = ttl_of(batch.spec, kept)
-    return ended + ttl if ended and ttl is not None else None
 
 
 def _source(batch: ImageBatch) -> BatchSource:

@@ -41,8 +41,8 @@ BatchesDep = Annotated[Batches, Depends(get_batches)]
 ControlDep = Annotated[BatchControl, Depends(get_batch_control)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-_READING = dict.fromkeys((400, 404, 502, 503), _PROBLEM)
-_CHANGING = dict.fromkeys((400, 404, 409, 502, 503), _PROBLEM)
+_READING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 502, 503), _PROBLEM)
+_CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 409, 502, 503), _PROBLEM)
 
 
 @router.get("/batches", responses=dict.fromkeys((400, 422, 503), _PROBLEM))

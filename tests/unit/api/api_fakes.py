@@ -86,6 +86,8 @@ class FakeBucket:
         )
 
     async def get(self, key: str, max_bytes: int) -> bytes:
+        if key not in self.objects:
+            raise ObjectNotFoundError(key)
         return self.objects[key]
 
 
