@@ -45,6 +45,11 @@ which may have 255 bytes."""
 ATTEMPT_CHARACTERS = 10
 """Number of characters of an attempt: 50 random bits."""
 
+UPLOAD_SECONDS = 86_400
+"""Time from the creation of an ImageBatch until its upload must be complete, in seconds. The
+operator deletes it then. Within a day, a person who was interrupted in the evening can go on, and
+an upload that nobody completes does not take space for long."""
+
 ZIP_NAME = "zip"
 """Name of an uploaded zip file in the folder of its attempt."""
 
