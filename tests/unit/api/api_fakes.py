@@ -134,6 +134,8 @@ class Cluster:
         """
         if self.get_fails:
             raise self.get_fails
+        if path.endswith("/imagebatches"):
+            return self._create_batch(body or {})
         if "/imagebatches/" in path:
             if method != "GET":
                 return self._change_batch(method, path.rpartition("/")[2], body or {})
@@ -147,6 +149,17 @@ class Cluster:
         self.batch_reads += 1
         if name not in self.batches:
             raise NotFoundError(404, "NotFound", name)
+        return self.batches[name]
+
+    def _create_batch(self, body: dict[str, Any]) -> dict[str, Any]:
+        name = body["metadata"]["name"]
+        self.batch_changes.append(("POST", name, body))
+        if self.batch_refusals:
+            raise self.batch_refusals.pop(0)
+        if name in self.batches:
+            raise AlreadyExistsError(409, "AlreadyExists", name)
+
+        self.batches[name] = {**body, "metadata": {**body["metadata"], "uid": f"uid-of-{name}"}}
         return self.batches[name]
 
     def _change_batch(self, method: str, name: str, body: dict[str, Any]) -> dict[str, Any]:

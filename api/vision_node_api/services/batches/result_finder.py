@@ -79,15 +79,19 @@ class ResultFinder:
             if known is not None and index not in RangeSet.parse(known):
                 continue
 
-            entries = await self._entries(key)
+            entries = await self.entries(key)
             for entry in entries:
                 if index in entry.ended:
                     return entry
 
         return None
 
-    async def _entries(self, key: str) -> list[IndexEntry]:
-        """Return the readable entries of an index object."""
+    async def entries(self, key: str) -> list[IndexEntry]:
+        """Return the readable entries of an index object; none if it is missing.
+
+        Raises:
+            Problem: 503 with one of STORAGE_REASONS.
+        """
         try:
             with storage_problems(self._storage):
                 data = await self._bucket.get(key, MAX_INDEX_BYTES)
