@@ -21,6 +21,7 @@ from pydantic import Field
 
 from .batch_objects import DIGITS, MAX_CUSTOM_ID_CHARACTERS, BatchFolder, LineError, ZipMember
 from .bucket_keys import BucketFolders
+from .models.description import Options
 from .models.imagejob import KubeModel
 
 LIST_LINES = 5000
@@ -70,6 +71,8 @@ class UploadedImage(KubeModel):
     size: int = 0
     """Number of bytes of the image."""
     zip: ZipMember | None = None
+    options: Options | None = None
+    """The image's own options, which override those of the batch one by one."""
     error: LineError | None = None
 
 

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from vision_node_contract.bucket_keys import INBOX_PREFIX
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.models.reasons import DescribeError, Reason
+from vision_node_contract.zip_member import MAX_OVERHEAD_BYTES, MemberDamagedError, unpack
 
 from .image_task import ImagePart, ImageTask
 from .memory import FETCH_COPIES, Budget, Budgets, Reservation
-from .zip_member import MAX_OVERHEAD_BYTES, MemberDamagedError, unpack
 
 _BEYOND_END = frozenset({"InvalidRange", "416"})
 """Error codes for a range that begins after the end of the object (RFC 9110, section 15.5.17)."""

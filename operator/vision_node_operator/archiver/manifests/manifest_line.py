@@ -42,7 +42,7 @@ CustomId = Annotated[
 """A valid customId."""
 
 
-class _LineOptions(Options):
+class LineOptions(Options):
     """Options with the limits and types of the CRD."""
 
     model_config = ConfigDict(strict=True)
@@ -63,7 +63,7 @@ class _Line(BaseModel):
     key: str = Field(pattern=_PRINTABLE)
     custom_id: CustomId | None = Field(default=None, alias="customId")
     etag: str | None = None
-    options: _LineOptions | None = None
+    options: LineOptions | None = None
 
 
 class _CustomIdOnly(BaseModel):
@@ -97,8 +97,14 @@ def read_line(text: bytes, number: int, index: int, folders: BucketFolders) -> M
     except InvalidLineError as error:
         return invalid_line(text, number, index, str(error))
 
-    options = found.options if found.options and found.options.model_fields_set else None
-    return ManifestLine(index=index, custom_id=custom_id, key=key, etag=etag, options=options)
+    return ManifestLine(
+        index=index, custom_id=custom_id, key=key, etag=etag, options=known_options(found.options)
+    )
+
+
+def known_options(options: LineOptions | None) -> LineOptions | None:
+    """Return the options of a line; None if none that this release knows is set."""
+    return options if options and options.model_fields_set else None
 
 
 def too_long_line(number: int, index: int, max_bytes: int) -> ManifestLine:

@@ -9,7 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vision_node_contract.batch_objects import DIGITS, ManifestLine, ZipMember
 from vision_node_contract.batch_uploads import ZIP_NAME
 
-from .manifest_line import CustomId, InvalidLineError, error_line, explain, invalid_line
+from .manifest_line import (
+    CustomId,
+    InvalidLineError,
+    LineOptions,
+    error_line,
+    explain,
+    invalid_line,
+    known_options,
+)
 
 MAX_OBJECT_BYTES = 50 << 40
 """Upper bound of offsets and lengths in bytes. No S3 service stores larger objects."""
@@ -48,6 +56,7 @@ class _Line(BaseModel):
     length: int = Field(default=0, ge=0, le=MAX_OBJECT_BYTES)
     size: int = Field(default=0, ge=0, le=MAX_OBJECT_BYTES)
     zip: _Zip | None = None
+    options: LineOptions | None = None
     error: _Error | None = None
 
 
@@ -80,6 +89,7 @@ def read_upload_line(text: bytes, number: int, index: int, folder: str) -> Manif
         length=found.length,
         size=found.size,
         zip=ZipMember(**dict(found.zip)) if found.zip else None,
+        options=known_options(found.options),
     )
 
 

@@ -95,6 +95,22 @@ async def test_images_of_the_lists_come_first_and_then_those_that_were_stored_al
     assert api.batch("b").status.phase == "processing"
 
 
+async def test_uploaded_image_may_have_its_own_options(
+    s3: S3, bucket: Bucket, api: BatchApi, freezer_of: FreezerOf, frozen: Frozen
+) -> None:
+    options = {"language": "de", "maxLength": 50}
+    put_list(s3, packed("a", options=options), packed("b", options={}))
+    put_list(s3, packed("c", options={"detail": "vague"}), number=1)
+    api.create("b", upload=COMPLETE | {"lists": 2})
+
+    await freezer_of().freeze("b", "u-b")
+
+    a, b, c = frozen("b")
+    assert a.to_json()["options"] == options
+    assert b.options is None
+    assert brief(c) == ("c", "ManifestLineInvalid")
+
+
 @pytest.mark.parametrize("upload", [{"complete": True}, COMPLETE | {"lists": 0}])
 async def test_all_images_may_have_been_stored_alone(
     s3: S3,

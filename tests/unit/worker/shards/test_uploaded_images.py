@@ -19,11 +19,11 @@ from vision_node_contract.clients.bucket import (
 )
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError, Reason
+from vision_node_contract.zip_member import MAX_OVERHEAD_BYTES
 from vision_node_describer.image_fetcher import ImageFetcher
 from vision_node_describer.image_task import ImagePart, ImageTask
 from vision_node_describer.memory import Budget, Budgets
 from vision_node_describer.shards import shard_run
-from vision_node_describer.zip_member import MAX_OVERHEAD_BYTES
 
 MIB = 1 << 20
 UPLOADS = UploadFolder(FOLDERS, "0b0b0b0b-0000-4000-8000-000000000002")

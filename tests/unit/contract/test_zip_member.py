@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from vision_node_contract.batch_objects import ZipMember
-from vision_node_describer.zip_member import (
+from vision_node_contract.zip_member import (
     HEADER_BYTES,
     MAX_OVERHEAD_BYTES,
     PIECE_BYTES,

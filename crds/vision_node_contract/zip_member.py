@@ -8,7 +8,7 @@ import asyncio
 import zlib
 from collections.abc import Iterator
 
-from vision_node_contract.batch_objects import ZipMember
+from .batch_objects import ZipMember
 
 PIECE_BYTES = 256 << 10
 """Maximum number of bytes to unpack at a time, which takes about a millisecond. Other tasks, such

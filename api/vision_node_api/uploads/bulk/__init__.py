@@ -1,0 +1,1 @@
+"""Receive many images in one request."""
