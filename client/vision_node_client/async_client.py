@@ -16,6 +16,7 @@ from .models import (
     Description,
     Job,
     Json,
+    ListedBatch,
     Part,
     Result,
     ResultPhase,
@@ -187,7 +188,7 @@ class AsyncVisionNode:
         """Return the state of a batch."""
         return await performer.run(self._http, send_call(calls.batch(name), self._retries))
 
-    def batches(self) -> AsyncIterator[Batch]:
+    def batches(self) -> AsyncIterator[ListedBatch]:
         """Iterate over the batches, the newest first."""
         return performer.iterate(self._http, flows.batches(self._retries))
 
@@ -234,16 +235,16 @@ class AsyncVisionNode:
             for result in part.results:
                 yield result
 
-    async def cancel(self, name: str) -> None:
-        """End a batch. What has been described stays."""
+    async def cancel(self, name: str) -> Batch:
+        """End a batch, and return its state. What has been described stays."""
         return await performer.run(self._http, send_call(calls.cancel(name), self._retries))
 
-    async def suspend(self, name: str) -> None:
-        """Suspend a batch, until it is resumed."""
+    async def suspend(self, name: str) -> Batch:
+        """Suspend a batch until it is resumed, and return its state."""
         return await performer.run(self._http, send_call(calls.suspend(name), self._retries))
 
-    async def resume(self, name: str) -> None:
-        """Resume a suspended batch."""
+    async def resume(self, name: str) -> Batch:
+        """Resume a suspended batch, and return its state."""
         return await performer.run(self._http, send_call(calls.resume(name), self._retries))
 
     async def retry(self, name: str, *, key: str | None = None) -> CreatedBatch:

@@ -96,6 +96,8 @@ class Batch:
     images: Counts
     rate: float | None
     """Images per second; None if there is none yet."""
+    remaining_seconds: float | None
+    """How long the remaining images take at this rate; None if that is unknown."""
     suspended: bool
     parts: int
     """Number of parts of its results; the maximum of `after`."""
@@ -110,6 +112,20 @@ class Batch:
     def finished(self) -> bool:
         """Whether it is done or has failed."""
         return self.status in {"done", "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBatch:
+    """A batch in a list of batches."""
+
+    name: str
+    status: Phase
+    describer: str
+    images: Counts
+    created_at: str | None
+    """When it was created, in UTC (RFC 3339)."""
+    document: Json = field(repr=False, hash=False)
+    """The entry as the server sent it."""
 
 
 @dataclass(frozen=True, slots=True)

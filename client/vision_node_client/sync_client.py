@@ -16,6 +16,7 @@ from .models import (
     Description,
     Job,
     Json,
+    ListedBatch,
     Part,
     Result,
     ResultPhase,
@@ -179,7 +180,7 @@ class VisionNode:
         """Return the state of a batch."""
         return performer.run(self._http, send_call(calls.batch(name), self._retries))
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[ListedBatch]:
         """Iterate over the batches, the newest first."""
         return performer.iterate(self._http, flows.batches(self._retries))
 
@@ -225,16 +226,16 @@ class VisionNode:
         for part in self.result_parts(name, after=after, phase=phase, follow=follow):
             yield from part.results
 
-    def cancel(self, name: str) -> None:
-        """End a batch. What has been described stays."""
+    def cancel(self, name: str) -> Batch:
+        """End a batch, and return its state. What has been described stays."""
         return performer.run(self._http, send_call(calls.cancel(name), self._retries))
 
-    def suspend(self, name: str) -> None:
-        """Suspend a batch, until it is resumed."""
+    def suspend(self, name: str) -> Batch:
+        """Suspend a batch until it is resumed, and return its state."""
         return performer.run(self._http, send_call(calls.suspend(name), self._retries))
 
-    def resume(self, name: str) -> None:
-        """Resume a suspended batch."""
+    def resume(self, name: str) -> Batch:
+        """Resume a suspended batch, and return its state."""
         return performer.run(self._http, send_call(calls.resume(name), self._retries))
 
     def retry(self, name: str, *, key: str | None = None) -> CreatedBatch:

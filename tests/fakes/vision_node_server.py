@@ -71,6 +71,8 @@ class VisionNodeServer:
 
     def __init__(self) -> None:
         self.url = ""
+        self.is_closing = False
+        """Whether responses that are withheld are sent, because the server ends."""
         self.batches: dict[str, Batch] = {}
         self.jobs: dict[str, bytes] = {}
         self.options: dict[str, dict[str, str]] = {}
@@ -168,7 +170,9 @@ class VisionNodeServer:
         response = await handler(request)
         if fault is not None:
             fault.reached.set()
-            await asyncio.Event().wait()
+            # The event loop, to which an asyncio.Event would belong, does not exist yet.
+            while not self.is_closing:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_SECONDS)
 
         return response
 
@@ -242,8 +246,10 @@ class VisionNodeServer:
 
     async def list_batches(self, request: web.Request) -> web.Response:
         """Return a page of batches."""
+        shown = ("name", "status", "describer", "images", "created_at")
         states = [self._state(it) for it in self.batches.values()]
-        return page(request, "batches", states)
+        entries = [{name: state[name] for name in shown} for state in states]
+        return page(request, "batches", entries)
 
     async def get_batch(self, request: web.Request) -> web.Response:
         """Return the state of a batch."""
@@ -328,7 +334,7 @@ class VisionNodeServer:
         sent = int(request.query.get("after", 0))
         while sent < len(batch.parts):
             if self.part_limit is not None and sent >= self.part_limit:
-                if request.query.get("follow") != "true":
+                if self.is_closing or request.query.get("follow") != "true":
                     return response
                 await response.write(b"\n")
                 await asyncio.sleep(POLL_SECONDS)
@@ -379,7 +385,10 @@ class VisionNodeServer:
                 "done": len(ended) - failed,
                 "failed": failed,
             },
+            "describer": batch.spec.get("describer", "local"),
+            "created_at": "2026-01-08T09:30:00Z",
             "rate": 41.5,
+            "remaining_seconds": 2.0,
             "suspended": batch.suspended,
             "waiting": None,
             "error": batch.error,
@@ -432,6 +441,7 @@ class _Thread:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._server.is_closing = True
         self._call(self._runner.cleanup())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)

@@ -3,16 +3,29 @@
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from typing import BinaryIO, Protocol
 
 from ..models import Json, Result
 
 COLUMNS = ("customId", "file", "phase", "caption", "alt", "tags", "text", "error")
-"""The columns of CSV, which are those of the server's `format=csv`."""
+"""The columns of CSV. The server's `format=csv` has the same ones, with the same content."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Beginnings of cells that spreadsheets run as formulas. A text in an image may begin so."""
+BYTE_ORDER_MARK = "\ufeff".encode()
+"""Excel takes UTF-8 without this mark for the code page of the computer."""
+
+INBOX_PREFIX = "inbox/"
+"""What the keys of images in the inbox begin with. Other keys do not contain the file's name."""
+
+_FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+"""Characters with which formulas begin, and their full-width variants."""
+
+# In many countries, the separator is a semicolon or a tab, and then what follows one is a cell,
+# quoted or not.
+_DANGER = re.compile(
+    rf"\A(?=[\t\r\n])|\A(?=[\s\u200b\u2060\ufeff]*{_FORMULA})|(?<=[;\t\r\n])(?=[^\S\t\r\n]*{_FORMULA})"
+)
 
 
 class Format(Protocol):
@@ -22,8 +35,8 @@ class Format(Protocol):
     header: bytes
     """What the file begins with."""
 
-    def line(self, result: Result, file: str) -> bytes:
-        """Return the line of an image; `file` is its path or its key in the bucket."""
+    def line(self, result: Result) -> bytes:
+        """Return the line of an image."""
         ...
 
     def without_failed(self, file: BinaryIO, kept: Collection[str]) -> Iterator[bytes]:
@@ -42,7 +55,7 @@ class JsonLines:
     name = "jsonl"
     header = b""
 
-    def line(self, result: Result, file: str) -> bytes:  # noqa: ARG002 (part of the protocol)
+    def line(self, result: Result) -> bytes:
         """Return the line of an image."""
         return json_line(result.document)
 
@@ -50,7 +63,7 @@ class JsonLines:
         """Yield the lines of a file, except those of images that failed."""
         for line in file:
             found = json.loads(line)
-            if "error" not in found or found.get("customId") in kept:
+            if not found.get("error") or found.get("customId") in kept:
                 yield line
 
 
@@ -60,15 +73,15 @@ class Csv:
     name = "csv"
 
     def __init__(self) -> None:
-        self.header = _row(list(COLUMNS))
+        self.header = BYTE_ORDER_MARK + _row(COLUMNS)
 
-    def line(self, result: Result, file: str) -> bytes:
+    def line(self, result: Result) -> bytes:
         """Return the row of an image."""
         found, error = result.description, result.error
         cells = [
             result.custom_id or "",
-            file,
-            "done" if found else "failed",
+            _file_name(result),
+            "failed" if error else "done",
             (found.caption if found else None) or "",
             (found.alt if found else None) or "",
             ", ".join(found.tags) if found else "",
@@ -80,8 +93,11 @@ class Csv:
     def without_failed(self, file: BinaryIO, kept: Collection[str]) -> Iterator[bytes]:
         """Yield the rows of a file, except those of images that failed."""
         kept_cells = {_printable(safe_cell(it)) for it in kept}
-        with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
-            for row in csv.reader(text):
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            rows = csv.reader(text)
+            next(rows)
+            yield self.header
+            for row in rows:
                 if row[2] != "failed" or row[0] in kept_cells:
                     yield _row(row)
 
@@ -93,18 +109,26 @@ def json_line(document: Json) -> bytes:
 
 
 def safe_cell(text: str) -> str:
-    """Return a text that spreadsheets do not take for a formula.
+    """Return a text that no spreadsheet takes for a formula.
 
-    OWASP, "CSV Injection": an apostrophe at the beginning makes it a text.
+    A formula can send data away or start programs (https://owasp.org/www-community/attacks/CSV_Injection).
+    An apostrophe makes it a text.
     """
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
+    return _DANGER.sub("'", text.replace("\0", "\ufffd"))
 
 
-def _row(cells: list[str]) -> bytes:
+def _file_name(result: Result) -> str:
+    key = result.document.get("key")
+    path = key if isinstance(key, str) and key.startswith(INBOX_PREFIX) else result.custom_id
+    return (path or "").rpartition("/")[2]
+
+
+def _row(cells: Iterable[str]) -> bytes:
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow(cells)
     return out.getvalue().encode(errors="replace")
 
 
 def _printable(text: str) -> str:
+    """Return a text as it is in a file."""
     return text.encode(errors="replace").decode()

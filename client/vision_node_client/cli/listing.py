@@ -4,7 +4,7 @@ import argparse
 import sys
 from dataclasses import asdict
 
-from ..models import Batch, Describer
+from ..models import Describer, ListedBatch
 from ..sync_client import VisionNode
 from .exit_codes import ExitCode
 from .formats import Csv, JsonLines, json_line
@@ -31,7 +31,7 @@ def list_batches(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
             _write(json_line(batch.document))
     else:
         rows = [_batch_row(it) for it in node.batches()]
-        print(table(("NAME", "STATUS", "IMAGES", "DONE", "FAILED", "RATE"), rows))
+        print(table(("NAME", "STATUS", "DESCRIBER", "IMAGES", "DONE", "FAILED", "CREATED"), rows))
 
     return ExitCode.DONE
 
@@ -46,8 +46,7 @@ def print_results(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
     _write(written_as.header)
     for part in parts:
         for result in part.results:
-            key = result.document.get("key")
-            _write(written_as.line(result, str(key or result.custom_id or "")))
+            _write(written_as.line(result))
             is_complete = is_complete and result.error is None
         sys.stdout.buffer.flush()
 
@@ -69,8 +68,7 @@ def _describer_row(found: Describer) -> tuple[str, ...]:
     )
 
 
-def _batch_row(found: Batch) -> tuple[str, ...]:
+def _batch_row(found: ListedBatch) -> tuple[str, ...]:
     counts = found.images
-    rate = f"{found.rate:g}/s" if found.rate is not None else ""
     numbers = (str(counts.total), str(counts.done), str(counts.failed))
-    return (found.name, found.status, *numbers, rate)
+    return (found.name, found.status, found.describer, *numbers, found.created_at or "")

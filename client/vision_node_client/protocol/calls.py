@@ -94,19 +94,19 @@ def results(name: str, after: int, phase: str | None, *, follow: bool) -> Reques
     return Request("GET", f"{_batch(name)}/results", params)
 
 
-def cancel(name: str) -> Call[None]:
+def cancel(name: str) -> Call[Batch]:
     """End a batch. What has been described stays."""
-    return Call(Request("POST", f"{_batch(name)}/cancel"), readers.nothing)
+    return Call(Request("POST", f"{_batch(name)}/cancel"), readers.batch)
 
 
-def suspend(name: str) -> Call[None]:
+def suspend(name: str) -> Call[Batch]:
     """Suspend a batch."""
-    return Call(Request("POST", f"{_batch(name)}/suspend"), readers.nothing)
+    return Call(Request("POST", f"{_batch(name)}/suspend"), readers.batch)
 
 
-def resume(name: str) -> Call[None]:
+def resume(name: str) -> Call[Batch]:
     """Resume a suspended batch."""
-    return Call(Request("POST", f"{_batch(name)}/resume"), readers.nothing)
+    return Call(Request("POST", f"{_batch(name)}/resume"), readers.batch)
 
 
 def retry(name: str, key: str) -> Call[CreatedBatch]:

@@ -163,7 +163,7 @@ def stored_images(batch: str, retries: Retries) -> Flow[None]:
 
 
 def batches(retries: Retries) -> Flow[None]:
-    """Give each Batch."""
+    """Give each batch, as a ListedBatch."""
     cursor = None
     while True:
         page = yield from send_call(calls.batches(cursor), retries)

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterator
 
-from ..errors import ProblemError, ProtocolError
+from ..errors import ProblemError
 from ..models import Json, Part, Result
 from .readers import result
 from .steps import TransportError
 
 GONE = "BatchNotFound"
 """Reason of a stream that was broken off because the batch was deleted."""
+
+UNREADABLE = "ResultUnreadable"
+"""Reason of an image whose line can't be understood."""
 
 
 class PartReader:
@@ -28,13 +31,12 @@ class PartReader:
         Raises:
             ProblemError: The batch was deleted.
             TransportError: The server broke the stream off.
-            ProtocolError: A line can't be understood.
         """
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             # The server sends empty lines to keep the connection.
             if line.strip():
-                yield from self._read(_document(line))
+                yield from self._read(line)
 
     def end(self) -> None:
         """Check that the stream did not end within a part.
@@ -45,42 +47,47 @@ class PartReader:
         if self._rest.strip() or self._results:
             raise TransportError("the results ended within a part")
 
-    def _read(self, found: Json) -> Iterator[Part]:
-        if found.keys() == {"after"}:
-            part = Part(int(found["after"]), tuple(self._results))
+    def _read(self, line: bytes) -> Iterator[Part]:
+        found = _document(line)
+        if found.keys() == {"after"} and isinstance(found["after"], int):
+            part = Part(found["after"], tuple(self._results))
             self._results = []
             yield part
-        elif found.keys() & {"index", "ranges", "part", "customId"}:
-            self._results.append(_result(found))
+        elif found.keys() >= {"error", "after"} and "index" not in found:
+            raise _broken_off(found["error"])
         else:
-            raise _broken_off(found)
+            self._results.append(_result(found, line))
 
 
 def _document(line: bytes) -> Json:
+    """Return a line as a JSON object; an empty one if it is none."""
     try:
         found = json.loads(line)
-    except ValueError as error:
-        raise ProtocolError(f"a line of the results is no JSON: {line[:100]!r}") from error
+    except (ValueError, RecursionError):
+        return {}
 
-    if not isinstance(found, dict):
-        raise ProtocolError(f"a line of the results is no JSON object: {line[:100]!r}")
-    return found
+    return found if isinstance(found, dict) else {}
 
 
-def _result(found: Json) -> Result:
-    try:
-        return result(found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ProtocolError(f"a line of the results can't be understood: {found}") from error
+def _result(found: Json, line: bytes) -> Result:
+    """Return the result in a line. If it can't be understood, the image has an error.
+
+    The server sends what workers have stored. One bad line must not hide all others.
+    """
+    if "result" in found or "error" in found:
+        try:
+            return result(found)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            pass
+
+    message = f"A line of the results can't be understood: {line[:200]!r}"
+    return result({"error": {"reason": UNREADABLE, "message": message}})
 
 
-def _broken_off(found: Json) -> Exception:
+def _broken_off(error: object) -> Exception:
     """Return the error in the last line of a stream that the server broke off."""
-    error = found.get("error")
-    if not isinstance(error, dict):
-        return ProtocolError(f"a line of the results can't be understood: {found}")
-
-    reason, message = str(error.get("reason")), str(error.get("message"))
+    found = error if isinstance(error, dict) else {}
+    reason, message = str(found.get("reason")), str(found.get("message"))
     if reason == GONE:
         return ProblemError(404, reason, message)
     return TransportError(f"{reason}: {message}")

@@ -16,6 +16,7 @@ from ..models import (
     Failure,
     Job,
     Json,
+    ListedBatch,
     Refusal,
     Result,
     StoredImage,
@@ -38,7 +39,7 @@ class StoredPage:
 class BatchPage:
     """Some of the batches."""
 
-    batches: list[Batch]
+    batches: list[ListedBatch]
     next_cursor: str | None
     """Where the next page begins; None if this is the last one."""
 
@@ -136,26 +137,36 @@ def stored_page(found: Json) -> StoredPage:
 @_reader
 def batch_page(found: Json) -> BatchPage:
     """Return a page of batches."""
-    return BatchPage([_batch(it) for it in found["batches"]], found.get("next"))
+    return BatchPage([_listed_batch(it) for it in found["batches"]], found.get("next"))
 
 
-def _batch(found: Json) -> Batch:
-    images = found["images"]
+def _listed_batch(found: Json) -> ListedBatch:
+    return ListedBatch(
+        name=str(found["name"]),
+        status=found["status"],
+        describer=str(found["describer"]),
+        images=_counts(found["images"]),
+        created_at=found.get("created_at"),
+        document=found,
+    )
+
+
+@_reader
+def batch(found: Json) -> Batch:
+    """Return the state of a batch."""
     return Batch(
         name=str(found["name"]),
         uid=str(found["uid"]),
         status=found["status"],
-        images=Counts(int(images["total"]), int(images["done"]), int(images["failed"])),
+        images=_counts(found["images"]),
         rate=found.get("rate"),
+        remaining_seconds=found.get("remaining_seconds"),
         suspended=bool(found.get("suspended")),
         parts=int((found.get("results") or {}).get("parts") or 0),
         error=_failure(found.get("error")),
         waiting=_failure(found.get("waiting")),
         document=found,
     )
-
-
-batch = _reader(_batch)
 
 
 def result(found: Json) -> Result:
@@ -180,6 +191,10 @@ def _describer(found: Json) -> Describer:
         message=found.get("message"),
         default=bool(found["default"]),
     )
+
+
+def _counts(found: Json) -> Counts:
+    return Counts(int(found["total"]), int(found["done"]), int(found["failed"]))
 
 
 def _failure(found: Any) -> Failure | None:

@@ -52,12 +52,12 @@ class ResultFile:
         self._file.seek(length)
 
     def append(self, lines: list[bytes]) -> None:
-        """Append lines."""
+        """Append lines, which other programs can read at once."""
         self._file.write(b"".join(lines))
+        self._file.flush()
 
     def sync(self) -> None:
         """Make sure that a crash of the machine loses no line."""
-        self._file.flush()
         os.fsync(self._file.fileno())
 
     def drop_failed(self, kept: Collection[str]) -> None:

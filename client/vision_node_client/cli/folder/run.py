@@ -148,14 +148,15 @@ class FolderRun:
             read_result({"customId": name, "error": {"reason": reason, "message": message}})
             for name, (reason, message) in sorted(self._journal.refused.items())
         ]
-        self._results.append([self._results.format.header, *self._lines(refused)])
+        written_as = self._results.format
+        self._results.append([written_as.header, *map(written_as.line, refused)])
         self._results.sync()
         self._journal.length, self._journal.failed = self._results.length, len(refused)
         self._save()
 
     def _write(self, part: Part) -> None:
         """Write a part. It counts once the journal says so."""
-        self._results.append(list(self._lines(part.results)))
+        self._results.append([self._results.format.line(it) for it in part.results])
         if self._has_sidecars:
             self._write_sidecars(part.results)
 
@@ -165,11 +166,6 @@ class FolderRun:
         self._journal.failed += len(part.results) - described
         if self._file.is_due:
             self._save()
-
-    def _lines(self, results: Iterable[Result]) -> Iterable[bytes]:
-        for result in results:
-            file = str(self._folder / result.custom_id) if result.custom_id else ""
-            yield self._results.format.line(result, file)
 
     def _write_sidecars(self, results: Iterable[Result]) -> None:
         for result in results:
