@@ -188,12 +188,13 @@ class VisionNodeServer:
 
     async def submit(self, request: web.Request) -> web.Response:
         """Accept an image, once for each key."""
-        data = await request.read()
-        key = request.headers["Idempotency-Key"]
+        data, key = await image_of(request), request.headers.get("Idempotency-Key")
         if not data.startswith(IMAGE_STARTS):
             return refusal(415, "UnsupportedFormat")
 
-        job = self.job_keys.setdefault(key, f"job-{len(self.jobs)}")
+        job = f"job-{len(self.jobs)}"
+        if key is not None:
+            job = self.job_keys.setdefault(key, job)
         self.jobs[job] = data
         self.options[job] = dict(request.query)
         self.file_names.append(request.headers.get("Content-Disposition", ""))
@@ -398,6 +399,17 @@ class VisionNodeServer:
 
 def _phase(line: Json) -> str:
     return "failed" if "error" in line else "done"
+
+
+async def image_of(request: web.Request) -> bytes:
+    """Return the image of a submission, which is the whole body or the form field `file`."""
+    if not request.content_type.startswith("multipart/"):
+        return await request.read()
+
+    field = (await request.post())["file"]
+    if not isinstance(field, web.FileField):
+        raise web.HTTPBadRequest
+    return field.file.read()
 
 
 def created(batch: Batch) -> web.Response:

@@ -196,8 +196,6 @@ def test_sidecars_are_next_to_their_images(
 def test_sidecars_are_only_written_for_images_that_were_sent(
     server: VisionNodeServer, folder: Path, out: Path, tmp_path: Path
 ) -> None:
-    started = server.hold("POST .*/start")
-    started.count = 0
     original = server._line
 
     def hostile(index: int, custom_id: str) -> dict[str, object]:
@@ -291,10 +289,6 @@ def test_shortened_results_are_not_continued(
 def test_failed_batch_says_why(
     server: VisionNodeServer, folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    server.part_limit = 1
-    cancelled = server.fail("POST .*/cancel", 500, count=0)
-    del cancelled
-
     original = server._start
 
     def start_and_cancel(batch: object) -> None:
