@@ -168,22 +168,26 @@ def test_run_is_continued_after_the_server_was_away(
     assert server.puts == dict.fromkeys(NAMES, 1)
 
 
+def undo_start(server: VisionNodeServer, out: Path) -> None:
+    """Change server and journal as if the run had been killed shortly before the start."""
+    batch = server.only_batch
+    batch.started, batch.parts, batch.status = False, [], "queued"
+    journal = Path(f"{out}.state")
+    journal.write_text(journal.read_text().replace('"starting"', '"sending"'))
+
+
 def test_image_that_was_changed_before_the_start_is_sent_again(
     server: VisionNodeServer, folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("describe", folder, "--out", out)
     interrupt(server, "POST .*/start", 0, *arguments, by=signal.SIGKILL)
-    batch = server.only_batch
-    batch.started, batch.parts, batch.status = False, [], "queued"
-    # As if the run had been killed before it was done with sending.
-    journal = Path(f"{out}.state")
-    journal.write_text(journal.read_text().replace('"starting"', '"sending"'))
+    undo_start(server, out)
     (folder / "0.jpg").write_bytes(JPEG + b"changed")
     (folder / "new.jpg").write_bytes(JPEG)
 
     assert vision_node(*arguments) == 0
     assert "0.jpg has been changed since it was sent; it is sent again" in capfd.readouterr().err
-    assert batch.images["0.jpg"] == JPEG + b"changed"
+    assert server.only_batch.images["0.jpg"] == JPEG + b"changed"
     assert server.puts == {**dict.fromkeys(NAMES, 1), "0.jpg": 2, "new.jpg": 1}
     assert names_in(out) == sorted([*NAMES, "new.jpg"])
 
@@ -191,7 +195,8 @@ def test_image_that_was_changed_before_the_start_is_sent_again(
 def test_refused_image_is_not_sent_again(server: VisionNodeServer, folder: Path, out: Path) -> None:
     (folder / "-bad.gif").write_bytes(b"text")
     arguments = ("describe", folder, "--out", out)
-    interrupt(server, "PUT .*/[a-z]", 0, *arguments, by=signal.SIGINT)
+    interrupt(server, "POST .*/start", 0, *arguments, by=signal.SIGKILL)
+    undo_start(server, out)
 
     assert vision_node(*arguments) == 1
     assert server.puts == dict.fromkeys(["-bad.gif", *NAMES], 1)
