@@ -3,8 +3,9 @@
 
     python test_client.py photo.jpg [--url http://127.0.0.1:8000]
 
-The script needs only Python and no packages. The exit status is 0 if the image was described, 1 if
-it was not, and 2 if the arguments are invalid.
+The script needs only Python and no packages. If the package vision-node-client (client/) is
+installed, the script uses it, which also repeats requests that were lost. The exit status is 0 if
+the image was described, 1 if it was not, and 2 if the arguments are invalid.
 """
 
 import argparse
@@ -19,6 +20,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+try:
+    import vision_node_client
+except ImportError:
+    vision_node_client = None
 
 REQUEST_SECONDS = 30
 """Time limit for a request."""
@@ -52,10 +58,8 @@ def main() -> int:
     arguments = parse_arguments()
 
     try:
-        job_id = submit(arguments.url, arguments.image, arguments.ttl)
-        print(f"submitted as {job_id}", file=sys.stderr)
-        follow(arguments.url, job_id, arguments.timeout)
-        result = call(f"{arguments.url}/result/{job_id}")
+        describe = describe_alone if vision_node_client is None else describe_with_package
+        result = describe(arguments)
     except ClientError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -66,6 +70,35 @@ def main() -> int:
         print(CONTROL_CHARACTERS.sub("\ufffd", readable(result)))
 
     return 0
+
+
+def describe_with_package(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the result of the image, with the package vision-node-client."""
+    try:
+        with vision_node_client.VisionNode(arguments.url, REQUEST_SECONDS) as node:
+            job = node.submit(arguments.image, ttl_seconds=arguments.ttl)
+            print(f"submitted as {job.id}\n{job.status}", file=sys.stderr)
+            ended = node.wait(job, arguments.timeout)
+            if ended.error:
+                raise ClientError(f"{ended.error.reason}: {ended.error.message}")
+
+            print(ended.status, file=sys.stderr)
+            return node.result(job).document
+    except vision_node_client.UnreachableError as error:
+        raise ClientError(f"{error}. Is the system running? (make up)") from error
+    except (vision_node_client.VisionNodeError, ValueError) as error:
+        raise ClientError(str(error)) from error
+    except OSError as error:
+        raise ClientError(f"{arguments.image} can't be read: {error.strerror}") from error
+
+
+def describe_alone(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the result of the image, without any package."""
+    job_id = submit(arguments.url, arguments.image, arguments.ttl)
+    print(f"submitted as {job_id}", file=sys.stderr)
+    follow(arguments.url, job_id, arguments.timeout)
+
+    return call(f"{arguments.url}/result/{job_id}")
 
 
 def readable(result: dict[str, Any]) -> str:

@@ -75,6 +75,7 @@ def test_untrusted_text_cannot_control_the_terminal(
         "status": {"status": "done"},
         "result": {**RESULT, "facts": facts, "text": "a\u202eb\rc"},
     }
+    monkeypatch.setattr(test_client, "vision_node_client", None)
     monkeypatch.setattr(test_client, "call", lambda url, *_: answers[url.split("/")[3]])
     monkeypatch.setattr("sys.argv", ["test_client.py", __file__, "--url", "http://server"])
 
@@ -98,6 +99,7 @@ def test_time_to_live_is_sent_with_the_submission(
         sent.append(url)
         return {"job_id": "job", "status": "done", **RESULT}
 
+    monkeypatch.setattr(test_client, "vision_node_client", None)
     monkeypatch.setattr(test_client, "call", call)
     monkeypatch.setattr("sys.argv", ["test_client.py", __file__, "--url", "http://s", *arguments])
 

@@ -11,7 +11,13 @@ REPOSITORY = Path(__file__).parents[3]
 
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "cluster/README.md", "cluster/go/minio/README.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "client/README.md",
+        "cluster/README.md",
+        "cluster/go/minio/README.md",
+    )
     for path in REPOSITORY.glob(pattern)
 )
 

@@ -1,0 +1,62 @@
+"""A client for vision-node: images in, descriptions out.
+
+from vision_node_client import VisionNode
+
+with VisionNode("http://127.0.0.1:8000") as node:
+    print(node.describe("photo.jpg"))
+"""
+
+from .async_client import AsyncVisionNode
+from .errors import (
+    JobFailedError,
+    ProblemError,
+    ProtocolError,
+    UnreachableError,
+    VisionNodeError,
+    WaitTimeoutError,
+)
+from .images import Image
+from .models import (
+    Batch,
+    Counts,
+    CreatedBatch,
+    Describer,
+    Description,
+    Failure,
+    Job,
+    ListedBatch,
+    Part,
+    Refusal,
+    Result,
+    StoredImage,
+)
+from .options import BatchOptions, SubmitOptions
+from .protocol.retries import Retries
+from .sync_client import VisionNode
+
+__all__ = [
+    "AsyncVisionNode",
+    "Batch",
+    "BatchOptions",
+    "Counts",
+    "CreatedBatch",
+    "Describer",
+    "Description",
+    "Failure",
+    "Image",
+    "Job",
+    "JobFailedError",
+    "ListedBatch",
+    "Part",
+    "ProblemError",
+    "ProtocolError",
+    "Refusal",
+    "Result",
+    "Retries",
+    "StoredImage",
+    "SubmitOptions",
+    "UnreachableError",
+    "VisionNode",
+    "VisionNodeError",
+    "WaitTimeoutError",
+]

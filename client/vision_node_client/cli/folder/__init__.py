@@ -1,0 +1,1 @@
+"""Describe a folder as a batch, in a way that can be interrupted at any time."""

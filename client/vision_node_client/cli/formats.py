@@ -1,0 +1,134 @@
+"""The formats of results in files: JSON Lines and CSV."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import BinaryIO, Protocol
+
+from ..models import Json, Result
+
+COLUMNS = ("customId", "file", "phase", "caption", "alt", "tags", "text", "error")
+"""The columns of CSV. The server's `format=csv` has the same ones, with the same content."""
+
+BYTE_ORDER_MARK = "\ufeff".encode()
+"""Excel takes UTF-8 without this mark for the code page of the computer."""
+
+INBOX_PREFIX = "inbox/"
+"""What the keys of images in the inbox begin with. Other keys do not contain the file's name."""
+
+_FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+"""Characters with which formulas begin, and their full-width variants."""
+
+# In many countries, the separator is a semicolon or a tab, and then what follows one is a cell,
+# quoted or not.
+_DANGER = re.compile(
+    rf"\A(?=[\t\r\n])|\A(?=[\s\u200b\u2060\ufeff]*{_FORMULA})|(?<=[;\t\r\n])(?=[^\S\t\r\n]*{_FORMULA})"
+)
+
+
+class Format(Protocol):
+    """How results are written to a file."""
+
+    name: str
+    header: bytes
+    """What the file begins with."""
+
+    def line(self, result: Result) -> bytes:
+        """Return the line of an image."""
+        ...
+
+    def without_failed(self, file: BinaryIO, kept: Collection[str]) -> Iterator[bytes]:
+        """Yield the lines of a file, except those of images that failed.
+
+        Args:
+            file: A file with complete lines.
+            kept: customIds of failed images whose lines stay.
+        """
+        ...
+
+
+class JsonLines:
+    """A JSON object for each image, as the server sent it."""
+
+    name = "jsonl"
+    header = b""
+
+    def line(self, result: Result) -> bytes:
+        """Return the line of an image."""
+        return json_line(result.document)
+
+    def without_failed(self, file: BinaryIO, kept: Collection[str]) -> Iterator[bytes]:
+        """Yield the lines of a file, except those of images that failed."""
+        for line in file:
+            found = json.loads(line)
+            if not found.get("error") or found.get("customId") in kept:
+                yield line
+
+
+class Csv:
+    """A row for each image, which is safe to open in a spreadsheet."""
+
+    name = "csv"
+
+    def __init__(self) -> None:
+        self.header = BYTE_ORDER_MARK + _row(COLUMNS)
+
+    def line(self, result: Result) -> bytes:
+        """Return the row of an image."""
+        found, error = result.description, result.error
+        cells = [
+            result.custom_id or "",
+            _file_name(result),
+            "failed" if error else "done",
+            (found.caption if found else None) or "",
+            (found.alt if found else None) or "",
+            ", ".join(found.tags) if found else "",
+            (found.text_in_image if found else None) or "",
+            f"{error.reason}: {error.message}" if error else "",
+        ]
+        return _row([safe_cell(cell) for cell in cells])
+
+    def without_failed(self, file: BinaryIO, kept: Collection[str]) -> Iterator[bytes]:
+        """Yield the rows of a file, except those of images that failed."""
+        kept_cells = {_printable(safe_cell(it)) for it in kept}
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            rows = csv.reader(text)
+            next(rows)
+            yield self.header
+            for row in rows:
+                if row[2] != "failed" or row[0] in kept_cells:
+                    yield _row(row)
+
+
+def json_line(document: Json) -> bytes:
+    """Return a line of JSON Lines."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace") + b"\n"
+
+
+def safe_cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula.
+
+    A formula can send data away or start programs (https://owasp.org/www-community/attacks/CSV_Injection).
+    An apostrophe makes it a text.
+    """
+    return _DANGER.sub("'", text.replace("\0", "\ufffd"))
+
+
+def _file_name(result: Result) -> str:
+    key = result.document.get("key")
+    path = key if isinstance(key, str) and key.startswith(INBOX_PREFIX) else result.custom_id
+    return (path or "").rpartition("/")[2]
+
+
+def _row(cells: Iterable[str]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    return out.getvalue().encode(errors="replace")
+
+
+def _printable(text: str) -> str:
+    """Return a text as it is in a file."""
+    return text.encode(errors="replace").decode()

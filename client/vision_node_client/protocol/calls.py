@@ -1,0 +1,136 @@
+"""Requests to the routes of the API, each with the function that reads its response."""
+
+from urllib.parse import quote
+
+from ..images import ImageData
+from ..models import Batch, CreatedBatch, Describer, Description, Job, Json
+from ..options import BatchOptions, SubmitOptions, document_of, query_of
+from . import readers
+from .messages import Call, Request
+
+KEY_HEADER = "Idempotency-Key"
+"""Header by which the server recognizes a repeated request."""
+
+
+def submit(image: ImageData, options: SubmitOptions, key: str) -> Call[Job]:
+    """Submit an image."""
+    headers = {**image.headers, KEY_HEADER: key}
+    request = Request("POST", "/submit", query_of(options), headers, image.data)
+    return Call(request, readers.submitted_job)
+
+
+def job(job_id: str) -> Call[Job]:
+    """Get the state of a job."""
+    return Call(Request("GET", f"/status/{_segment(job_id)}"), readers.job)
+
+
+def description(job_id: str) -> Call[Description]:
+    """Get the description that a job has produced."""
+    return Call(Request("GET", f"/result/{_segment(job_id)}"), readers.description_reply)
+
+
+def describers() -> Call[list[Describer]]:
+    """List the Describers."""
+    return Call(Request("GET", "/describers"), readers.describers)
+
+
+def limits() -> Call[Json]:
+    """Get the server's limits."""
+    return Call(Request("GET", "/limits"), readers.document)
+
+
+def create_batch(source: Json, options: BatchOptions, key: str) -> Call[CreatedBatch]:
+    """Create a batch.
+
+    Args:
+        source: `prefix`, `manifest` or `upload` as a JSON object with this one member.
+        options: How to describe the images.
+        key: The Idempotency-Key.
+    """
+    body = source | document_of(options)
+    request = Request("POST", "/batches", headers={KEY_HEADER: key}, json=body)
+    return Call(request, readers.created_batch)
+
+
+def upload_image(batch: str, custom_id: str, image: ImageData) -> Call[None]:
+    """Upload an image of a batch that is not started yet. It replaces one with the same name."""
+    # The slashes stay, because proxies treat encoded ones in different ways.
+    path = f"{_batch(batch)}/images/{quote(custom_id, safe='/')}"
+    content_type = image.headers["Content-Type"]
+    return Call(
+        Request("PUT", path, headers={"Content-Type": content_type}, content=image.data),
+        readers.nothing,
+    )
+
+
+def stored_images(batch: str, cursor: str | None) -> Call[readers.StoredPage]:
+    """List the images that were uploaded one by one, beginning at a cursor."""
+    params = {} if cursor is None else {"cursor": cursor}
+    return Call(Request("GET", f"{_batch(batch)}/images", params), readers.stored_page)
+
+
+def start(batch: str) -> Call[None]:
+    """Start a batch whose images have been uploaded one by one."""
+    return Call(Request("POST", f"{_batch(batch)}/start"), readers.nothing)
+
+
+def batch(name: str) -> Call[Batch]:
+    """Get the state of a batch."""
+    return Call(Request("GET", _batch(name)), readers.batch)
+
+
+def batches(cursor: str | None) -> Call[readers.BatchPage]:
+    """List the batches, beginning at a cursor."""
+    params = {} if cursor is None else {"cursor": cursor}
+    return Call(Request("GET", "/batches", params), readers.batch_page)
+
+
+def results(name: str, after: int, phase: str | None, *, follow: bool) -> Request:
+    """Return the request for the results of a batch. Its response is a stream of lines."""
+    params = {"after": str(after), "marks": "true", "follow": str(follow).lower()}
+    if phase is not None:
+        params["phase"] = phase
+
+    return Request("GET", f"{_batch(name)}/results", params)
+
+
+def cancel(name: str) -> Call[Batch]:
+    """End a batch. What has been described stays."""
+    return Call(Request("POST", f"{_batch(name)}/cancel"), readers.batch)
+
+
+def suspend(name: str) -> Call[Batch]:
+    """Suspend a batch."""
+    return Call(Request("POST", f"{_batch(name)}/suspend"), readers.batch)
+
+
+def resume(name: str) -> Call[Batch]:
+    """Resume a suspended batch."""
+    return Call(Request("POST", f"{_batch(name)}/resume"), readers.batch)
+
+
+def retry(name: str, key: str) -> Call[CreatedBatch]:
+    """Create a batch of the images of another one that failed."""
+    request = Request("POST", f"{_batch(name)}/retry", headers={KEY_HEADER: key})
+    return Call(request, readers.created_batch)
+
+
+def delete(name: str) -> Call[None]:
+    """Delete a batch with its results."""
+    return Call(Request("DELETE", _batch(name)), readers.nothing)
+
+
+def _batch(name: str) -> str:
+    return f"/batches/{_segment(name)}"
+
+
+def _segment(text: str) -> str:
+    """Return a text as one segment of a path.
+
+    Raises:
+        ValueError: No segment can be empty, or one or two dots.
+    """
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{text!r} is no name")
+
+    return quote(text, safe="")

@@ -1,0 +1,50 @@
+"""Requests and responses, independent of the library that transfers them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to the server."""
+
+    method: str
+    path: str
+    """Percent-encoded path below the server's URL."""
+    params: dict[str, str] = field(default_factory=dict)
+    """The query string."""
+    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes | None = field(default=None, repr=False)
+    json: Any = None
+    """The body as JSON, in place of `content`; None if there is none."""
+    is_repeatable: bool = True
+    """Whether a second request after a lost response does no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response whose body has been read."""
+
+    status: int
+    phrase: str
+    headers: dict[str, str]
+    """Headers by their names in lower case."""
+    content: bytes = field(repr=False)
+    url: str
+    """The URL of the request, without user name and password."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the request succeeded."""
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request, and the function that reads a successful response to it."""
+
+    request: Request
+    read: Callable[[Reply], T]

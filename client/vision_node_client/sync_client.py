@@ -1,0 +1,258 @@
+"""The synchronous client."""
+
+from collections.abc import Iterator
+from os import PathLike
+from types import TracebackType
+from typing import Self, Unpack
+
+import httpx
+
+from . import sync_performer as performer
+from .images import Image
+from .models import (
+    Batch,
+    CreatedBatch,
+    Describer,
+    Description,
+    Job,
+    Json,
+    ListedBatch,
+    Part,
+    Result,
+    ResultPhase,
+    StoredImage,
+)
+from .options import BatchOptions, SubmitOptions
+from .protocol import calls, flows
+from .protocol.batch_source import BatchSource, Files
+from .protocol.flows import WAIT_SECONDS
+from .protocol.retries import Retries, send_call
+from .transport import REQUEST_SECONDS, client_options
+
+
+class VisionNode:
+    """A client for programs without an event loop; close it, or use it in `with`.
+
+    Threads may share it.
+
+    All methods raise ProblemError if the server refuses a request, UnreachableError if it does not
+    respond, and ProtocolError if it is no vision-node server. Requests that are lost or refused
+    because of overload are repeated, which never does anything twice.
+
+    Args:
+        url: URL of the server, such as `http://127.0.0.1:8000`.
+        timeout: Longest pause within a request, in seconds.
+        retries: How often requests are repeated, and when.
+    """
+
+    def __init__(
+        self, url: str, timeout: float = REQUEST_SECONDS, retries: Retries | None = None
+    ) -> None:
+        self._http = httpx.Client(**client_options(url, timeout))
+        self._retries = retries or Retries()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def submit(self, image: Image, **options: Unpack[SubmitOptions]) -> Job:
+        """Submit an image, and return its job, which is queued.
+
+        Args:
+            image: Path, bytes, or a file that is open in binary mode.
+            options: How to describe it; see SubmitOptions.
+
+        Raises:
+            OSError: The file can't be read.
+        """
+        return performer.run(self._http, flows.submit(image, options, self._retries))
+
+    def wait(self, job: Job | str, timeout: float | None = WAIT_SECONDS) -> Job:
+        """Return a job, or the job with an id, when it is done or has failed.
+
+        Raises:
+            WaitTimeoutError: It is neither after `timeout` seconds; with None, wait forever.
+        """
+        return performer.run(self._http, flows.wait_for_job(_id_of(job), timeout, self._retries))
+
+    def result(self, job: Job | str) -> Description:
+        """Return the description that a job has produced.
+
+        Raises:
+            ProblemError: 409 if the job is unfinished or has failed.
+        """
+        return performer.run(self._http, send_call(calls.description(_id_of(job)), self._retries))
+
+    def describe(
+        self,
+        image: Image,
+        timeout: float | None = WAIT_SECONDS,
+        **options: Unpack[SubmitOptions],
+    ) -> Description:
+        """Submit an image, wait, and return its description.
+
+        Raises:
+            OSError: The file can't be read.
+            JobFailedError: The image was not described.
+            WaitTimeoutError: It was not described after `timeout` seconds; with None, wait forever.
+        """
+        return performer.run(self._http, flows.describe(image, options, timeout, self._retries))
+
+    def describers(self) -> list[Describer]:
+        """Return the Describers that a submission may name."""
+        return performer.run(self._http, send_call(calls.describers(), self._retries))
+
+    def limits(self) -> Json:
+        """Return the server's limits, such as `imageBytes`, as the server sent them."""
+        return performer.run(self._http, send_call(calls.limits(), self._retries))
+
+    def create_batch(
+        self,
+        *,
+        files: Files | None = None,
+        folder: str | PathLike[str] | None = None,
+        prefix: str | None = None,
+        manifest: str | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> CreatedBatch:
+        """Create a batch from one of the sources. Files and folders are uploaded.
+
+        Args:
+            files: Images by their customIds, or paths, whose names become customIds.
+            folder: A folder on this machine; each image is called like its path in the folder.
+            prefix: A folder in the inbox, such as `inbox/holiday/`.
+            manifest: Key of a list of images in the inbox.
+            options: How to describe the images; see BatchOptions.
+
+        Raises:
+            TypeError: Not exactly one source is given.
+            ValueError: There are no images, or two have the same name.
+            OSError: A file or the folder can't be read.
+        """
+        return performer.run(
+            self._http,
+            flows.create_batch(
+                BatchSource(files, folder, prefix, manifest), options, self._retries
+            ),
+        )
+
+    def create_upload(
+        self, *, key: str | None = None, **options: Unpack[BatchOptions]
+    ) -> CreatedBatch:
+        """Create a batch whose images will be uploaded one by one. Then start it within a day.
+
+        Args:
+            key: An Idempotency-Key. With the same one, a second call returns the same batch.
+            options: How to describe the images; see BatchOptions.
+        """
+        return performer.run(self._http, flows.create_upload(options, key, self._retries))
+
+    def upload_image(self, batch: str, custom_id: str, image: Image) -> None:
+        """Upload an image of a batch from `create_upload`.
+
+        An image with the same customId is replaced.
+
+        Raises:
+            OSError: The file can't be read.
+        """
+        return performer.run(self._http, flows.upload_image(batch, custom_id, image, self._retries))
+
+    def uploaded_images(self, batch: str) -> Iterator[StoredImage]:
+        """Iterate over the images of a batch that `upload_image` has uploaded."""
+        return performer.iterate(self._http, flows.stored_images(batch, self._retries))
+
+    def start(self, batch: str) -> None:
+        """Start a batch whose images have been uploaded. It gets no further images."""
+        return performer.run(self._http, send_call(calls.start(batch), self._retries))
+
+    def batch(self, name: str) -> Batch:
+        """Return the state of a batch."""
+        return performer.run(self._http, send_call(calls.batch(name), self._retries))
+
+    def batches(self) -> Iterator[ListedBatch]:
+        """Iterate over the batches, the newest first."""
+        return performer.iterate(self._http, flows.batches(self._retries))
+
+    def wait_batch(self, name: str, timeout: float | None = None) -> Batch:
+        """Return a batch when it is done or has failed.
+
+        Raises:
+            WaitTimeoutError: It is neither after `timeout` seconds; with None, wait forever.
+        """
+        return performer.run(self._http, flows.wait_for_batch(name, timeout, self._retries))
+
+    def result_parts(
+        self,
+        name: str,
+        *,
+        after: int = 0,
+        phase: ResultPhase | None = None,
+        follow: bool = False,
+    ) -> Iterator[Part]:
+        """Iterate over the results of a batch, one part at a time.
+
+        Connections that are lost are resumed behind the last part.
+
+        Args:
+            name: The batch.
+            after: Number of parts to leave out, from `Part.after`.
+            phase: `done` or `failed` for only these images.
+            follow: Whether to wait for further results until the batch is finished.
+        """
+        return performer.iterate(
+            self._http, flows.result_parts(name, after, phase, follow=follow, retries=self._retries)
+        )
+
+    def results(
+        self,
+        name: str,
+        *,
+        after: int = 0,
+        phase: ResultPhase | None = None,
+        follow: bool = False,
+    ) -> Iterator[Result]:
+        """Iterate over the results of a batch, each once. The arguments are as for result_parts."""
+        for part in self.result_parts(name, after=after, phase=phase, follow=follow):
+            yield from part.results
+
+    def cancel(self, name: str) -> Batch:
+        """End a batch, and return its state. What has been described stays."""
+        return performer.run(self._http, send_call(calls.cancel(name), self._retries))
+
+    def suspend(self, name: str) -> Batch:
+        """Suspend a batch until it is resumed, and return its state."""
+        return performer.run(self._http, send_call(calls.suspend(name), self._retries))
+
+    def resume(self, name: str) -> Batch:
+        """Resume a suspended batch, and return its state."""
+        return performer.run(self._http, send_call(calls.resume(name), self._retries))
+
+    def retry(self, name: str, *, key: str | None = None) -> CreatedBatch:
+        """Create a batch of the images of a finished one that failed.
+
+        Args:
+            name: The finished batch.
+            key: An Idempotency-Key. With the same one, a second call returns the same batch.
+        """
+        return performer.run(
+            self._http, send_call(calls.retry(name, key or flows.new_key()), self._retries)
+        )
+
+    def delete(self, name: str) -> None:
+        """Delete a batch with its results, but not images in the inbox."""
+        return performer.run(self._http, send_call(calls.delete(name), self._retries))
+
+
+def _id_of(job: Job | str) -> str:
+    return job.id if isinstance(job, Job) else job

@@ -1,0 +1,481 @@
+"""A fake vision-node server: jobs, batches that are uploaded image by image, and their results.
+
+It runs in a thread of its own, on a real socket, so that programs can be killed while they use it.
+Tests can withhold a response after its request has been handled, refuse requests, and limit which
+results exist.
+"""
+
+import asyncio
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+
+Json = dict[str, Any]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PAGE = 3
+"""Number of entries in a page, which is small, so that tests read several pages."""
+
+POLL_SECONDS = 0.01
+"""Seconds between two looks at what a test has changed."""
+
+IMAGE_STARTS = (b"\xff\xd8", b"\x89PNG", b"GIF8")
+"""Beginnings of files that the server accepts as images."""
+
+
+@dataclass
+class Batch:
+    """A batch, and what was done to it."""
+
+    name: str
+    key: str | None
+    spec: Json
+    images: dict[str, bytes] = field(default_factory=dict)
+    started: bool = False
+    starts: int = 0
+    parts: list[list[Json]] = field(default_factory=list)
+    status: str = "queued"
+    suspended: bool = False
+    error: Json | None = None
+
+    @property
+    def lines(self) -> list[Json]:
+        """The lines of all parts."""
+        return [line for part in self.parts for line in part]
+
+
+@dataclass
+class Fault:
+    """What happens to requests instead of, or after, their handling."""
+
+    pattern: re.Pattern[str]
+    response: Callable[[], web.Response] | None
+    """Makes the response in place of the handler's; None: handle it, and withhold the response."""
+    skipped: int
+    """Number of matching requests that are answered normally before."""
+    count: int
+    """Number of requests that the fault affects."""
+    reached: threading.Event = field(default_factory=threading.Event)
+    """Set when the first request has been affected."""
+
+
+class VisionNodeServer:
+    """The server's state, and the faults that tests have chosen."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.is_closing = False
+        """Whether responses that are withheld are sent, because the server ends."""
+        self.batches: dict[str, Batch] = {}
+        self.jobs: dict[str, bytes] = {}
+        self.options: dict[str, dict[str, str]] = {}
+        """Query of each submission by its job."""
+        self.job_keys: dict[str, str] = {}
+        self.file_names: list[str] = []
+        """Content-Disposition of each submission."""
+        self.puts: Counter[str] = Counter()
+        """How often each image of a batch has been received completely."""
+        self.requests: list[str] = []
+        """Method and path of each request, with the query."""
+        self.faults: list[Fault] = []
+        self.failing: set[str] = set()
+        """customIds of images that can't be described, and bytes of such jobs as text."""
+        self.part_size = 2
+        """Number of images in a part."""
+        self.part_limit: int | None = None
+        """Maximum number of parts that exist so far; None: all."""
+        self.break_after_lines: int | None = None
+        """Number of lines after which the next stream of results breaks off."""
+        self.max_image_bytes = 1000
+        self.caption = "A cat."
+
+    def fail(
+        self,
+        pattern: str,
+        status: int,
+        *,
+        reason: str | None = "Broken",
+        count: int = 1,
+        skipped: int = 0,
+        **headers: str,
+    ) -> Fault:
+        """Refuse requests whose method and path match, with a problem document unless no reason."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._add(pattern, lambda: refusal(status, reason, **named), skipped, count)
+
+    def hold(self, pattern: str, *, skipped: int = 0) -> Fault:
+        """Handle a request whose method and path match, but withhold the response forever."""
+        return self._add(pattern, None, skipped, 1)
+
+    def _add(
+        self, pattern: str, response: Callable[[], web.Response] | None, skipped: int, count: int
+    ) -> Fault:
+        fault = Fault(re.compile(pattern), response, skipped, count)
+        self.faults.append(fault)
+        return fault
+
+    def count(self, pattern: str) -> int:
+        """Return how many requests match."""
+        return sum(bool(re.search(pattern, it)) for it in self.requests)
+
+    @property
+    def only_batch(self) -> Batch:
+        """The only batch."""
+        (batch,) = self.batches.values()
+        return batch
+
+    def app(self) -> web.Application:
+        """Return the application."""
+
+        @web.middleware
+        async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._with_faults(request, handler)
+
+        app = web.Application(middlewares=[faults], client_max_size=10 << 20)
+        batch = "/batches/{name}"
+        app.add_routes(
+            [
+                web.post("/submit", self.submit),
+                web.get("/status/{job}", self.job_status),
+                web.get("/result/{job}", self.job_result),
+                web.get("/describers", self.describers),
+                web.get("/limits", self.limits),
+                web.post("/batches", self.create_batch),
+                web.get("/batches", self.list_batches),
+                web.get(batch, self.get_batch),
+                web.delete(batch, self.delete_batch),
+                web.put(batch + "/images/{custom_id:.+}", self.put_image),
+                web.get(batch + "/images", self.list_images),
+                web.get(batch + "/results", self.results),
+                web.post(batch + "/{action}", self.act),
+            ]
+        )
+        return app
+
+    async def _with_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.requests.append(f"{request.method} {request.path_qs}")
+        fault = self._fault_for(f"{request.method} {request.path}")
+        if fault is not None and fault.response is not None:
+            await request.read()
+            fault.reached.set()
+            return fault.response()
+
+        response = await handler(request)
+        if fault is not None:
+            fault.reached.set()
+            # The event loop, to which an asyncio.Event would belong, does not exist yet.
+            while not self.is_closing:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_SECONDS)
+
+        return response
+
+    def _fault_for(self, line: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.count > 0 and fault.pattern.search(line):
+                if fault.skipped == 0:
+                    fault.count -= 1
+                    return fault
+                fault.skipped -= 1
+
+        return None
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Accept an image, once for each key."""
+        data, key = await image_of(request), request.headers.get("Idempotency-Key")
+        if not data.startswith(IMAGE_STARTS):
+            return refusal(415, "UnsupportedFormat")
+
+        job = f"job-{len(self.jobs)}"
+        if key is not None:
+            job = self.job_keys.setdefault(key, job)
+        self.jobs[job] = data
+        self.options[job] = dict(request.query)
+        self.file_names.append(request.headers.get("Content-Disposition", ""))
+        return web.json_response({"job_id": job, "status": "queued"}, status=202)
+
+    async def job_status(self, request: web.Request) -> web.Response:
+        """Say that a job has ended."""
+        job = request.match_info["job"]
+        if job not in self.jobs:
+            return refusal(404, "JobNotFound")
+
+        failed = self.jobs[job].decode("latin-1") in self.failing
+        error = {"reason": "ImageUnreadable", "message": "it is damaged"} if failed else None
+        status = "failed" if failed else "done"
+        return web.json_response(
+            {"job_id": job, "status": status, "describer": "local", "error": error}
+        )
+
+    async def job_result(self, request: web.Request) -> web.Response:
+        """Return a description."""
+        return web.json_response({"job_id": request.match_info["job"], **self._description()})
+
+    async def describers(self, request: web.Request) -> web.Response:
+        """Return one Describer."""
+        found = {"name": "local", "provider": "local", "model": None, "ready": True}
+        found |= {"reason": "Idle", "message": "No work", "default": True}
+        return web.json_response({"describers": [found]})
+
+    async def limits(self, request: web.Request) -> web.Response:
+        """Return the limit on images."""
+        return web.json_response({"imageBytes": self.max_image_bytes})
+
+    async def create_batch(self, request: web.Request) -> web.Response:
+        """Create a batch, once for each key."""
+        spec = await request.json()
+        batch = self._new_batch(request.headers["Idempotency-Key"], spec)
+        if "upload" not in spec:
+            batch.images = {"in-bucket.jpg": b""}
+            self._start(batch)
+
+        return created(batch)
+
+    def _new_batch(self, key: str, spec: Json) -> Batch:
+        for batch in self.batches.values():
+            if batch.key == key:
+                return batch
+
+        name = spec.get("name") or f"batch-{len(self.batches)}"
+        return self.batches.setdefault(name, Batch(name, key, spec))
+
+    async def list_batches(self, request: web.Request) -> web.Response:
+        """Return a page of batches."""
+        shown = ("name", "status", "describer", "images", "created_at")
+        states = [self._state(it) for it in self.batches.values()]
+        entries = [{name: state[name] for name in shown} for state in states]
+        return page(request, "batches", entries)
+
+    async def get_batch(self, request: web.Request) -> web.Response:
+        """Return the state of a batch."""
+        return web.json_response(self._state(self._find(request)))
+
+    async def delete_batch(self, request: web.Request) -> web.Response:
+        """Delete a batch."""
+        del self.batches[self._find(request).name]
+        return web.Response(status=204)
+
+    async def put_image(self, request: web.Request) -> web.Response:
+        """Store an image of a batch that is not started."""
+        batch, custom_id = self._find(request), request.match_info["custom_id"]
+        data = await request.read()
+        if batch.started:
+            return refusal(409, "BatchStarted")
+
+        self.puts[custom_id] += 1
+        if not data.startswith(IMAGE_STARTS):
+            return refusal(415, "UnsupportedFormat")
+        batch.images[custom_id] = data
+        return web.Response(status=204)
+
+    async def list_images(self, request: web.Request) -> web.Response:
+        """Return a page of the images of a batch."""
+        images = self._find(request).images
+        found = [{"custom_id": it, "size_bytes": len(images[it])} for it in sorted(images)]
+        return page(request, "images", found)
+
+    async def act(self, request: web.Request) -> web.Response:
+        """Start, cancel, suspend, resume or retry a batch."""
+        batch, action = self._find(request), request.match_info["action"]
+        match action:
+            case "start":
+                batch.starts += 1
+                self._start(batch)
+            case "cancel":
+                batch.status, batch.error = "failed", {"reason": "Cancelled", "message": "by you"}
+            case "suspend" | "resume":
+                batch.suspended = action == "suspend"
+            case "retry":
+                return self._retry(batch, request.headers["Idempotency-Key"])
+
+        return web.json_response(self._state(batch), status=202)
+
+    def _start(self, batch: Batch) -> None:
+        if batch.started:
+            return
+
+        batch.started, batch.status = True, "processing"
+        # Images are described in another order than they were sent in.
+        lines = [self._line(i, name) for i, name in enumerate(sorted(batch.images))][::-1]
+        size = self.part_size
+        batch.parts = [lines[i : i + size] for i in range(0, len(lines), size)]
+
+    def _retry(self, batch: Batch, key: str) -> web.Response:
+        retried = self._new_batch(key, batch.spec | {"name": f"{batch.name}-retry-{key[:8]}"})
+        retried.images = {
+            line["customId"]: batch.images[line["customId"]]
+            for line in batch.lines
+            if "error" in line
+        }
+        self._start(retried)
+        return created(retried)
+
+    def _line(self, index: int, custom_id: str) -> Json:
+        line = {"index": index, "customId": custom_id, "key": f"batches/x/{custom_id}"}
+        if custom_id in self.failing:
+            return {**line, "error": {"reason": "ImageUnreadable", "message": "it is damaged"}}
+        return {**line, "result": self._description()}
+
+    def _description(self) -> Json:
+        text = f"Image Description:\n{self.caption}"
+        return {"description": text, "caption": self.caption, "alt": "Cat", "tags": ["cat", "pet"]}
+
+    async def results(self, request: web.Request) -> web.StreamResponse:
+        """Stream results with marks, and follow the batch if the client wants it."""
+        batch = self._find(request)
+        response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        await response.prepare(request)
+
+        sent = int(request.query.get("after", 0))
+        while sent < len(batch.parts):
+            if self.part_limit is not None and sent >= self.part_limit:
+                if self.is_closing or request.query.get("follow") != "true":
+                    return response
+                await response.write(b"\n")
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+
+            for line in batch.parts[sent]:
+                if request.query.get("phase", _phase(line)) == _phase(line):
+                    await self._write(request, response, line)
+            sent += 1
+            await response.write(json.dumps({"after": sent}).encode() + b"\n")
+
+        if batch.status == "processing":
+            batch.status = "done"
+        return response
+
+    async def _write(self, request: web.Request, response: web.StreamResponse, line: Json) -> None:
+        if self.break_after_lines == 0:
+            self.break_after_lines = None
+            error = {"reason": "StorageUnavailable", "message": "the bucket is away"}
+            await response.write(json.dumps({"error": error, "after": 0}).encode() + b"\n")
+            if request.transport is not None:
+                request.transport.close()
+            raise ConnectionResetError("broken off")
+
+        if self.break_after_lines is not None:
+            self.break_after_lines -= 1
+        # The text contains a line separator of Unicode, as JSON may.
+        await response.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+    def _find(self, request: web.Request) -> Batch:
+        try:
+            return self.batches[request.match_info["name"]]
+        except KeyError:
+            response = refusal(404, "BatchNotFound")
+            raise web.HTTPNotFound(
+                text=response.text, content_type="application/problem+json"
+            ) from None
+
+    def _state(self, batch: Batch) -> Json:
+        ended = batch.lines if batch.status in {"done", "failed"} else []
+        failed = sum("error" in line for line in ended)
+        return {
+            "name": batch.name,
+            "uid": f"uid-{batch.name}",
+            "status": batch.status,
+            "images": {
+                "total": len(batch.images),
+                "done": len(ended) - failed,
+                "failed": failed,
+            },
+            "describer": batch.spec.get("describer", "local"),
+            "created_at": "2026-01-08T09:30:00Z",
+            "rate": 41.5,
+            "remaining_seconds": 2.0,
+            "suspended": batch.suspended,
+            "waiting": None,
+            "error": batch.error,
+            "results": {"parts": len(batch.parts) if ended else 0, "size_bytes": 1},
+        }
+
+
+def _phase(line: Json) -> str:
+    return "failed" if "error" in line else "done"
+
+
+async def image_of(request: web.Request) -> bytes:
+    """Return the image of a submission, which is the whole body or the form field `file`."""
+    if not request.content_type.startswith("multipart/"):
+        return await request.read()
+
+    field = (await request.post())["file"]
+    if not isinstance(field, web.FileField):
+        raise web.HTTPBadRequest
+    return field.file.read()
+
+
+def created(batch: Batch) -> web.Response:
+    """Return the response to the request that created a batch."""
+    body = {"name": batch.name, "uid": f"uid-{batch.name}", "status": batch.status, "images": 0}
+    body |= {"skipped": 0, "refused": {"count": 0, "files": []}, "links": {}}
+    return web.json_response(body, status=202, headers={"Location": f"/batches/{batch.name}"})
+
+
+def refusal(status: int, reason: str | None, **headers: str) -> web.Response:
+    """Return a problem document, or the page of a proxy if there is no reason."""
+    if reason is None:
+        return web.Response(status=status, text="<html>no</html>", headers=headers)
+
+    document = {"status": status, "reason": reason, "detail": f"{reason} is the reason"}
+    return web.json_response(
+        document, status=status, headers=headers, content_type="application/problem+json"
+    )
+
+
+def page(request: web.Request, name: str, entries: list[Json]) -> web.Response:
+    """Return a page of entries, beginning at the cursor of the request."""
+    start = int(request.query.get("cursor", 0))
+    end = start + PAGE
+    following = str(end) if end < len(entries) else None
+    return web.json_response({name: entries[start:end], "next": following})
+
+
+class _Thread:
+    """Serves an application in an event loop of its own."""
+
+    def __init__(self, server: VisionNodeServer) -> None:
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._runner = web.AppRunner(server.app(), shutdown_timeout=0.0)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.is_closing = True
+        self._call(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def _call(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
+
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+
+    async def _start(self) -> None:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self._server.url = f"http://{host}:{port}"
+
+
+@contextmanager
+def serving_vision_node() -> Iterator[VisionNodeServer]:
+    """Serve a fake vision-node on a loopback socket."""
+    server = VisionNodeServer()
+    with _Thread(server):
+        yield server
