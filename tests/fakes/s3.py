@@ -16,6 +16,8 @@ from aiohttp import web
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import BucketSettings
 
+from .s3_multipart import MultipartUploads
+
 Conditions = Literal["kept", "ignored", "unknown"]
 
 RELEASE_ID = "aaaabbbbcccc"
@@ -91,6 +93,8 @@ class S3:
         """HTTP status and error code of the answer to DeleteObjects, or None to answer normally."""
         self.deletions: list[list[str]] = []
         """Keys of each request that deletes one or several objects, even if it is refused."""
+        self.multipart = MultipartUploads()
+        """Multipart uploads that are neither complete nor aborted."""
 
     def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
         """Store an object directly, without a request."""
@@ -101,9 +105,9 @@ class S3:
         self.requests.append(f"{request.method} {request.path}")
 
         key = request.path.removeprefix("/bucket").removeprefix("/")
-        if request.method == "POST":
+        if request.method == "POST" and not key:
             return await self._delete_many(request)
-        if request.method == "DELETE":
+        if request.method == "DELETE" and "uploadId" not in request.query:
             self.deletions.append([key])
 
         is_forbidden = self.forbidden_outside not in (key or request.query.get("prefix", ""))
@@ -116,6 +120,9 @@ class S3:
         return await self._answer_object(request, key) if key else web.Response()
 
     async def _answer_object(self, request: web.Request, key: str) -> web.StreamResponse:
+        if {"uploads", "uploadId"} & request.query.keys():
+            return await self._answer_multipart(request, key)
+
         match request.method:
             case "PUT":
                 return await self._put(request, key)
@@ -149,6 +156,11 @@ class S3:
         return web.Response(
             text=DELETED.format("".join(UNDELETED.format(escape(it)) for it in locked))
         )
+    async def _answer_multipart(self, request: web.Request, key: str) -> web.StreamResponse:
+        answer, joined = await self.multipart.answer(request, key)
+        if joined:
+            self.objects[key] = StoredObject(joined.data, datetime.now(UTC), joined.media_type)
+        return answer
 
     def read(self, request: web.Request, key: str) -> web.StreamResponse:
         """Answer a GET or HEAD request for one object."""

@@ -35,7 +35,8 @@ retried, because the caller has already waited long enough.
 
 No other layer retries storage requests, with one exception: aiohttp retries a request once if a
 kept-alive connection turns out to be closed. Such a retry is harmless, because it repeats a GET,
-a DELETE, or a PUT of the same bytes. aiohttp never repeats a POST, so this module does."""
+a DELETE, or a PUT of the same bytes. aiohttp never repeats a POST, so this module repeats those
+that only delete objects."""
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
@@ -84,7 +85,7 @@ class BucketRequests:
         method: str,
         sign: Sign,
         *,
-        data: bytes | None = None,
+        data: bytes | bytearray | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int = MAX_ERROR_BYTES,
     ) -> BucketResponse:
@@ -105,18 +106,23 @@ class BucketRequests:
         method: str,
         sign: Sign,
         *,
-        data: bytes | None = None,
+        data: bytes | bytearray | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int = MAX_ERROR_BYTES,
+        time_limits: aiohttp.ClientTimeout = TIMEOUT,
+        may_repeat: bool = False,
     ) -> BucketResponse:
-        """Send the request as `send` does, but leave the logging to the caller."""
+        """Send the request as `send` does, but leave the logging to the caller.
+
+        With `may_repeat`, a POST is repeated once if its connection turns out to be closed.
+        """
         pauses = iter(CONNECT_PAUSES)
-        # A POST only deletes objects, so it may be repeated, too.
-        may_repeat = method == "POST"
 
         while True:
             try:
-                return await self._exchange_once(method, sign, data, headers, max_bytes)
+                return await self._exchange_once(
+                    method, sign, data, headers, max_bytes, time_limits
+                )
             except aiohttp.ClientConnectorError as error:
                 pause = next(pauses, None)
                 if pause is None:
@@ -133,9 +139,10 @@ class BucketRequests:
         self,
         method: str,
         sign: Sign,
-        data: bytes | None,
+        data: bytes | bytearray | None,
         headers: Mapping[str, str],
         max_bytes: int,
+        time_limits: aiohttp.ClientTimeout,
     ) -> BucketResponse:
         keys = await self._credentials.current()
         try:
@@ -146,7 +153,7 @@ class BucketRequests:
         all_headers = {**_IDENTITY_ENCODING, **headers, **signed_headers}
         body = BytesInPieces(data) if data and len(data) > PIECE_BYTES else data
         async with self._session.request(
-            method, url, data=body, headers=all_headers, allow_redirects=False
+            method, url, data=body, headers=all_headers, allow_redirects=False, timeout=time_limits
         ) as response:
             limit = max_bytes if response.status < 300 else MAX_ERROR_BYTES
             answer = await _read(response, limit)

@@ -124,7 +124,12 @@ class ObjectDeleter:
         with self._requests.failures.recording():
             try:
                 response = await self._requests.exchange(
-                    "POST", sign, data=body, headers=headers, max_bytes=LIST_BYTES
+                    "POST",
+                    sign,
+                    data=body,
+                    headers=headers,
+                    max_bytes=LIST_BYTES,
+                    may_repeat=True,
                 )
             except (StoreUnavailableError, ObjectNotFoundError) as error:
                 if isinstance(error, StoreUnavailableError) and error.code not in UNSUPPORTED:
