@@ -16,8 +16,12 @@ BYTE_ORDER_MARK = "\ufeff".encode()
 """Without this mark at the start, Excel takes UTF-8 for the code page of the computer, and shows
 `MÃ¼nchen`. Other spreadsheets and pandas skip it; in Python, the encoding utf-8-sig does."""
 
-_FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_FORMULA_CHARACTERS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = f"[{_FORMULA_CHARACTERS}]"
 """Characters with which formulas begin, and their full-width variants."""
+
+_SUSPICIOUS = re.compile(rf"[{_FORMULA_CHARACTERS}\t\r\n\0]")
+"""Finds out quickly that a text has nothing to change, as most texts."""
 
 # A spreadsheet whose separator is a semicolon, as in many countries, or a tab begins another cell
 # after these characters, quoted or not. There, only spaces on the same line are skipped, so that
@@ -32,6 +36,9 @@ def safe_cell(text: str) -> str:
 
     It differs only if it begins like one, or has a semicolon, tab or line break before one.
     """
+    if not _SUSPICIOUS.search(text):
+        return text
+
     return _DANGER.sub("'", text.replace("\0", "\ufffd"))
 
 
