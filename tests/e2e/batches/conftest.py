@@ -1,19 +1,17 @@
 """Fixtures for tests of ImageBatches: images in the inbox, and a slow describer."""
 
-import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from conftest import Kubectl
 from faults.faulty import SLOW
 from faults.load import draw
-from vision_node_contract.json_types import Json
 
 from batches.batch import FOLDER, Batches, manifest
+from batches.slow_describer import slow_describer
 
 PLAIN, BROKEN, SLOW_OBJECTS = 60, 6, 10
 """Number of images in each folder of the inbox."""
@@ -80,20 +78,5 @@ def other_objects(photo: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="package")
 def sluggish(kubectl: Kubectl) -> Iterator[str]:
     """Create a Describer with one worker that describes two images at a time. Yield its name."""
-    source = Path("tests/faults/faulty.py").read_text()
-    spec: dict[str, Any] = {
-        "provider": "metadata",
-        "command": ["python", "-c", source],
-        "minWorkers": 1,
-        "maxWorkers": 1,
-        "concurrency": 2,
-    }
-    body: Json = {
-        "apiVersion": "vision-node.dev/v1alpha1",
-        "kind": "Describer",
-        "metadata": {"name": SLOW_DESCRIBER},
-        "spec": spec,
-    }
-    kubectl("apply", "-f", "-", input=json.dumps(body))
-    yield SLOW_DESCRIBER
-    kubectl("delete", "describer", SLOW_DESCRIBER, "--wait=false")
+    with slow_describer(kubectl, SLOW_DESCRIBER, concurrency=2) as name:
+        yield name

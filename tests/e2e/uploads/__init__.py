@@ -1,0 +1,1 @@
+"""Tests of ImageBatches whose images are uploaded over HTTP, on the real system."""
