@@ -156,6 +156,7 @@ class S3:
         return web.Response(
             text=DELETED.format("".join(UNDELETED.format(escape(it)) for it in locked))
         )
+
     async def _answer_multipart(self, request: web.Request, key: str) -> web.StreamResponse:
         answer, joined = await self.multipart.answer(request, key)
         if joined:

@@ -37,8 +37,8 @@ from .bucket_objects import (
 )
 from .bucket_requests import TIMEOUT, TRANSFER_SECONDS, BucketRequests, BucketResponse
 from .bucket_settings import BucketSettings
-from .object_deleter import ObjectDeleter, Undeleted
 from .bucket_uploads import ObjectTooLargeError, ObjectUpload
+from .object_deleter import ObjectDeleter, Undeleted
 from .s3_credentials import CredentialsSource, Fetch, fixed_credentials, service_account_credentials
 from .s3_signing import Signer
 
