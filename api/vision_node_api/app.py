@@ -21,9 +21,10 @@ from .middleware.expect_continue import ExpectContinueMiddleware
 from .middleware.internal_errors import InternalErrorMiddleware
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
+from .routes import batch_uploads, inbox, job_list, jobs, limits, probes
 from .routes import batches as batch_routes
-from .routes import inbox, job_list, jobs, limits, probes
 from .services.batches.batches import Batches
+from .services.batches.creation import BatchCreation
 from .services.health import DependencyChecks, Health
 from .services.history.history_check import HistoryCheck
 from .services.history.job_list import JobList
@@ -124,6 +125,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
     app.include_router(job_list.router)
+    app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
@@ -151,6 +153,7 @@ def attach_services(
     """
     app.state.jobs = jobs
     app.state.batches = batches
+    app.state.batch_creation = BatchCreation(jobs, batches, batches.cache.client)
     app.state.job_list = JobList(jobs.cache, jobs.history)
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health

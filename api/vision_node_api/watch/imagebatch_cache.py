@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.clients.imagebatches import ImageBatchClient
 from vision_node_contract.clients.kube import Kube, WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import TERMINAL
-from vision_node_contract.names import BATCH_PLURAL, path_of
 
 from .imagejob_cache import ENTRY_BYTES, imagejob_text
 
@@ -46,8 +46,9 @@ class ImageBatchCache:
     """Caches ImageBatches as JSON text, which takes less memory than parsed JSON."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
-        self.path = path_of(BATCH_PLURAL, namespace)
-        self._kube = kube
+        self.client = ImageBatchClient(kube, namespace)
+        """Client for the ImageBatches in the cache."""
+        self.path = self.client.path
         self._texts: dict[str, bytes] = {}
         """ImageBatches by name, from the least to the most recently changed."""
         self._bytes = 0
@@ -77,9 +78,7 @@ class ImageBatchCache:
             ValueError: the object is not an ImageBatch of this version.
         """
         async with self._lookups:
-            body = await self._kube.request("GET", f"{self.path}/{name}")
-
-        return ImageBatch.model_validate(body)
+            return await self.client.get(name)
 
     def users_of(self, key: str, folders: BucketFolders) -> list[str]:
         """Return the names of the unfinished ImageBatches that may use the object `key`, sorted.

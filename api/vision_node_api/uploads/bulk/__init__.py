@@ -1,0 +1,1 @@
+"""Read uploads of many images: their file names."""
