@@ -21,6 +21,7 @@ from pydantic import Field
 
 from .batch_objects import DIGITS, MAX_CUSTOM_ID_CHARACTERS, BatchFolder, LineError, ZipMember
 from .bucket_keys import BucketFolders
+from .models.description import Options
 from .models.imagejob import KubeModel
 
 LIST_LINES = 5000
@@ -45,6 +46,11 @@ which may have 255 bytes."""
 ATTEMPT_CHARACTERS = 10
 """Number of characters of an attempt: 50 random bits."""
 
+UPLOAD_SECONDS = 86_400
+"""Time from the creation of an ImageBatch until its upload must be complete, in seconds. The
+operator deletes it then. Within a day, a person who was interrupted in the evening can go on, and
+an upload that nobody completes does not take space for long."""
+
 ZIP_NAME = "zip"
 """Name of an uploaded zip file in the folder of its attempt."""
 
@@ -65,6 +71,8 @@ class UploadedImage(KubeModel):
     size: int = 0
     """Number of bytes of the image."""
     zip: ZipMember | None = None
+    options: Options | None = None
+    """The image's own options, which override those of the batch one by one."""
     error: LineError | None = None
 
 

@@ -4,10 +4,40 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
+from vision_node_contract.batch_objects import ManifestLine, ZipMember
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.imagejob import ImageJob
 
 from .settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """The part of an object that is the image, or a member of a zip file with the image."""
+
+    offset: int
+    """Where it begins in the object, in bytes."""
+    length: int
+    """Number of its bytes in the object."""
+    size: int
+    """Number of bytes of the image."""
+    zip: ZipMember | None = None
+
+    @classmethod
+    def of(cls, line: ManifestLine) -> Self | None:
+        """Return the part that a line names; None if the image is a whole object.
+
+        Raises:
+            ValueError: The line names an impossible part.
+        """
+        if line.offset is None:
+            return None
+        if line.length is None or line.size is None:
+            raise ValueError("a part of an object needs a length and a size")
+        if line.offset < 0 or line.length <= 0 or line.size <= 0:
+            raise ValueError("a part of an object has a positive length and size")
+
+        return cls(line.offset, line.length, line.size, line.zip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +60,8 @@ class ImageTask:
     """Number of attempts that count toward `max_attempts`, including this one."""
     max_attempts: int
     timeout_seconds: float
+    part: ImagePart | None = None
+    """The part of the object that is the image; None if it is the whole object."""
     wait_for_slot: Callable[[], Awaitable[None]] | None = None
     """Waits until the fetched image may be described; None if it need not wait. If it must,
     the time for fetching and waiting does not count toward the timeout."""

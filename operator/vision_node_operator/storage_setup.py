@@ -27,9 +27,14 @@ log = logging.getLogger(__name__)
 
 READ, WRITE, REMOVE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 
+ABORT = "s3:AbortMultipartUpload"
+"""Right to give up an object that was stored in several parts and is not complete. WRITE includes
+the other requests of such an upload."""
+
 MANIFESTS = f"{BATCHES_PREFIX}*/m*/"
 """Pattern of the folders with frozen manifests. IAM's wildcard also stands for slashes. Still, no
-other key matches: uids are hexadecimal, and nothing else in a batch's folder begins with an m."""
+other key matches: uids are hexadecimal, and nothing else in a batch's folder begins with an m,
+except for uploads, which workers may read as well."""
 
 BATCH_RESULTS = f"{BATCHES_PREFIX}*/results/"
 """Pattern of the folders with the results of shards."""
@@ -40,6 +45,10 @@ CHECKPOINTS = f"{BATCHES_PREFIX}*/checkpoints/"
 INDEXES = f"{BATCHES_PREFIX}*/index/"
 """Pattern of the folders with the index objects, which say which results count."""
 
+UPLOADS = f"{BATCHES_PREFIX}*/u/"
+"""Pattern of the folders with uploaded images. None of them is in the folder of another pattern:
+the parts of their keys have 10 characters, or 200, or end with a dot (see batch_uploads.py)."""
+
 RIGHTS: dict[str, dict[str, list[str]]] = {
     "api": {
         IMAGES_PREFIX: [READ, WRITE, REMOVE],
@@ -47,6 +56,7 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
         INBOX_PREFIX: [READ, WRITE, REMOVE],
         RESULTS_PREFIX: [READ],
         BATCHES_PREFIX: [READ],
+        UPLOADS: [WRITE, REMOVE, ABORT],
         OWNERS_PREFIX: [READ],
     },
     "operator": {
@@ -70,6 +80,7 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
         MANIFESTS: [READ],
         BATCH_RESULTS: [WRITE],
         CHECKPOINTS: [READ, WRITE],
+        UPLOADS: [READ],
     },
 }
 """Allowed actions by component and key prefix. A prefix may contain IAM's wildcard `*`."""

@@ -96,6 +96,7 @@ POLICIES = {
             INBOX: ["Get", "Put", "Delete"],
             RESULTS: ["Get"],
             BATCHES: ["Get"],
+            f"{BATCHES}/u/*": ["Put", "Delete"],
             MARKER: ["Get"],
         }
     ),
@@ -124,6 +125,7 @@ POLICIES = {
             f"{BATCHES}/m*/*": ["Get"],
             f"{BATCHES}/results/*": ["Put"],
             f"{BATCHES}/checkpoints/*": ["Get", "Put"],
+            f"{BATCHES}/u/*": ["Get"],
         }
     ),
 }

@@ -1,122 +1,19 @@
-"""Routes for reading ImageBatches and their results. They are created with kubectl."""
+"""Routes for listing, reading, changing and deleting ImageBatches."""
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Phase
 
 from ..services.batches.batches import Batches
-from ..services.batches.result_stream import ResultQuery
-from ..web import json_lines
-from ..web.json_lines import JsonLinesResponse
+from ..services.batches.control import BatchControl
+from ..services.history.batch_list import BatchList, BatchListQuery
 from ..web.problems import MEDIA_TYPE
-from .jobs import WaitingReason, seconds_of, ttl_of
+from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
+from .job_list import DEFAULT_PAGE, MAX_PAGE, OWNER_PATTERN
 
 router = APIRouter(tags=["batches"])
-
-AFTER_HEADER = "Vision-Node-After"
-"""Header with the value of `after` for the next request."""
-
-MAX_AFTER = 2**31 - 1
-"""Maximum of `after`: the number of parts is an int32 in the CRD."""
-
-
-class BatchSource(BaseModel):
-    """Where the images of a batch come from. One of the two is set."""
-
-    prefix: str | None = Field(description="folder in the inbox")
-    manifest: str | None = Field(description="key of a list of images in the inbox")
-
-
-class BatchImages(BaseModel):
-    """Numbers of images."""
-
-    total: int = Field(description="0 until the images have been listed")
-    done: int
-    failed: int
-
-
-class BatchUsage(BaseModel):
-    """Numbers of tokens."""
-
-    input_tokens: int
-    output_tokens: int
-
-
-class BatchError(BaseModel):
-    """Why a batch has failed."""
-
-    reason: str
-    message: str
-
-
-class BatchFailure(BaseModel):
-    """An image that failed."""
-
-    index: int
-    custom_id: str
-    reason: str
-    message: str
-
-
-class BatchCondition(BaseModel):
-    """A condition of the ImageBatch's status."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-    last_transition_at: datetime
-
-
-class BatchResultsInfo(BaseModel):
-    """The results that exist so far."""
-
-    parts: int = Field(description="number of parts; the maximum of `after`")
-    size_bytes: int
-
-
-class BatchLinks(BaseModel):
-    """Paths of related resources."""
-
-    results: str
-
-
-class BatchResponse(BaseModel):
-    """Response to GET /batches/{name}. Times are in UTC, and durations are in seconds."""
-
-    name: str
-    uid: str
-    status: Phase
-    describer: str
-    source: BatchSource
-    images: BatchImages
-    rate: float | None = Field(
-        description="images per second just before the last change of the status or, at the end, "
-        "on average"
-    )
-    usage: BatchUsage | None = Field(description="tokens that the provider has charged")
-    suspended: bool
-    waiting: WaitingReason | None = Field(
-        description="why no images can be described at present; the batch continues by itself"
-    )
-    error: BatchError | None
-    failures: list[BatchFailure] = Field(
-        description="up to ten of the images that failed; the results have all of them"
-    )
-    conditions: list[BatchCondition]
-    results: BatchResultsInfo
-    created_at: datetime | None
-    started_at: datetime | None
-    completed_at: datetime | None
-    expires_at: datetime | None = Field(
-        description="when the finished batch will be deleted; null if it is kept forever"
-    )
-    duration_seconds: float | None
-    links: BatchLinks
 
 
 async def get_batches(request: Request) -> Batches:
@@ -128,119 +25,87 @@ async def get_batches(request: Request) -> Batches:
     return batches
 
 
+async def get_batch_list(request: Request) -> BatchList:
+    """Return the application's list of ImageBatches."""
+    batch_list: BatchList = request.app.state.batch_list
+    return batch_list
+
+
+async def get_batch_control(request: Request) -> BatchControl:
+    """Return the application's service that changes ImageBatches."""
+    control: BatchControl = request.app.state.batch_control
+    return control
+
+
 BatchesDep = Annotated[Batches, Depends(get_batches)]
+ControlDep = Annotated[BatchControl, Depends(get_batch_control)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+_READING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 502, 503), _PROBLEM)
+_CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 409, 502, 503), _PROBLEM)
 
 
-@router.get("/batches/{name}", responses=dict.fromkeys((400, 404, 502, 503), _PROBLEM))
+@router.get("/batches", responses=dict.fromkeys((400, 422, 503), _PROBLEM))
+async def list_batches(
+    batches: BatchesDep,
+    batch_list: Annotated[BatchList, Depends(get_batch_list)],
+    *,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_PAGE, description="maximum number of batches on the page")
+    ] = DEFAULT_PAGE,
+    cursor: Annotated[str | None, Query(description="`next` of the previous page")] = None,
+    phase: Annotated[Phase | None, Query(description="only batches with this status")] = None,
+    owner: Annotated[
+        str | None,
+        Query(pattern=OWNER_PATTERN, description="value of the label vision-node.dev/owner"),
+    ] = None,
+) -> BatchesResponse:
+    """List batches from the newest to the oldest.
+
+    Without a database, the list has the batches that are in etcd.
+    """
+    batches.require_list()
+    page = await batch_list.page(BatchListQuery(limit, cursor, phase, owner))
+    return BatchesResponse(batches=[batch_entry(it) for it in page.batches], next=page.next)
+
+
+@router.get("/batches/{name}", responses=_READING)
 async def get_batch(name: str, request: Request, batches: BatchesDep) -> BatchResponse:
     """Return the state of an ImageBatch, and the numbers of its images."""
-    batch = await batches.get(name)
-    root_path = request.scope.get("root_path", "")
-    links = BatchLinks(results=f"{root_path}/batches/{name}/results")
-
-    return _batch_response(batch, batches.settings.job_kept, links)
+    return _response(request, await batches.get(name))
 
 
-@router.get(
-    "/batches/{name}/results",
-    response_class=Response,
-    responses={
-        200: {
-            "description": "One line for each image, with its result or an error",
-            "content": {json_lines.MEDIA_TYPE: {}},
-            "headers": {
-                AFTER_HEADER: {
-                    "description": "Number of parts that existed at the start. As `after`, it "
-                    "continues where a response without `follow` ended",
-                    "schema": {"type": "integer"},
-                }
-            },
-        },
-        **dict.fromkeys((400, 404, 422, 429, 502, 503), _PROBLEM),
-    },
-)
-async def get_batch_results(
-    name: str,
-    batches: BatchesDep,
-    *,
-    after: Annotated[
-        int, Query(ge=0, le=MAX_AFTER, description="number of parts to leave out")
-    ] = 0,
-    follow: Annotated[
-        bool,
-        Query(
-            description="keep the response open until the batch is finished; an empty line is sent "
-            "every 15 s without results"
-        ),
-    ] = False,
-    marks: Annotated[
-        bool,
-        Query(description='after each part, send a line {"after": n} that says where to resume'),
-    ] = False,
-) -> Response:
-    """Stream the results of an ImageBatch, finished or not, as JSON Lines.
+@router.delete("/batches/{name}", status_code=204, responses=_READING)
+async def delete_batch(name: str, control: ControlDep) -> Response:
+    """Delete an ImageBatch with its results and uploaded images. It may be running.
 
-    Each line has index, customId, key, and result or error.
+    Images in the inbox stay.
     """
-    stream = await batches.results(name, ResultQuery(after, follow, marks))
-    return JsonLinesResponse(stream.pieces(), {AFTER_HEADER: str(stream.known_parts)})
+    await control.delete(name)
+    return Response(status_code=204)
 
 
-def _batch_response(batch: ImageBatch, kept: timedelta | None, links: BatchLinks) -> BatchResponse:
-    spec, status, counts = batch.spec, batch.status, batch.counts
-    waiting, failed = _true_condition(batch, "Waiting"), _true_condition(batch, "Failed")
-    ended = status.completion_time if batch.finished else None
-    stored = status.results.size_bytes if status.results else None
-    ttl = ttl_of(spec, kept)
+@router.post("/batches/{name}/cancel", responses=_CHANGING)
+async def cancel_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+    """End an ImageBatch. It fails with the reason Cancelled, and its results stay.
 
-    return BatchResponse(
-        name=batch.metadata.name,
-        uid=batch.metadata.uid,
-        status=status.phase,
-        describer=spec.describer,
-        source=BatchSource(prefix=spec.prefix, manifest=spec.manifest),
-        images=BatchImages(total=counts.total, done=counts.done, failed=counts.failed),
-        rate=_rate(status.rate),
-        usage=BatchUsage(**dict(status.usage)) if status.usage else None,
-        suspended=spec.suspend and not batch.finished,
-        waiting=WaitingReason(**waiting) if waiting and not batch.finished else None,
-        error=BatchError(**failed) if failed else None,
-        failures=[BatchFailure(**dict(it)) for it in status.failures],
-        conditions=_conditions(batch),
-        results=BatchResultsInfo(parts=batch.index, size_bytes=stored or 0),
-        created_at=batch.metadata.creation_timestamp,
-        started_at=status.start_time,
-        completed_at=status.completion_time,
-        expires_at=ended + ttl if ended and ttl is not None else None,
-        duration_seconds=seconds_of(status.duration),
-        links=links,
-    )
+    This can't be undone. Images that are being described are finished first.
+    """
+    return _response(request, await control.change(name, {"cancel": True}))
 
 
-def _true_condition(batch: ImageBatch, kind: str) -> dict[str, str] | None:
-    """Return reason and message of a condition if it is true; otherwise, return None."""
-    found = batch.status.true_condition(kind)
-    return {"reason": found.reason, "message": found.message} if found else None
+@router.post("/batches/{name}/suspend", responses=_CHANGING)
+async def suspend_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+    """Suspend an ImageBatch. Images that are being described are finished first."""
+    return _response(request, await control.change(name, {"suspend": True}))
 
 
-def _conditions(batch: ImageBatch) -> list[BatchCondition]:
-    return [
-        BatchCondition(
-            type=it.type,
-            status=it.status,
-            reason=it.reason,
-            message=it.message,
-            last_transition_at=it.last_transition_time,
-        )
-        for it in batch.status.conditions
-    ]
+@router.post("/batches/{name}/resume", responses=_CHANGING)
+async def resume_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+    """Resume a suspended ImageBatch."""
+    return _response(request, await control.change(name, {"suspend": False}))
 
 
-def _rate(text: str | None) -> float | None:
-    """Return the number in a rate such as `153/s`, or None if there is none."""
-    try:
-        return float((text or "").removesuffix("/s"))
-    except ValueError:
-        return None
+def _response(request: Request, batch: ImageBatch) -> BatchResponse:
+    batches: Batches = request.app.state.batches
+    return batch_response(batch, batches.settings.job_kept, request.scope.get("root_path", ""))

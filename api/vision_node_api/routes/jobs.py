@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, Field
 from starlette.types import Scope
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, Describer
-from vision_node_contract.models.imagebatch import ImageBatchSpec
-from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, JobError, Phase
+from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
 
+from ..services.batches.batch_images import BatchImage, BatchImages
 from ..services.jobs import Jobs
+from ..services.time_to_live import batch_expires_at, ttl_of
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
-from ..web.problems import MEDIA_TYPE
+from ..web.problems import MEDIA_TYPE, Problem
 
 router = APIRouter(tags=["jobs"])
 
@@ -41,7 +42,7 @@ class StatusResponse(BaseModel):
     job_id: str
     status: Phase
     describer: str
-    attempts: int
+    attempts: int = Field(description="0 for an image of a batch, whose attempts are not counted")
     created_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None
@@ -85,7 +86,14 @@ async def get_jobs(request: Request) -> Jobs:
     return jobs
 
 
+async def get_batch_images(request: Request) -> BatchImages:
+    """Return the application's service for images of ImageBatches."""
+    images: BatchImages = request.app.state.batch_images
+    return images
+
+
 JobsDep = Annotated[Jobs, Depends(get_jobs)]
+ImagesDep = Annotated[BatchImages, Depends(get_batch_images)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
@@ -116,11 +124,23 @@ async def submit(
 
 
 @router.get(
-    "/status/{job_id}", response_model=StatusResponse, responses=dict.fromkeys((404, 503), _PROBLEM)
+    "/status/{job_id}",
+    response_model=StatusResponse,
+    responses=dict.fromkeys((404, 502, 503), _PROBLEM),
 )
-async def status(job_id: str, jobs: JobsDep) -> Response:
-    """Return a job's status, which is queued, processing, done or failed."""
-    found = _status_response(await jobs.get(job_id), jobs)
+async def status(job_id: str, jobs: JobsDep, images: ImagesDep) -> Response:
+    """Return a job's status, which is queued, processing, done or failed.
+
+    `<batch>.<index>` is an image of a batch, unless a job has this id.
+    """
+    try:
+        found = _status_response(await jobs.get(job_id), jobs)
+    except Problem as problem:
+        image = await images.find(job_id) if problem.reason == "JobNotFound" else None
+        if image is None:
+            raise
+        found = _image_status(job_id, image, jobs.settings.job_kept)
+
     return Response(found.model_dump_json(), media_type="application/json")
 
 
@@ -136,12 +156,19 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
-async def result(job_id: str, jobs: JobsDep) -> dict[str, Any]:
+async def result(job_id: str, jobs: JobsDep, images: ImagesDep) -> dict[str, Any]:
     """Return the description that a job has produced.
 
-    The response is 409 if the job is unfinished or has failed.
+    The response is 409 if the job is unfinished or has failed. `<batch>.<index>` is an image of a
+    batch, unless a job has this id.
     """
-    return await jobs.result(job_id)
+    try:
+        return await jobs.result(job_id)
+    except Problem as problem:
+        found = await images.result(job_id) if problem.reason == "JobNotFound" else None
+        if found is None:
+            raise
+        return found
 
 
 @router.get("/describers")
@@ -169,6 +196,27 @@ def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
         duration_seconds=seconds_of(status.duration),
         error=status.error,
         waiting=WaitingReason(reason=problem.reason, message=problem.message) if problem else None,
+    )
+
+
+def _image_status(job_id: str, image: BatchImage, kept: timedelta | None) -> StatusResponse:
+    batch, error = image.batch, image.error
+    waits = batch.status.true_condition("Waiting") if image.phase == "queued" else None
+
+    return StatusResponse(
+        job_id=job_id,
+        status=image.phase,
+        describer=batch.spec.describer,
+        attempts=0,
+        created_at=batch.metadata.creation_timestamp,
+        started_at=batch.status.start_time,
+        completed_at=None,
+        expires_at=batch_expires_at(batch, kept),
+        duration_seconds=None,
+        error=JobError(reason=error.reason, message=error.message, retryable=False)
+        if error
+        else None,
+        waiting=WaitingReason(reason=waits.reason, message=waits.message) if waits else None,
     )
 
 
@@ -203,17 +251,6 @@ def _expires_at(job: ImageJob, default_ttl: timedelta | None) -> datetime | None
 
     ttl = ttl_of(job.spec, default_ttl)
     return job.completed(datetime.now(UTC)) + ttl if ttl is not None else None
-
-
-def ttl_of(spec: ImageJobSpec | ImageBatchSpec, default: timedelta | None) -> timedelta | None:
-    """Return how long a finished job or batch is kept: `default`, unless its spec says so.
-
-    None means forever.
-    """
-    if default is None and spec.ttl_seconds_after_finished is None:
-        return None
-
-    return spec.ttl(default or timedelta())
 
 
 def seconds_of(duration: str | None) -> float | None:

@@ -4,9 +4,11 @@ An ImageBatch that is not cached is read from the API server, because the watch 
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.imagebatches import ImageBatchClient
@@ -15,11 +17,16 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import TERMINAL
 
+from .batch_summary import BatchSummary
+from .creation_order import CreationOrder
 from .imagejob_cache import ENTRY_BYTES, imagejob_text
+
+log = logging.getLogger(__name__)
 
 CACHE_BYTES = 8 << 20
 """Maximum memory for cached ImageBatches. It is enough for a thousand of usual size (3 kB). Those
-that changed least recently are dropped first, and are then read from the API server."""
+that changed least recently are dropped first, and are then read from the API server. What lists
+show is kept of all of them, and takes about 1 kB each."""
 
 MAX_LOOKUPS = 4
 """Maximum number of simultaneous requests for ImageBatches that are not cached. Any client can ask
@@ -54,6 +61,9 @@ class ImageBatchCache:
         self._bytes = 0
         self._sources: dict[str, _Source] = {}
         """The source of each unfinished ImageBatch, by the ImageBatch's name."""
+        self._summaries: dict[str, BatchSummary] = {}
+        """What lists show of each ImageBatch, by its name."""
+        self._order = CreationOrder()
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         self._waiting: dict[str, set[asyncio.Event]] = {}
         """Events to set when an ImageBatch changes, by its name."""
@@ -88,6 +98,28 @@ class ImageBatchCache:
         """
         return sorted(name for name, source in self._sources.items() if source.has(key, folders))
 
+    def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[BatchSummary]:
+        """Yield what lists show of the ImageBatches after a place, from the newest to the oldest.
+
+        Args:
+            at: Creation time of the last ImageBatch before them.
+            uid: Its uid.
+            owner: The owner to whom they belong; None or empty for all.
+        """
+        for name in self._order.before(at, uid, owner):
+            if found := self._summaries.get(name):
+                yield found
+
+    def forget(self, batch: ImageBatch) -> None:
+        """Read an ImageBatch from the API server the next time, because this replica changed it."""
+        self._drop_text(batch.metadata.name)
+
+    def forget_deleted(self, batch: ImageBatch) -> None:
+        """Forget an ImageBatch that this replica has deleted."""
+        known = self._summaries.get(batch.metadata.name)
+        if known is None or known.uid == batch.metadata.uid:
+            self._remove(batch.metadata.name)
+
     @contextmanager
     def changes_of(self, name: str) -> Iterator[asyncio.Event]:
         """Yield an event that is set whenever the watch reports a change of an ImageBatch."""
@@ -106,6 +138,7 @@ class ImageBatchCache:
         """Update the cache with a watch event."""
         if event.type == "SYNCED":
             known = self._texts.keys() | self._sources.keys() | self._waiting.keys()
+            known |= self._summaries.keys()
             for name in known - event.names:
                 self._remove(name)
 
@@ -115,12 +148,17 @@ class ImageBatchCache:
                 self._add(body)
 
     def _remove(self, name: str) -> None:
-        text = self._texts.pop(name, None)
-        self._bytes -= _size(text) if text else 0
+        self._drop_text(name)
         self._sources.pop(name, None)
+        self._summaries.pop(name, None)
+        self._order.remove(name)
 
         for changed in self._waiting.get(name, ()):
             changed.set()
+
+    def _drop_text(self, name: str) -> None:
+        text = self._texts.pop(name, None)
+        self._bytes -= _size(text) if text else 0
 
     def _add(self, body: Json) -> None:
         name, status = body["metadata"]["name"], body.get("status") or {}
@@ -132,9 +170,20 @@ class ImageBatchCache:
         while self._bytes > CACHE_BYTES:
             self._bytes -= _size(self._texts.pop(next(iter(self._texts))))
 
+        self._summarize(name, {**body, "status": used})
         source = _source(body)
         if source and used.get("phase") not in TERMINAL:
             self._sources[name] = source
+
+    def _summarize(self, name: str, body: Json) -> None:
+        try:
+            summary = BatchSummary.of(ImageBatch.model_validate(body))
+        except ValueError as error:
+            log.warning("ImageBatch %s can't be listed: %s", name, error)
+            return
+
+        self._summaries[name] = summary
+        self._order.add(name, body)
 
 
 def _source(body: Json) -> _Source | None:

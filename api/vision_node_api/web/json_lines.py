@@ -69,11 +69,16 @@ class JsonLinesResponse(StreamingResponse):
             if not self._started:
                 raise
             log.warning("%r was broken off: %s", path, problem)
-            await self._send(send, _body(json_line(_last_line(problem))))
+            await self._send(send, _body(self.last_piece(problem)))
         except _StalledError:
             log.warning("%r was broken off: the client stopped reading", path)
             if abort := self._scope.get(ABORT):
                 abort()
+
+    def last_piece(self, problem: Problem) -> bytes:
+        """Return what ends a response that can't be completed because of a problem."""
+        error = {"reason": problem.reason, "message": problem.detail}
+        return json_line({"error": error, **problem.extensions})
 
     async def _send_all(self, pieces: AsyncGenerator[bytes, None], send: Send) -> None:
         piece = await anext(pieces, None)
@@ -105,11 +110,6 @@ def json_line(value: dict[str, Any]) -> bytes:
         json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         + b"\n"
     )
-
-
-def _last_line(problem: Problem) -> dict[str, Any]:
-    error = {"reason": problem.reason, "message": problem.detail}
-    return {"error": error, **problem.extensions}
 
 
 def _body(piece: bytes) -> Message:

@@ -6,6 +6,7 @@ from vision_node_contract.batch_objects import CHUNK_LINES, LineError, ManifestL
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.models.reasons import Reason
 
+from ..image_task import ImagePart
 from ..memory import Budget
 
 MAX_CHUNKS = 4
@@ -117,8 +118,11 @@ class ManifestReader:
 
 def _parse(line: bytes, index: int) -> ManifestLine:
     try:
-        return ManifestLine.model_validate_json(line)
+        found = ManifestLine.model_validate_json(line)
+        ImagePart.of(found)  # raises ValueError if the line names an impossible part
     except ValueError:
         message = "the line in the batch's frozen manifest is not valid; create the batch again"
         error = LineError(reason=Reason.MANIFEST_LINE_INVALID, message=message)
         return ManifestLine(index=index, custom_id=str(index), error=error)
+
+    return found

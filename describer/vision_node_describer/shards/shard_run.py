@@ -18,7 +18,7 @@ from vision_node_contract.models.shard import Shard
 from ..describe_slots import DescribeSlots, StartInterval
 from ..describers import Remote
 from ..image_describer import Failure, ImageDescriber
-from ..image_task import ImageTask
+from ..image_task import ImagePart, ImageTask
 from .checkpoints import Checkpoints
 from .deferred_images import DeferredImages, ImageAttempts
 from .failure_action import (
@@ -319,6 +319,7 @@ class ShardRun:
             attempt=attempt,
             max_attempts=self._max_attempts,
             timeout_seconds=self._timeout_seconds,
+            part=ImagePart.of(line),
             wait_for_slot=runner.wait_for_slot,
         )
 

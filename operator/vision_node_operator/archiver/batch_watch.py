@@ -54,14 +54,14 @@ class BatchWatch:
             self._observe(event, queue)
 
     async def relist(self, queue: FreezeQueue) -> None:
-        """Offer all queued ImageBatches to the queue.
+        """Offer all ImageBatches to the queue, which adds those that may be frozen.
 
         Raises:
             KubeError: The API server is unavailable or refused the request.
         """
         async for bodies in self._batches.list_bodies():
             for batch in filter(None, map(read_batch, bodies)):
-                self._offer(batch, queue)
+                queue.offer(batch)
 
     def _observe(self, event: WatchEvent, queue: FreezeQueue) -> None:
         for body in event.objects:
@@ -79,13 +79,8 @@ class BatchWatch:
             self._observer.observe_all(event.names, int(event.version or "0"))
 
     def _observe_batch(self, event: WatchEvent, batch: ImageBatch, queue: FreezeQueue) -> None:
-        self._offer(batch, queue)
+        queue.offer(batch)
 
         # The checkpoints of batches that were already finished when listed are left to the sweep.
         if event.type == "MODIFIED" and batch.finished and batch.status.manifest:
             self._cleaner.clean(BatchFolder(self._folders, batch.metadata.uid).checkpoints)
-
-    @staticmethod
-    def _offer(batch: ImageBatch, queue: FreezeQueue) -> None:
-        if batch.status.phase == "queued":
-            queue.offer(batch)

@@ -12,7 +12,7 @@ from vision_node_contract.clients.kube import KubeError, backoff
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..runtime.freshness import Heartbeat
-from .freezer import Freezer
+from .freezer import Freezer, may_freeze
 from .manifests.freeze_errors import AttemptLostError, BatchGoneError
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,14 @@ class FreezeQueue:
         self._changed = asyncio.Event()
 
     def offer(self, batch: ImageBatch) -> None:
-        """Add a queued ImageBatch. If it was cancelled while being frozen, stop that first."""
+        """Add an ImageBatch if it may be frozen.
+
+        If it was cancelled while being frozen, stop that first. The watch offers a batch again when
+        its upload is complete, so until then it needs no place in the queue.
+        """
+        if not may_freeze(batch):
+            return
+
         entry = Entry(batch.metadata.name, batch.metadata.uid, batch.spec.cancel)
         if entry.uid in self._running:
             running, task = self._running[entry.uid]

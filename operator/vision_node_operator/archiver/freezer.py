@@ -55,6 +55,11 @@ class Outcome:
         return batch_transitions.fail(batch, self.reason, self.message, now)
 
 
+def may_freeze(batch: ImageBatch) -> bool:
+    """Return whether an ImageBatch is queued, and its images are known, or no longer needed."""
+    return batch.status.phase == "queued" and (batch.spec.cancel or not batch.is_being_uploaded)
+
+
 class Freezer:
     """Freezes ImageBatches."""
 
@@ -72,12 +77,14 @@ class Freezer:
     async def freeze(self, name: str, uid: str) -> None:
         """Freeze the manifest of a queued ImageBatch, or mark the batch as failed.
 
+        A batch whose upload is not complete is left alone, unless it was cancelled.
+
         Raises:
             BatchGoneError: The ImageBatch was deleted. Its folder may contain objects.
             StoreUnavailableError, KubeError, AttemptLostError: Another attempt may succeed.
         """
         batch = await self._batches.get(name, uid)
-        if batch.status.phase != "queued":
+        if not may_freeze(batch):
             return
 
         outcome = await self._outcome(batch)
@@ -118,7 +125,7 @@ class Freezer:
         Return the copy, and the folders of earlier attempts.
         """
         for _ in range(MAX_ATTEMPTS):
-            source = source_of(self._bucket, batch.spec, self._max_images)
+            source = source_of(self._bucket, batch, self._max_images)
             folder, earlier = await self._new_folder(batch)
             try:
                 return await self._copy(source, folder), earlier

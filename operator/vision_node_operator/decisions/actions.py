@@ -120,6 +120,13 @@ class ExpireBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpireUpload:
+    """Delete an ImageBatch whose upload was not complete in time."""
+
+    batch: ImageBatch
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """Create a describer Job. The name contains the Job's slot, so no slot is used twice."""
 
@@ -160,7 +167,7 @@ class EmitEvent:
 
 
 ShardWrite = CreateShard | GiveUpShard | CancelShard | DeleteShard
-BatchWrite = ShardWrite | AdvanceBatch | ExpireBatch
+BatchWrite = ShardWrite | AdvanceBatch | ExpireBatch | ExpireUpload
 JobWrite = Assign | Requeue | Fail | Expire | Launch | Retire | UpdateStatus | EmitEvent
 Write = JobWrite | BatchWrite
 Action = Write | Cordon
@@ -190,7 +197,7 @@ def _target_of_batch(action: BatchWrite) -> ObjectKey:
             return ObjectKey("imagejobs", action.name)
         case GiveUpShard() | CancelShard():
             return key_of(action.shard)
-        case AdvanceBatch():
+        case AdvanceBatch() | ExpireUpload():
             return ObjectKey("imagebatches", action.batch.metadata.name)
         case ExpireBatch():
             return ObjectKey("imagebatches", action.name)

@@ -18,6 +18,7 @@ from .actions import (
     EmitEvent,
     Expire,
     ExpireBatch,
+    ExpireUpload,
     Fail,
     GiveUpShard,
     Requeue,
@@ -51,7 +52,7 @@ def source_of(action: Write) -> str | None:
             return ATTEMPTS
         case Fail():
             return _source_of_failure(action)
-        case Expire() | ExpireBatch():
+        case Expire() | ExpireBatch() | ExpireUpload():
             return EXPIRY
         case EmitEvent():
             return EVENTS

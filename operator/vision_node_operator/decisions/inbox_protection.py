@@ -21,10 +21,11 @@ class InboxProtection:
 
     @classmethod
     def by(cls, batches: Iterable[ImageBatch], folders: BucketFolders) -> Self:
-        """Return the part that these ImageBatches need. Finished ones need none."""
+        """Return the part that these ImageBatches need. Finished and uploaded ones need none."""
         specs = [batch.spec for batch in batches if not batch.finished]
         prefixes = {folders.inbox_key(it.prefix) for it in specs if it.prefix is not None}
-        return cls(tuple(sorted(prefixes)), any(it.prefix is None for it in specs))
+        others = (it for it in specs if it.prefix is None)
+        return cls(tuple(sorted(prefixes)), any(it.upload is None for it in others))
 
     @classmethod
     def by_body(cls, body: dict[str, Any], folders: BucketFolders) -> Self:
@@ -34,6 +35,8 @@ class InboxProtection:
                 return cls()
             case {"spec": {"prefix": str(prefix)}}:
                 return cls((folders.inbox_key(prefix),))
+            case {"spec": {"upload": dict()}}:
+                return cls()
             case _:
                 return cls(is_complete=True)
 

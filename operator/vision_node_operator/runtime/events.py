@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime
 
+from vision_node_contract.batch_uploads import UPLOAD_SECONDS
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberStatus
@@ -77,6 +78,20 @@ def of_batch(batch: ImageBatch, condition: Condition, now: datetime) -> Json:
     meta = batch.metadata
     event = _event(BATCH_KIND, meta, condition.reason, condition.message, now)
     return event | _metadata(meta, f"{meta.resource_version}.{condition.type.lower()}")
+
+
+def of_expired_upload(batch: ImageBatch, now: datetime) -> Json:
+    """Return the Event for an ImageBatch that was deleted because it was not uploaded in time.
+
+    Its name is fixed, so an ImageBatch can't have more than one.
+    """
+    meta, reason = batch.metadata, BatchReason.UPLOAD_EXPIRED
+    message = (
+        f"deleted with its images, because the upload was not complete {UPLOAD_SECONDS // 3600} h "
+        "after the creation of the batch: upload the images to another batch"
+    )
+    event = _event(BATCH_KIND, meta, reason, message, now)
+    return event | _metadata(meta, f"{meta.uid}.{reason.lower()}")
 
 
 def of_manifest(batch: ImageBatch, reason: str, message: str, now: datetime) -> Json:

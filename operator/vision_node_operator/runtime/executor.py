@@ -32,6 +32,7 @@ from ..decisions.actions import (
     EmitEvent,
     Expire,
     ExpireBatch,
+    ExpireUpload,
     Fail,
     GiveUpShard,
     Launch,
@@ -67,8 +68,10 @@ seen stays until then. If an object is forgotten too early, its next pause is sh
 DELETION_SEEN = timedelta(seconds=30)
 """How long to leave a deleted object alone if the watch does not report the deletion."""
 
-_ConditionalWrite = Assign | Requeue | Fail | GiveUpShard | CancelShard | AdvanceBatch
-_CONDITIONAL = (Assign, Requeue, Fail, GiveUpShard, CancelShard, AdvanceBatch)
+_ConditionalWrite = (
+    Assign | Requeue | Fail | GiveUpShard | CancelShard | AdvanceBatch | ExpireUpload
+)
+_CONDITIONAL = (Assign, Requeue, Fail, GiveUpShard, CancelShard, AdvanceBatch, ExpireUpload)
 """Actions that fail with a conflict if the object has changed meanwhile."""
 
 _ROUTINE = (
@@ -239,7 +242,7 @@ class ActionExecutor:
         if len(self._failures) > MAX_FAILURES:
             del self._failures[next(iter(self._failures))]
 
-        is_expiry = isinstance(action, Expire | ExpireBatch)
+        is_expiry = isinstance(action, Expire | ExpireBatch | ExpireUpload)
         first, longest = EXPIRY_BACKOFF_SECONDS if is_expiry else BACKOFF_SECONDS
         pause = max(first, backoff(failures, first, longest))
         self._state.back_off(key, utcnow() + timedelta(seconds=pause))
@@ -248,7 +251,7 @@ class ActionExecutor:
 def _object_of(action: _ConditionalWrite) -> tuple[Kind, ObjectMeta]:
     """Return the kind and the metadata of the object that the action changes."""
     match action:
-        case AdvanceBatch():
+        case AdvanceBatch() | ExpireUpload():
             return "imagebatches", action.batch.metadata
         case GiveUpShard() | CancelShard():
             return "imagejobs", action.shard.metadata

@@ -11,8 +11,8 @@ from conftest import NAMESPACE, Kubectl
     [
         ("worker", "patch", "imagebatches/status"),
         ("worker", "patch", "imagebatches"),
+        ("worker", "create", "imagebatches"),
         ("worker", "create", "imagejobs"),
-        ("api", "create", "imagebatches"),
         ("api", "patch", "imagebatches/status"),
         ("archiver", "patch", "imagejobs/status"),
         ("archiver", "create", "imagejobs"),

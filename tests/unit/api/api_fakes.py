@@ -18,7 +18,13 @@ from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import ObjectPage, StoredObject
 from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import AlreadyExistsError, Kube, NotFoundError, WatchEvent
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    ConflictError,
+    Kube,
+    NotFoundError,
+    WatchEvent,
+)
 from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ObjectMeta
 
 pillow_heif.register_heif_opener()
@@ -33,6 +39,9 @@ SETTINGS = Settings(
     max_unfinished_jobs=100,
     max_imagejobs=150,
 )
+
+_CONDITIONS = {"PATCH": "metadata", "DELETE": "preconditions"}
+"""The part of a request's body that names the uid, by method."""
 
 
 def picture(
@@ -77,6 +86,8 @@ class FakeBucket:
         )
 
     async def get(self, key: str, max_bytes: int) -> bytes:
+        if key not in self.objects:
+            raise ObjectNotFoundError(key)
         return self.objects[key]
 
 
@@ -93,6 +104,10 @@ class Cluster:
         """ImageBatches by name, as JSON."""
         self.batch_reads = 0
         """Number of requests for ImageBatches."""
+        self.batch_changes: list[tuple[str, str, dict[str, Any]]] = []
+        """Method, name and body of each request that changes or deletes an ImageBatch."""
+        self.batch_refusals: list[Exception] = []
+        """Errors of the next such requests."""
         self.create_fails: Exception | None = None
         self.lose_response = False
         self.get_fails: Exception | None = None
@@ -110,14 +125,20 @@ class Cluster:
 
         return job
 
-    async def request(self, method: str, path: str) -> dict[str, Any]:
+    async def request(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Respond like an API server with one Describer, `newest`, which no watch has reported.
 
         It also has the ImageBatches in `batches`.
         """
         if self.get_fails:
             raise self.get_fails
+        if path.endswith("/imagebatches"):
+            return self._create_batch(body or {})
         if "/imagebatches/" in path:
+            if method != "GET":
+                return self._change_batch(method, path.rpartition("/")[2], body or {})
             return self._batch(path.rpartition("/")[2])
         name = path.removeprefix("/apis/vision-node.dev/v1alpha1/namespaces/ns/describers/")
         if (method, name) != ("GET", "newest"):
@@ -128,6 +149,33 @@ class Cluster:
         self.batch_reads += 1
         if name not in self.batches:
             raise NotFoundError(404, "NotFound", name)
+        return self.batches[name]
+
+    def _create_batch(self, body: dict[str, Any]) -> dict[str, Any]:
+        name = body["metadata"]["name"]
+        self.batch_changes.append(("POST", name, body))
+        if self.batch_refusals:
+            raise self.batch_refusals.pop(0)
+        if name in self.batches:
+            raise AlreadyExistsError(409, "AlreadyExists", name)
+
+        self.batches[name] = {**body, "metadata": {**body["metadata"], "uid": f"uid-of-{name}"}}
+        return self.batches[name]
+
+    def _change_batch(self, method: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.batch_changes.append((method, name, body))
+        if self.batch_refusals:
+            raise self.batch_refusals.pop(0)
+        if name not in self.batches:
+            raise NotFoundError(404, "NotFound", name)
+
+        found = self.batches[name]
+        if body[_CONDITIONS[method]]["uid"] != found["metadata"]["uid"]:
+            raise ConflictError(409, "Conflict", name)
+        if method == "DELETE":
+            return self.batches.pop(name)
+
+        self.batches[name] = {**found, "spec": {**found["spec"], **body["spec"]}}
         return self.batches[name]
 
     async def get(self, name: str) -> ImageJob:

@@ -32,7 +32,9 @@ def test_archiver_runs_alone_in_the_operators_image() -> None:
 
 @pytest.mark.parametrize(("limits", "images"), [({}, "1000000"), ({"batchImages": 50}, "50")])
 def test_archiver_gets_its_settings(limits: Any, images: str) -> None:
-    env = env_of(template({"limits": limits}), "vision-node-archiver")
+    objects = template({"limits": limits})
+    env = env_of(objects, "vision-node-archiver")
+    assert env["MAX_BATCH_IMAGES"] == env_of(objects, "vision-node-api")["MAX_BATCH_IMAGES"]
     assert env["MAX_BATCH_IMAGES"] == images
     assert env["IDENTITY_CONFIGMAP"] == "vision-node-identity"
     assert env.keys() >= {"POD_NAMESPACE", "RELEASE_ID", "S3_BUCKET", "S3_ACCESS_KEY"}
@@ -66,7 +68,7 @@ READ = {"get", "list", "watch"}
     ("component", "resource", "verbs"),
     [
         ("api", "imagejobs", READ | {"create"}),
-        ("api", "imagebatches", READ),
+        ("api", "imagebatches", READ | {"create", "patch", "delete"}),
         ("api", "imagebatches/status", set()),
         ("operator", "imagejobs", READ | {"create", "patch", "delete"}),
         ("operator", "imagebatches", READ | {"delete"}),

@@ -22,6 +22,7 @@ from vision_node_operator.decisions.actions import (
     EmitEvent,
     Expire,
     ExpireBatch,
+    ExpireUpload,
     Fail,
     GiveUpShard,
     JobWrite,
@@ -29,6 +30,7 @@ from vision_node_operator.decisions.actions import (
     Requeue,
     Retire,
     UpdateStatus,
+    target,
 )
 from vision_node_operator.decisions.decide import decide
 from vision_node_operator.settings import Settings
@@ -234,8 +236,9 @@ def batch_text(action: BatchWrite) -> str:
             return f"give up {name} {action.reason}" + f" suspects {suspects}" * bool(suspects)
         case CancelShard():
             return f"cancel {action.shard.metadata.name}"
-        case ExpireBatch():
-            return f"expire batch {action.name}"
+        case ExpireBatch() | ExpireUpload():
+            what = "batch" if isinstance(action, ExpireBatch) else "upload"
+            return f"expire {what} {target(action).name}"
         case AdvanceBatch(progress=progress):
             text = f"advance {action.batch.metadata.name}"
             text += "".join(f" +{entry.ranges}" for entry in progress.entries)

@@ -1,10 +1,12 @@
 """Read ImageBatches by name."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from vision_node_contract.clients.bucket import Bucket
-from vision_node_contract.clients.kube import KubeError, NotFoundError
+from vision_node_contract.clients.kube import ConflictError, KubeError, NotFoundError
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ...settings import Settings
@@ -24,6 +26,27 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "60"
 """Retry-After, in seconds, while the cluster has no ImageBatches or the API may not read them."""
+
+
+@contextmanager
+def batch_problems(name: str) -> Iterator[None]:
+    """Convert errors from requests for an ImageBatch into problems.
+
+    Raises:
+        Problem: 502 BatchUnreadable; 503 KubernetesUnavailable.
+        ConflictError, NotFoundError: the ImageBatch has been replaced or deleted.
+    """
+    try:
+        yield
+    except (ConflictError, NotFoundError):
+        raise
+    except KubeError as error:
+        log.warning("request for ImageBatch %s failed: %s", name, error)
+        raise kubernetes_unavailable() from error
+    except ValueError as error:
+        log.warning("ImageBatch %s can't be read: %s", name, error)
+        detail = "This version of the API can't read the ImageBatch. Upgrade the API."
+        raise Problem(502, "BatchUnreadable", detail) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +72,73 @@ class Batches:
         """
         return await self._get(name, is_fresh=False)
 
+    async def current(self, name: str) -> ImageBatch:
+        """Return the ImageBatch with this name: from the API server or the history.
+
+        Raises:
+            Problem: as for `get`.
+        """
+        return await self._get(name, is_fresh=True)
+
+    async def live(self, name: str) -> ImageBatch | None:
+        """Return the ImageBatch with this name from the API server; None if it has none.
+
+        Raises:
+            Problem: as for `get`, except for the reasons of the history.
+        """
+        self.require_name(name)
+        self.require_watch()
+
+        with batch_problems(name):
+            found = await self._find_live(name, is_fresh=True)
+
+        if found is None and not self.follower.listed:
+            raise kubernetes_unavailable()
+        return found
+
+    def require_watch(self) -> None:
+        """Refuse a request that needs ImageBatches if the API can't read them.
+
+        Raises:
+            Problem: 503 BatchesUnavailable.
+        """
+        if self.follower.refusal:
+            headers = {"Retry-After": RETRY_AFTER_SECONDS}
+            raise Problem(503, "BatchesUnavailable", self.follower.refusal, headers=headers)
+
+    def require_list(self) -> None:
+        """Refuse a request that needs all ImageBatches if they have not been listed yet.
+
+        Raises:
+            Problem: 503 BatchesUnavailable, KubernetesUnavailable.
+        """
+        self.require_watch()
+        if not self.follower.listed:
+            raise kubernetes_unavailable()
+
+    def require_name(self, name: str) -> None:
+        """Refuse a name that no ImageBatch can have.
+
+        Raises:
+            Problem: 400 InvalidName.
+        """
+        if not is_job_name(name):
+            detail = (
+                "This is not the name of an ImageBatch: names consist of lowercase letters, "
+                "digits, '-' and '.'."
+            )
+            raise Problem(400, "InvalidName", detail)
+
     async def results(self, name: str, query: ResultQuery) -> ResultStream:
         """Return a stream of the results of an ImageBatch. They are read while the stream is read.
 
         Raises:
-            Problem: as for `get`; 422 InvalidAfter.
+            Problem: as for `get`; 422 InvalidAfter, InvalidRequest.
         """
+        if query.marks and query.format != "jsonl":
+            detail = "marks=true needs format=jsonl: a table has no place for marks."
+            raise Problem(422, "InvalidRequest", detail)
+
         batch = await self.get(name)
         if query.after > batch.index:  # another replica may know more parts
             batch = await self._get(name, is_fresh=True)
@@ -84,29 +168,14 @@ class Batches:
         return current if current.metadata.uid == batch.metadata.uid else None
 
     async def _get(self, name: str, *, is_fresh: bool) -> ImageBatch:
-        if not is_job_name(name):
-            detail = (
-                "This is not the name of an ImageBatch: names consist of lowercase letters, "
-                "digits, '-' and '.'."
-            )
-            raise Problem(400, "InvalidName", detail)
+        self.require_name(name)
+        self.require_watch()
 
-        if self.follower.refusal:
-            headers = {"Retry-After": RETRY_AFTER_SECONDS}
-            raise Problem(503, "BatchesUnavailable", self.follower.refusal, headers=headers)
-
-        try:
-            found = await self._find_live(name, is_fresh=is_fresh) or await self._archived(name)
-        except KubeError as error:
-            log.warning("reading ImageBatch %s failed: %s", name, error)
-            raise kubernetes_unavailable() from error
-        except ValueError as error:
-            log.warning("ImageBatch %s can't be read: %s", name, error)
-            detail = "This version of the API can't read the ImageBatch. Upgrade the API."
-            raise Problem(502, "BatchUnreadable", detail) from error
+        with batch_problems(name):
+            found = await self._find_live(name, is_fresh=is_fresh) or await self.archived(name)
 
         if found is None:
-            raise self._not_found()
+            raise self.not_found()
         return found
 
     async def _find_live(self, name: str, *, is_fresh: bool) -> ImageBatch | None:
@@ -115,8 +184,13 @@ class Batches:
         except NotFoundError:
             return None
 
-    async def _archived(self, name: str) -> ImageBatch | None:
-        """Return an ImageBatch from the history; None if there is none."""
+    async def archived(self, name: str) -> ImageBatch | None:
+        """Return a finished ImageBatch from the history; None if there is none.
+
+        Raises:
+            Problem: 503 HistoryUnavailable or another reason of the history.
+            ValueError: this version can't read it.
+        """
         # Before the first list, the API server may not know ImageBatches at all.
         if self.history is None or not self.follower.listed:
             return None
@@ -124,7 +198,7 @@ class Batches:
         with history_problems():
             return await self.history.find_batch(name)
 
-    def _not_found(self) -> Problem:
+    def not_found(self) -> Problem:
         """Return the problem for a name that the API server does not know.
 
         Before the first list, it may not know ImageBatches at all.

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from ...watch.imagebatch_cache import ImageBatchCache
 from ...web.json_lines import json_line
 from ...web.problems import Problem
+from .line_blocks import LineBlocks
+from .result_formats import Encoder, ResultFormat, encoder_of
+from .result_line import EndedPhase
 from .results_reader import ResultsReader, batch_deleted
 from .stream_limit import StreamLimit
 
@@ -26,6 +29,14 @@ class ResultQuery:
     """Whether to continue until the ImageBatch is finished."""
     marks: bool = False
     """Whether to send a line after each part that says where to resume."""
+    format: ResultFormat = "jsonl"
+    phase: EndedPhase | None = None
+    """Which images to send; None for all."""
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What converts the results; None if they are sent as they are stored."""
+        return encoder_of(self.format, self.phase)
 
 
 class ResultStream:
@@ -40,6 +51,7 @@ class ResultStream:
         self._cache = cache
         self._limit = limit
         self._query = query
+        self._encoder = query.encoder
         self._sent = query.after
         """Number of parts that have been sent, or that the client had before."""
 
@@ -54,11 +66,16 @@ class ResultStream:
         with self._limit.streaming(), self._cache.changes_of(name) as changed:
             # The batch may have changed since it was read.
             changed.set()
+            start = self._encoder.start if self._encoder and not self._query.after else b""
 
             try:
                 async with aclosing(self._pieces(changed)) as pieces:
                     async for piece in pieces:
-                        yield piece
+                        # Not on its own, so that a problem can still be the response.
+                        yield start + piece
+                        start = b""
+                if start:
+                    yield start
             except Problem as problem:
                 problem.extensions["after"] = self._sent
                 raise
@@ -66,7 +83,7 @@ class ResultStream:
     async def _pieces(self, changed: asyncio.Event) -> AsyncGenerator[bytes, None]:
         while True:
             while self._sent < self._reader.batch.index:
-                async for piece in self._reader.part(self._sent):
+                async for piece in self._part(self._sent):
                     yield piece
                 self._sent += 1
                 if self._query.marks:
@@ -77,9 +94,25 @@ class ResultStream:
 
             yield b""
             if not await _is_set(changed):
-                yield b"\n"
+                yield self._encoder.keep_alive if self._encoder else b"\n"
             changed.clear()
             await self._refresh()
+
+    async def _part(self, number: int) -> AsyncGenerator[bytes, None]:
+        """Yield one part in the format that the client wants."""
+        async with aclosing(self._reader.part(number)) as pieces:
+            if self._encoder is None:
+                async for piece in pieces:
+                    yield piece
+                return
+
+            lines = LineBlocks()
+            async for piece in pieces:
+                for block in lines.feed(piece):
+                    if converted := self._encoder.encode(block):
+                        yield converted
+                    # Other requests have their turn, even if all of the piece is left out.
+                    await asyncio.sleep(0)
 
     async def _refresh(self) -> None:
         """Read the current state of the ImageBatch.

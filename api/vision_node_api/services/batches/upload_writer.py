@@ -19,6 +19,7 @@ from vision_node_contract.batch_uploads import (
 )
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket
+from vision_node_contract.models.description import Options
 from vision_node_contract.models.imagebatch import UploadSpec
 
 MAX_STORING = 2
@@ -98,8 +99,13 @@ class UploadWriter:
         """Number of bytes of images that are in memory."""
         return self._pack.getbuffer().nbytes + sum(self._storing.values())
 
-    async def add(self, custom_id: str, data: bytes) -> None:
+    async def add(self, custom_id: str, data: bytes, options: Options | None = None) -> None:
         """Add an image. Its bytes are copied, unless it is as large as a pack.
+
+        Args:
+            custom_id: What identifies its result.
+            data: Its bytes.
+            options: Its own options, which override those of the batch one by one.
 
         Raises:
             TooManyImagesError: The limit has been reached.
@@ -114,6 +120,7 @@ class UploadWriter:
             offset=self._pack.tell(),
             length=len(data),
             size=len(data),
+            options=options,
         )
         if len(data) >= PACK_BYTES:
             await self._store(data)

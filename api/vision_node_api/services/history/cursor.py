@@ -1,7 +1,7 @@
-"""Read and write the cursors with which clients request the next page of a list of jobs.
+"""Read and write the cursors with which clients request the next page of a list.
 
-A cursor contains the place of the previous page's last job. The server therefore keeps no state,
-and the cursor remains valid when jobs are added or deleted. Clients can't interpret it.
+A cursor contains the place of the previous page's last job or batch. The server therefore keeps no
+state, and the cursor remains valid when others are added or deleted. Clients can't interpret it.
 """
 
 import base64
@@ -65,5 +65,5 @@ def _place(text: str) -> Position:
 
 
 def _invalid_cursor() -> Problem:
-    detail = "The cursor is not one of GET /jobs. Start again without a cursor."
+    detail = "The cursor is not one of this list. Start again without a cursor."
     return Problem(400, "InvalidCursor", detail)

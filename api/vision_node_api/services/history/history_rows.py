@@ -1,12 +1,15 @@
 """Rows that the history returns, and the objects that are read from them."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
+from vision_node_contract.batch_objects import ResultLine
 from vision_node_contract.history.schema import SINGLE
 from vision_node_contract.models.description import Result
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
 
 
@@ -64,3 +67,58 @@ class ImageRow:
     def position(self) -> Position:
         """The place of the image in lists."""
         return Position(self.at, str(self.uid), self.image_index)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQuery:
+    """Which finished ImageBatches to list."""
+
+    before: Position
+    """The place after which the list begins."""
+    limit: int
+    phase: Literal["done", "failed"] | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """A finished ImageBatch, as it was archived."""
+
+    uid: UUID
+    created_at: datetime
+    body: str
+
+    @property
+    def position(self) -> Position:
+        """The place of the ImageBatch in lists."""
+        return Position(self.created_at, str(self.uid))
+
+    def batch(self) -> ImageBatch:
+        """Return the ImageBatch.
+
+        Raises:
+            ValueError: This version can't read the row.
+        """
+        return ImageBatch.model_validate_json(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchImageRow:
+    """An image of an ImageBatch, as it was archived."""
+
+    body: str
+    """The line of the results, without the result."""
+    result: str | None
+    """The result as JSON; None if there is none, or if it is only in the bucket."""
+
+    def line(self) -> ResultLine | None:
+        """Return the line of the results; None if its result is only in the bucket.
+
+        Raises:
+            ValueError: This version can't read the row.
+        """
+        line = ResultLine.model_validate_json(self.body)
+        if self.result is None:
+            return line if line.error else None
+
+        return line.model_copy(update={"result": json.loads(self.result)})

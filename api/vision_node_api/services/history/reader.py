@@ -17,7 +17,7 @@ from vision_node_contract.history.schema import OLDEST_READABLE
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..storage_health import OK
-from .history_rows import ImageRow, JobRow, Position
+from .history_rows import BatchImageRow, BatchQuery, BatchRow, ImageRow, JobRow, Position
 from .outage_guard import OutageGuard
 from .search import Search, SearchLimit, search
 
@@ -66,6 +66,34 @@ _LIST = """
 """
 
 _LIST_OF_OWNER = _LIST.replace("image_index = -1", "image_index < 0 AND owner = %(owner)s")
+
+# There are few batches, because each stands for many images, so all of them are sorted. Only the
+# bodies that the page needs are read: the inner query sorts references to them.
+#
+# The phase is compared as text, because PostgreSQL's functions for JSON fail for some characters. A
+# text in the body can't look like it, because its quotes are escaped.
+_LIST_BATCHES = """
+    SELECT uid, created_at, body
+    FROM (
+      SELECT uid, created_at, body
+      FROM batches
+      WHERE finished_at IS NOT NULL AND (created_at, uid) < (%(at)s, %(uid)s)
+        AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+        AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = batches.uid OFFSET 0)
+      ORDER BY created_at DESC, uid DESC
+      OFFSET 0
+    ) sorted
+    WHERE %(phase)s::text IS NULL OR body ~ %(phase)s
+    LIMIT %(limit)s
+"""
+
+# One image of a batch, by the primary key.
+_FIND_IMAGE = """
+    SELECT body, result
+    FROM images
+    WHERE uid = %(uid)s AND image_index = %(index)s
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
+"""
 
 # The indexes have the order of lists. If the planner expects few rows, it would read all and sort.
 _IN_ORDER = "SET LOCAL enable_sort = off"
@@ -138,6 +166,34 @@ class HistoryReader:
             async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
                 await cursor.execute(statement.encode(), values)
                 return await cursor.fetchall()
+
+        return await self._run(read)
+
+    async def list_batches(self, wanted: BatchQuery) -> list[BatchRow]:
+        """Return finished ImageBatches, from the newest to the oldest."""
+        values = {
+            "at": wanted.before.at,
+            "uid": UUID(wanted.before.uid),
+            "owner": wanted.owner or None,
+            "phase": f'"phase": ?"{wanted.phase}"' if wanted.phase else None,
+            "limit": wanted.limit,
+        }
+
+        async def read(connection: AsyncConnection) -> list[BatchRow]:
+            async with connection.cursor(row_factory=class_row(BatchRow)) as cursor:
+                await cursor.execute(_LIST_BATCHES, values)
+                return await cursor.fetchall()
+
+        return await self._run(read)
+
+    async def find_image(self, uid: str, index: int) -> BatchImageRow | None:
+        """Return an image of the ImageBatch with this uid; None if there is no row of it."""
+        values = {"uid": UUID(uid), "index": index}
+
+        async def read(connection: AsyncConnection) -> BatchImageRow | None:
+            async with connection.cursor(row_factory=class_row(BatchImageRow)) as cursor:
+                await cursor.execute(_FIND_IMAGE, values)
+                return await cursor.fetchone()
 
         return await self._run(read)
 

@@ -1,1 +1,1 @@
-"""Copy the list of an ImageBatch's images from the inbox to its frozen manifest."""
+"""Copy the list of an ImageBatch's images, from the inbox or its upload, to its frozen manifest."""

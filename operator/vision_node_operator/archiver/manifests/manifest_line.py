@@ -34,14 +34,15 @@ def _unreserved(custom_id: str) -> str:
     return custom_id
 
 
-_CustomId = Annotated[
+CustomId = Annotated[
     str,
     Field(min_length=1, max_length=MAX_CUSTOM_ID_CHARACTERS, pattern=_PRINTABLE),
     AfterValidator(_unreserved),
 ]
+"""A valid customId."""
 
 
-class _LineOptions(Options):
+class LineOptions(Options):
     """Options with the limits and types of the CRD."""
 
     model_config = ConfigDict(strict=True)
@@ -60,9 +61,9 @@ class _Line(BaseModel):
     model_config = ConfigDict(strict=True)
 
     key: str = Field(pattern=_PRINTABLE)
-    custom_id: _CustomId | None = Field(default=None, alias="customId")
+    custom_id: CustomId | None = Field(default=None, alias="customId")
     etag: str | None = None
-    options: _LineOptions | None = None
+    options: LineOptions | None = None
 
 
 class _CustomIdOnly(BaseModel):
@@ -70,7 +71,7 @@ class _CustomIdOnly(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    custom_id: _CustomId = Field(alias="customId")
+    custom_id: CustomId = Field(alias="customId")
 
 
 class InvalidLineError(ValueError):
@@ -92,22 +93,28 @@ def read_line(text: bytes, number: int, index: int, folders: BucketFolders) -> M
         etag = _quoted(found.etag) if found.etag is not None else None
         custom_id = found.custom_id or _default_custom_id(key, folders)
     except ValidationError as error:
-        return _invalid(text, number, index, _explain(error))
+        return invalid_line(text, number, index, explain(error))
     except InvalidLineError as error:
-        return _invalid(text, number, index, str(error))
+        return invalid_line(text, number, index, str(error))
 
-    options = found.options if found.options and found.options.model_fields_set else None
-    return ManifestLine(index=index, custom_id=custom_id, key=key, etag=etag, options=options)
+    return ManifestLine(
+        index=index, custom_id=custom_id, key=key, etag=etag, options=known_options(found.options)
+    )
+
+
+def known_options(options: LineOptions | None) -> LineOptions | None:
+    """Return the options of a line; None if none that this release knows is set."""
+    return options if options and options.model_fields_set else None
 
 
 def too_long_line(number: int, index: int, max_bytes: int) -> ManifestLine:
     """Return the line with an error for a line that is too long to be read."""
-    return _invalid(b"", number, index, f"it has more than {max_bytes} bytes")
+    return invalid_line(b"", number, index, f"it has more than {max_bytes} bytes")
 
 
 def duplicate_of(line: ManifestLine, number: int) -> ManifestLine:
     """Return the line with an error for a line whose customId an earlier line has."""
-    return _with_error(
+    return error_line(
         line.index,
         line.custom_id,
         Reason.DUPLICATE_CUSTOM_ID,
@@ -147,9 +154,10 @@ def _default_custom_id(key: str, folders: BucketFolders) -> str:
     return name
 
 
-def _invalid(text: bytes, number: int, index: int, why: str) -> ManifestLine:
+def invalid_line(text: bytes, number: int, index: int, why: str) -> ManifestLine:
+    """Return the line with an error for a line that is invalid; `why` says what is wrong."""
     message = f"line {number} of the list of images is invalid: {why}"
-    return _with_error(index, _custom_id(text, number), Reason.MANIFEST_LINE_INVALID, message)
+    return error_line(index, _custom_id(text, number), Reason.MANIFEST_LINE_INVALID, message)
 
 
 def _custom_id(text: bytes, number: int) -> str:
@@ -160,13 +168,14 @@ def _custom_id(text: bytes, number: int) -> str:
         return f"line-{number}/"
 
 
-def _with_error(index: int, custom_id: str, reason: Reason, message: str) -> ManifestLine:
+def error_line(index: int, custom_id: str, reason: str, message: str) -> ManifestLine:
+    """Return the line of an image that can't be described."""
     error = LineError(reason=reason, message=message[:MAX_MESSAGE_CHARACTERS])
     return ManifestLine(index=index, custom_id=custom_id, error=error)
 
 
-def _explain(error: ValidationError) -> str:
-    """Return what is wrong, without the untrusted values."""
+def explain(error: ValidationError) -> str:
+    """Return what is wrong with a line, without its untrusted values."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else first["msg"]

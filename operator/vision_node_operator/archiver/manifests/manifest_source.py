@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 
 from vision_node_contract.batch_objects import ManifestLine
-from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, ObjectNotFoundError
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
+from vision_node_contract.clients.bucket_objects import StoredObject
 from vision_node_contract.digest_set import DigestSet
 from vision_node_contract.models.reasons import BatchReason
 
-from .freeze_errors import SourceChangedError, SourceRefusedError
+from .freeze_errors import SourceRefusedError
 from .line_splitter import MAX_LINE_BYTES, LineSplitter
 from .manifest_line import duplicate_of, read_line, too_long_line
-
-PART_BYTES = 1 << 18
-"""Number of bytes to read at a time. To split them into lines takes some milliseconds."""
+from .object_parts import parts_of
 
 PAGE_LINES = 1000
 """Maximum number of lines to turn into images at a time. If all are invalid, they take 15 ms, and
@@ -51,10 +50,8 @@ class ManifestSource:
             SourceChangedError: The object was replaced meanwhile.
             StoreUnavailableError: The bucket did not respond or refused a request.
         """
-        size, etag = await self._find()
-        splitter = LineSplitter()
-        for first in range(0, size, PART_BYTES):
-            piece = await self._read(first, min(PART_BYTES, size - first), etag)
+        found, splitter = await self._find(), LineSplitter()
+        async for piece in parts_of(self._bucket, found):
             for page in self._pages(splitter.feed(piece)):
                 yield page
                 await asyncio.sleep(0)
@@ -62,8 +59,7 @@ class ManifestSource:
         for page in self._pages(splitter.finish()):
             yield page
 
-    async def _find(self) -> tuple[int, str]:
-        """Return the size and the ETag of the object."""
+    async def _find(self) -> StoredObject:
         try:
             found = await self._bucket.stat(self._key)
         except ObjectNotFoundError as error:
@@ -79,18 +75,7 @@ class ManifestSource:
                 f"{self._max_bytes} bytes: divide it into several batches",
             )
 
-        return found.size_bytes, found.etag
-
-    async def _read(self, first: int, size: int, etag: str) -> bytes:
-        try:
-            piece = await self._bucket.get_part(self._key, first, size, etag)
-        except (ObjectChangedError, ObjectNotFoundError) as error:
-            raise SourceChangedError(f"{self._key} was replaced") from error
-
-        if len(piece) != size:
-            raise SourceChangedError(f"{self._key} has become shorter")
-
-        return piece
+        return found
 
     def _pages(self, texts: Iterator[bytes | None]) -> Iterator[list[ManifestLine]]:
         """Yield the images of these lines. None are made before they are asked for."""

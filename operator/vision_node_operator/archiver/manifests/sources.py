@@ -1,4 +1,4 @@
-"""Read the images of an ImageBatch from the inbox, page by page."""
+"""Read the images of an ImageBatch from the bucket, page by page."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -6,12 +6,13 @@ from typing import Protocol
 from vision_node_contract.batch_objects import MAX_CUSTOM_ID_CHARACTERS, LineError, ManifestLine
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.clients.bucket_objects import StoredObject
-from vision_node_contract.models.imagebatch import ImageBatchSpec
+from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.reasons import BatchReason, Reason
 
 from .freeze_errors import SourceRefusedError
 from .line_splitter import MAX_LINE_BYTES
 from .manifest_source import ManifestSource
+from .upload_source import UploadSource
 
 MAX_LIST_BYTES = 4 << 30
 """Maximum size of a list of images. A million lines may have 4 KiB each on average; more bytes are
@@ -81,20 +82,24 @@ class PrefixSource:
         )
 
 
-def source_of(bucket: Bucket, spec: ImageBatchSpec, max_images: int) -> Source:
-    """Return the source of an ImageBatch.
+def source_of(bucket: Bucket, batch: ImageBatch, max_images: int) -> Source:
+    """Return the source of an ImageBatch, whose upload is complete if it has one.
 
     Raises:
         SourceRefusedError: The ImageBatch has no source. Its CRD refuses that.
     """
+    spec = batch.spec
     if spec.prefix is not None:
         return PrefixSource(bucket, spec.prefix)
     if spec.manifest is not None:
         max_bytes = min(max_images * (MAX_LINE_BYTES + 1), MAX_LIST_BYTES)
         return ManifestSource(bucket, spec.manifest, max_bytes)
+    if spec.upload is not None:
+        return UploadSource(bucket, batch.metadata.uid, spec.upload)
 
     raise SourceRefusedError(
-        BatchReason.NO_IMAGES, "neither spec.prefix nor spec.manifest is set: create another batch"
+        BatchReason.NO_IMAGES,
+        "none of spec.prefix, spec.manifest and spec.upload is set: create another batch",
     )
 
 

@@ -9,7 +9,7 @@ from vision_node_contract.models.shard import Shard
 
 from ...state.object_versions import ObjectKey
 from ...state.state import State, key_of
-from ..actions import DeleteShard, ExpireBatch
+from ..actions import DeleteShard, ExpireBatch, ExpireUpload
 from ..pool_view import PoolView
 from .batch_view import BatchView
 from .counting import surplus
@@ -64,8 +64,13 @@ def _unsuited(batch: BatchView, largest: float) -> Iterator[Shard]:
             yield shard
 
 
-def expire_batches(state: State, now: datetime) -> Iterator[ExpireBatch]:
-    """Yield the deletions of finished ImageBatches whose time to live has expired."""
+def expire_batches(state: State, now: datetime) -> Iterator[ExpireBatch | ExpireUpload]:
+    """Yield the deletions of ImageBatches whose time to live, or to be uploaded, has expired."""
     for record in state.batches.expired(now):
-        if state.is_free(ObjectKey("imagebatches", record.name), now):
+        if not state.is_free(ObjectKey("imagebatches", record.name), now):
+            continue
+
+        if not record.batch.finished:
+            yield ExpireUpload(record.batch)
+        else:
             yield ExpireBatch(record.name, int(record.batch.metadata.resource_version))

@@ -22,6 +22,7 @@ from ...decisions.actions import (
     CreateShard,
     DeleteShard,
     ExpireBatch,
+    ExpireUpload,
     GiveUpShard,
 )
 from ...state.object_versions import Kind
@@ -71,10 +72,8 @@ class BatchWriter:
                 return "imagejobs", None
             case AdvanceBatch():
                 return "imagebatches", await self._advance(action, now)
-            case ExpireBatch():
-                # The precondition protects an ImageBatch whose TTL was just increased.
-                version = {"resourceVersion": str(action.version)}
-                await self._delete(f"{self._batches_path}/{action.name}", version)
+            case ExpireBatch() | ExpireUpload():
+                await self._expire(action, now)
                 return "imagebatches", None
 
     async def _create(self, action: CreateShard) -> Json:
@@ -133,6 +132,23 @@ class BatchWriter:
 
         # The shards that were to be counted may still be there, so the batch can't end now.
         return replace(progress, entries=stored, is_idle=False)
+
+    async def _expire(self, action: ExpireBatch | ExpireUpload, now: datetime) -> None:
+        if isinstance(action, ExpireUpload):
+            await self._expire_upload(action.batch, now)
+            return
+
+        # The precondition protects an ImageBatch whose TTL was just increased.
+        version = {"resourceVersion": str(action.version)}
+        await self._delete(f"{self._batches_path}/{action.name}", version)
+
+    async def _expire_upload(self, batch: ImageBatch, now: datetime) -> None:
+        """Delete an ImageBatch, unless its upload has been completed at the same moment."""
+        meta = batch.metadata
+        preconditions = {"uid": meta.uid, "resourceVersion": meta.resource_version}
+        body = {"preconditions": preconditions}
+        await self._kube.request("DELETE", f"{self._batches_path}/{meta.name}", body=body)
+        await self._emit(events.of_expired_upload(batch, now))
 
     async def _delete(self, path: str, preconditions: dict[str, str]) -> None:
         try:

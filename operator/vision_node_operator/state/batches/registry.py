@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from vision_node_contract.batch_uploads import UPLOAD_SECONDS
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.shard import Shard, ShardSpec, shard_name
 from vision_node_contract.ranges import RangeSet
@@ -44,7 +45,7 @@ class BatchRegistry:
     _cancelled_at: dict[str, datetime] = field(default_factory=dict)
     """When each processing shard was first seen with a request to end early."""
     _expiry: Schedule = field(default_factory=Schedule)
-    """When finished ImageBatches expire."""
+    """When finished ImageBatches expire, and those whose upload is not complete."""
 
     def history(self, describer: str) -> ShardHistory:
         """Return the history of a Describer's shards; create it if there is none."""
@@ -123,7 +124,10 @@ class BatchRegistry:
         return self._cancelled_at.get(name)
 
     def expired(self, now: datetime) -> Iterator[BatchRecord]:
-        """Yield finished ImageBatches whose time to live has expired, ordered by expiry."""
+        """Yield the ImageBatches that have expired, ordered by expiry.
+
+        They have been finished for their time to live, or were not uploaded in time.
+        """
         return (self.batches[name] for name in self._expiry.due(now))
 
     def begin_creation(self, spec: ShardSpec) -> None:
@@ -170,10 +174,9 @@ class BatchRegistry:
         if before.is_active:
             self._active[name] = None
 
-        kept = batch.spec.ttl(ttl)
-        if batch.finished and not batch.metadata.deletion_timestamp and kept is not None:
-            ended = min(batch.status.completion_time or now, now)
-            self._expiry.add(name, ended + kept)
+        expiry = _expiry_of(batch, ttl, now)
+        if expiry is not None:
+            self._expiry.add(name, expiry)
 
     def drop_batch(self, name: str) -> None:
         """Forget an ImageBatch. Its shards become orphans."""
@@ -233,8 +236,22 @@ class BatchRegistry:
             history.pause = Pause(waiting.reason, waiting.message, now)
 
     def postpone(self, name: str, until: datetime) -> None:
-        """Leave a finished ImageBatch alone until `until`, because it could not be deleted."""
+        """Leave an expired ImageBatch alone until `until`, because it could not be deleted."""
         self._expiry.postpone(name, until)
+
+
+def _expiry_of(batch: ImageBatch, ttl: timedelta | None, now: datetime) -> datetime | None:
+    """Return when an ImageBatch is to be deleted; None if it is not, or is being deleted."""
+    if batch.metadata.deletion_timestamp:
+        return None
+    if batch.finished:
+        kept = batch.spec.ttl(ttl)
+        return min(batch.status.completion_time or now, now) + kept if kept is not None else None
+    if batch.is_being_uploaded:
+        created = batch.metadata.creation_timestamp or now
+        return created.astimezone(UTC) + timedelta(seconds=UPLOAD_SECONDS)
+
+    return None
 
 
 def _discard(index: dict[str, dict[str, V]], key: str, name: str) -> None:

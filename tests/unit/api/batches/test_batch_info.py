@@ -42,9 +42,10 @@ async def test_state_of_a_batch(client: httpx.AsyncClient, batches: Batches, bat
         "uid": "0b1c",
         "status": "processing",
         "describer": "local",
-        "source": {"prefix": "inbox/holiday/", "manifest": None},
+        "source": {"prefix": "inbox/holiday/", "manifest": None, "upload": None},
         "images": {"total": 10, "done": 4, "failed": 1},
         "rate": 4.2,
+        "remaining_seconds": None,
         "usage": {"input_tokens": 7, "output_tokens": 8},
         "suspended": False,
         "waiting": {"reason": "CredentialsRefused", "message": "m"},
@@ -84,7 +85,69 @@ async def test_state_of_a_finished_batch(
     assert found["error"] == {"reason": "Cancelled", "message": "m"}
     assert (found["waiting"], found["suspended"]) == (None, False)
     assert (found["expires_at"], found["duration_seconds"]) == ("2026-01-01T01:00:00Z", 13.042)
-    assert found["source"] == {"prefix": None, "manifest": "inbox/list.jsonl"}
+    assert found["source"] == {"prefix": None, "manifest": "inbox/list.jsonl", "upload": None}
+    assert found["remaining_seconds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, 4.0),
+        ({"rate": None}, None),
+        ({"rate": "0/s"}, None),
+        ({"rate": "1e999/s"}, None),
+        ({"rate": "nan/s"}, None),
+        ({"rate": "-1/s"}, None),
+        ({"manifest": None, "images": None}, None),
+        ({"conditions": [condition("Waiting", "True", "CredentialsRefused")]}, None),
+        ({"conditions": [condition("Waiting", "False", "NotWaiting")]}, 4.0),
+    ],
+)
+async def test_remaining_time_follows_from_the_rate(
+    client: httpx.AsyncClient,
+    batches: Batches,
+    batch: Batch,
+    change: dict[str, Any],
+    expected: float | None,
+) -> None:
+    batch.status = {"images": {"total": 10, "done": 1, "failed": 1}, "rate": "2/s", **change}
+    batch.report(batches.cache)
+    assert (await client.get("/batches/holiday")).json()["remaining_seconds"] == expected
+
+
+async def test_remaining_time_of_a_suspended_batch_is_unknown(
+    client: httpx.AsyncClient, batches: Batches, batch: Batch
+) -> None:
+    batch.spec["suspend"] = True
+    batch.status = {"rate": "2/s"}
+    batch.report(batches.cache)
+    assert (await client.get("/batches/holiday")).json()["remaining_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("upload", "manifest", "expected"),
+    [
+        ({}, None, {"complete": False, "images": None}),
+        ({"complete": True, "attempt": "ab", "lists": 1}, None, {"complete": True, "images": None}),
+        (
+            {"complete": True, "attempt": "ab", "lists": 1},
+            {"folder": "f", "images": 7, "sha256": "0" * 64},
+            {"complete": True, "images": 7},
+        ),
+    ],
+)
+async def test_state_of_an_upload(
+    client: httpx.AsyncClient,
+    batches: Batches,
+    batch: Batch,
+    upload: dict[str, Any],
+    manifest: dict[str, Any] | None,
+    expected: dict[str, Any],
+) -> None:
+    batch.spec, batch.status = {"upload": upload}, {"manifest": manifest}
+    batch.report(batches.cache)
+    found = (await client.get("/batches/holiday")).json()
+    assert found["source"] == {"prefix": None, "manifest": None, "upload": expected}
 
 
 async def test_state_of_a_new_batch(client: httpx.AsyncClient, cluster: Cluster) -> None:

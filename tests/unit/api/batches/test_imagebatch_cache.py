@@ -76,7 +76,7 @@ def test_unused_parts_of_the_status_take_no_memory(cache: ImageBatchCache) -> No
     assert cache._bytes == before
 
 
-async def test_lookups_of_unknown_names_are_limited(cache: ImageBatchCache) -> None:
+async def test_lookups_of_unknown_names_are_limited() -> None:
     class SlowKube:
         def __init__(self) -> None:
             self.at_once = 0
@@ -90,7 +90,7 @@ async def test_lookups_of_unknown_names_are_limited(cache: ImageBatchCache) -> N
             return body("a")
 
     kube = SlowKube()
-    cache._kube = cast("Kube", kube)
+    cache = ImageBatchCache(cast("Kube", kube), "ns")
     await asyncio.gather(*(cache.get(f"unknown-{number}") for number in range(50)))
     assert kube.most == MAX_LOOKUPS
 

@@ -206,7 +206,8 @@ async def test_batch_that_is_missing_when_it_is_frozen_does_not_count_as_deleted
     await until(lambda: miss.called)
     running.cancel()
 
-    miss.assert_called_once_with("u-b")
+    # The next attempt may have found the same before the queue was stopped.
+    assert {it.args for it in miss.call_args_list} == {("u-b",)}
     assert not delete.called
 
 

@@ -94,6 +94,23 @@ async def test_folder_of_a_batch_that_is_created_meanwhile_is_kept(
     assert left(s3) == ["u-b/m1/0"]
 
 
+async def test_old_objects_of_an_upload_are_kept_as_long_as_its_batch_exists(
+    s3: S3, api: BatchApi, sweep: Sweep
+) -> None:
+    """An upload may go on for a day, and its first objects are old by then."""
+    keys = ["u/first/l000000000", "u/first/p000000000", "u/i/YQ.", "u/other/zip"]
+    for uid in ["u-incomplete", "u-done", "u-gone"]:
+        for key in keys:
+            s3.put(f"{BATCHES}{uid}/{key}", modified=OLD)
+    api.create("incomplete", upload={"complete": False})
+    api.create("done", upload={"complete": True})
+    api.change("done", status={"phase": "done"})
+
+    assert await sweep.sweep(NOW) == len(keys)
+
+    assert left(s3) == [f"{uid}/{key}" for uid in ["u-done", "u-incomplete"] for key in keys]
+
+
 async def test_nothing_is_deleted_in_the_folders_of_another_release(
     s3: S3, sweep: Sweep, cleaner: FolderCleaner, ownership: FakeOwnership, caplog: Any
 ) -> None:

@@ -11,7 +11,7 @@ from fakes.s3 import S3
 from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_operator.archiver.freezer import Freezer
-from vision_node_operator.archiver.manifests import manifest_source, sources
+from vision_node_operator.archiver.manifests import manifest_source, object_parts, sources
 from vision_node_operator.archiver.manifests.manifest_source import ManifestSource
 
 FreezerOf = Callable[..., Freezer]
@@ -144,7 +144,7 @@ async def test_each_line_of_a_list_is_an_image_or_an_error(
     end: str,
     part_bytes: int,
 ) -> None:
-    monkeypatch.setattr(manifest_source, "PART_BYTES", part_bytes)
+    monkeypatch.setattr(object_parts, "PART_BYTES", part_bytes)
     put_list(
         s3,
         '\ufeff{"key": "inbox/a"}',
@@ -219,7 +219,7 @@ async def test_pages_of_a_list_are_small_and_let_others_run(bucket: Bucket, s3: 
         ({"manifest": "inbox/large.jsonl"}, "ManifestTooLarge", "65540 bytes"),
         ({"manifest": "inbox/blanks.jsonl"}, "ManifestTooLarge", "more than 100 blank lines"),
         ({"prefix": "inbox/four/", "cancel": True}, "Cancelled", "cancelled"),
-        ({}, "NoImages", "neither"),
+        ({}, "NoImages", "none of spec.prefix, spec.manifest and spec.upload"),
     ],
 )
 async def test_batch_without_usable_images_fails_with_the_reason(
@@ -282,7 +282,7 @@ async def test_replaced_list_is_read_again_from_its_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Otherwise, the manifest would consist of parts of two lists."""
-    monkeypatch.setattr(manifest_source, "PART_BYTES", 40)
+    monkeypatch.setattr(object_parts, "PART_BYTES", 40)
     lists = [[{"key": f"inbox/new-{n}"} for n in range(3)], [{"key": "inbox/x"}] * 20]
     put_list(s3, *[{"key": f"inbox/old-{n}"} for n in range(20)])
     reads: list[str] = []

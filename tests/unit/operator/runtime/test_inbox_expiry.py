@@ -466,6 +466,8 @@ def imagebatch(phase: str | None = "processing", **spec: Any) -> dict[str, Any]:
         (imagebatch("failed", prefix="inbox/"), []),
         (imagebatch("queued", manifest="inbox/list.jsonl"), ["a/1", "a/2", "ab", "b/1"]),
         (imagebatch("done", manifest="inbox/list.jsonl"), []),
+        (imagebatch("queued", upload={"complete": False}), []),
+        (imagebatch("processing", upload={"complete": True, "attempt": "a", "lists": 1}), []),
     ],
 )
 async def test_unfinished_batch_keeps_its_images(
@@ -518,7 +520,7 @@ async def test_suspended_batch_that_keeps_the_whole_inbox_is_named_once_per_swee
     assert len(logged) == is_named
 
 
-@pytest.mark.parametrize("spec", [{"prefix": ["inbox/a/"]}, {}, {"upload": {}}])
+@pytest.mark.parametrize("spec", [{"prefix": ["inbox/a/"]}, {}, {"feed": {}}])
 async def test_batch_with_an_unknown_source_keeps_everything(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry, spec: dict[str, Any]
 ) -> None:

@@ -17,6 +17,7 @@ from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WAR
 from vision_node_operator.decisions.actions import (
     Assign,
     EmitEvent,
+    ExpireUpload,
     Launch,
     Retire,
     UpdateStatus,
@@ -264,6 +265,24 @@ async def test_job_is_read_again_after_a_conflict(server: FakeServer) -> None:
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
     assert list(reconciler.state.job_queue.finished) == ["j"]
+
+
+async def test_upload_that_is_completed_when_it_expires_goes_on_at_once(
+    server: FakeServer,
+) -> None:
+    """If it had to be left alone for a while, its images could not be counted."""
+
+    def batch(version: int, *, complete: bool) -> dict[str, Any]:
+        metadata = {"name": "j", "uid": "u", "resourceVersion": str(version)}
+        created = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+        return {"metadata": metadata | created, "spec": {"upload": {"complete": complete}}}
+
+    server.error, server.current_job = ConflictError(409, "Conflict", "j"), batch(5, complete=True)
+    reconciler = await run(server, ("imagebatches", batch(2, complete=False)))
+
+    assert [type(write) for write in server.writes] == [ExpireUpload]
+    assert not reconciler.state.batches.batches["j"].batch.is_being_uploaded
+    assert reconciler.state.backoff_until == {}
 
 
 async def test_deleted_job_is_forgotten_after_a_failed_write(server: FakeServer) -> None:

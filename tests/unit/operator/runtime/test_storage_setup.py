@@ -17,6 +17,7 @@ from vision_node_operator.storage_setup import (
 )
 
 GET, PUT, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
+ABORT = "s3:AbortMultipartUpload"
 
 ALLOWED: dict[tuple[str, str], set[str]] = {
     ("api", "images/a"): {GET, PUT, DELETE},
@@ -24,6 +25,14 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
     ("api", "results/u/1"): {GET},
     ("api", "batches/id/1f/index/000000000"): {GET},
     ("api", "batches/id/1f/results/000000000-2e-1"): {GET},
+    ("api", "batches/id/1f/u/first/p000000000"): {GET, PUT, DELETE, ABORT},
+    ("api", "batches/1f/u/i/YQ."): {GET, PUT, DELETE, ABORT},
+    ("api", "batches/id/1f/m1/000000000"): {GET},
+    ("operator", "batches/id/1f/u/first/p000000000"): set(),
+    ("archiver", "batches/id/1f/u/first/p000000000"): {GET, PUT, DELETE},
+    ("describer", "batches/id/1f/u/first/p000000000"): {GET},
+    ("describer", "batches/id/1f/u/my-attempt/zip"): {GET},
+    ("describer", "batches/id/1f/u/i/bQ."): {GET},
     ("operator", "images/a"): {DELETE},
     ("operator", "inbox/holiday/a"): {DELETE},
     ("operator", "results/u/1"): {DELETE},

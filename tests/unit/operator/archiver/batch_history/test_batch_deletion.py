@@ -1,8 +1,10 @@
 """Tests of deleting the data of ImageBatches, and of keeping what nobody has deleted."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from archiver_helpers import BATCHES
 from batch_history_world import HistoryWorld, eventually, uid_of
 from fakes.ownership import FakeOwnership
 from vision_node_contract.history.database import HistoryUnavailableError
@@ -32,6 +34,49 @@ async def test_deleted_batch_loses_its_rows_and_its_folder(
     assert world.folder("other")
     assert world.query("SELECT is_batch, cleaned_at IS NULL FROM tombstones") == [(True, False)]
     assert history.counts.deleted == 1
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_expired_upload_leaves_nothing_and_never_counts_as_evicted(
+    world: HistoryWorld, *, is_seen: bool
+) -> None:
+    world.stay = timedelta(0)
+    world.create("b", upload={"complete": False})
+    world.api.bodies["b"]["spec"].pop("prefix")
+    world.s3.put(f"{BATCHES}{uid_of('b')}/u/first/p000000000")
+    history = world.start()
+    await world.settle(history)
+    assert world.is_marked("b") is False
+
+    world.api.delete("b")
+    if is_seen:
+        history.observe_deleted(uid_of("b"))
+    await world.settle(history if is_seen else world.start())
+
+    assert world.is_marked("b") is None
+    assert world.query("SELECT is_batch FROM tombstones") == [(True,)]
+    await eventually(lambda: not world.folder("b"))
+    assert history.counts.evicted == 0
+
+
+async def test_history_has_the_final_spec_of_an_upload(world: HistoryWorld) -> None:
+    world.create("b", upload={"complete": False})
+    world.api.bodies["b"]["spec"].pop("prefix")
+    history = world.start()
+    await world.settle(history)
+    upload = {"complete": True, "attempt": "first", "lists": 1}
+    world.api.change("b", upload=upload)
+    world.count("b")
+    world.s3.put(f"{BATCHES}{uid_of('b')}/u/first/p000000000")
+    world.finish("b")
+    await world.settle(history)
+
+    assert "b" not in world.api.bodies
+    assert world.is_marked("b")
+    assert world.images("b") == [0, 1]
+    ((body,),) = world.query("SELECT body FROM batches")
+    assert (json.loads(body) if isinstance(body, str) else body)["spec"]["upload"] == upload
+    assert f"{BATCHES}{uid_of('b')}/u/first/p000000000" in world.folder("b")
 
 
 async def test_batch_without_a_row_loses_its_folder(world: HistoryWorld) -> None:

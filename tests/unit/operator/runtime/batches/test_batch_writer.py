@@ -20,7 +20,12 @@ from vision_node_contract.models.batch_transitions import Progress
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.shard import ShardSpec
 from vision_node_contract.names import BATCH_LABEL
-from vision_node_operator.decisions.actions import AdvanceBatch, CreateShard, DeleteShard
+from vision_node_operator.decisions.actions import (
+    AdvanceBatch,
+    CreateShard,
+    DeleteShard,
+    ExpireUpload,
+)
 from vision_node_operator.runtime.batches.batch_writer import BatchWriter
 from vision_node_operator.runtime.batches.index_objects import store_entries
 
@@ -48,6 +53,7 @@ class FakeKube:
         self.body = json.loads(json.dumps(BODY))
         self.requests: list[tuple[str, str, Any]] = []
         self.exists = False
+        self.deletion: Exception | None = NotFoundError(404, "NotFound", "it")
         self.existing = {"metadata": {"name": "shard", "labels": {BATCH_LABEL: UID}}}
 
     async def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> Any:
@@ -55,7 +61,9 @@ class FakeKube:
         if method == "POST" and self.exists:
             raise AlreadyExistsError(409, "AlreadyExists", path)
         if method == "DELETE":
-            raise NotFoundError(404, "NotFound", path)
+            if self.deletion:
+                raise self.deletion
+            return {}
         if method != "PATCH":
             return self.existing
 
@@ -79,11 +87,13 @@ class Operator:
 
     def __init__(self, kube: FakeKube, bucket: Bucket) -> None:
         self.events: list[str] = []
+        self.messages: list[str] = []
         server: Any = kube
         self._writer = BatchWriter(server, "vision-node", bucket, self._emit)
 
     async def _emit(self, event: Any) -> None:
         self.events.append(event["reason"])
+        self.messages.append(event["message"])
 
     async def perform(self, action: Any) -> Any:
         return await self._writer.perform(action, NOW)
@@ -209,3 +219,27 @@ async def test_only_the_counted_shard_is_deleted(storage: tuple[S3, Bucket]) -> 
         None,
     )
     assert kube.requests[0][2] == {"preconditions": {"uid": "its-uid"}}
+
+
+async def test_expired_upload_is_deleted_and_an_event_says_why(storage: tuple[S3, Bucket]) -> None:
+    kube = FakeKube()
+    kube.deletion = None
+    operator = Operator(kube, storage[1])
+    assert await operator.perform(ExpireUpload(BATCH)) == ("imagebatches", None)
+
+    preconditions = {"uid": UID, "resourceVersion": "7"}
+    assert kube.requests == [("DELETE", "imagebatches/holiday", {"preconditions": preconditions})]
+    assert operator.events == ["UploadExpired"]
+    assert "was not complete 24 h after" in operator.messages[0]
+
+
+@pytest.mark.parametrize("error", [ConflictError, NotFoundError, KubeError])
+async def test_upload_that_is_completed_at_the_same_moment_is_kept(
+    storage: tuple[S3, Bucket], error: type[KubeError]
+) -> None:
+    kube = FakeKube()
+    kube.deletion = error(409, "Conflict", "holiday")
+    operator = Operator(kube, storage[1])
+    with pytest.raises(error):
+        await operator.perform(ExpireUpload(BATCH))
+    assert operator.events == []

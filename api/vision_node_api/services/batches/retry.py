@@ -1,0 +1,282 @@
+"""Describe the images of a finished ImageBatch again that have failed."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+
+from vision_node_contract.batch_objects import ManifestLine
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    KubeError,
+    QuotaError,
+    UnavailableError,
+)
+from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec, UploadSpec
+from vision_node_contract.models.imagejob import ObjectMeta
+from vision_node_contract.names import OWNER_LABEL
+
+from ...uploads.bulk.refusals import Refusal, Refusals, shown_name
+from ...web.problems import Problem
+from ..dependency_problems import kubernetes_unavailable, storage_problems
+from ..job_name import new_job_name
+from .batches import Batches
+from .failed_images import MAX_FAILED, FailedImages
+from .image_copies import IMAGE_GONE, ImageSource, NotCopiedError
+from .upload_writer import UploadWriter, WriterLimits
+
+log = logging.getLogger(__name__)
+
+GROUP_IMAGES = 8
+"""Maximum number of images to get from the bucket at the same time."""
+
+GROUP_BYTES = 16 << 20
+"""Size of the images to get at the same time, in bytes."""
+
+UNKNOWN_BYTES = GROUP_BYTES // 4
+"""Assumed size of an image whose size is not in the manifest, in bytes."""
+
+RETRY_AFTER_SECONDS = "10"
+"""Retry-After, in seconds, while another batch is being copied, or a quota is used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedBatch:
+    """The ImageBatch that describes images again."""
+
+    batch: ImageBatch
+    images: int
+    """Number of images that were copied."""
+    refused: Refusals
+    """The failed images that were not."""
+
+
+@dataclass(slots=True)
+class BatchRetry:
+    """Copies failed images to new ImageBatches, one batch at a time."""
+
+    batches: Batches
+    _is_running: bool = field(default=False, init=False)
+
+    async def retry(self, name: str, idempotency_key: str | None) -> RetriedBatch:
+        """Create an ImageBatch with the failed images of a finished one, and return it.
+
+        Args:
+            name: Name of the finished ImageBatch.
+            idempotency_key: If it was used for the same ImageBatch before, the ImageBatch that was
+                created then is returned.
+
+        Raises:
+            Problem: as for `Batches.get`; 409 NotFinished, NothingFailed; 410 ImagesGone; 413
+                TooManyFailedImages; 422 BatchRefused; 429 TooManyRetries, QuotaExceeded; 503 with
+                one of STORAGE_REASONS.
+        """
+        with self._running():
+            batch = await self.batches.current(name)
+            if not batch.finished:
+                detail = f"Batch {name} is {batch.status.phase}. Wait for its end, or cancel it."
+                raise Problem(409, "NotFinished", detail, batch_status=batch.status.phase)
+
+            target = _name_of(batch, idempotency_key)
+            existing = await self.batches.live(target) if idempotency_key else None
+            if existing and not existing.is_being_uploaded:
+                return RetriedBatch(existing, existing.total, Refusals())
+
+            failed = FailedImages(self.batches, batch)
+            indexes = await failed.indexes()
+            if not indexes:
+                detail = f"No image of batch {name} has failed."
+                raise Problem(409, "NothingFailed", detail)
+
+            return await self._copy(batch, target, failed.lines(indexes))
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Let only one batch be copied at a time, which bounds the memory."""
+        if self._is_running:
+            detail = "This replica is copying the images of another batch. Try again later."
+            headers = {"Retry-After": RETRY_AFTER_SECONDS}
+            raise Problem(429, "TooManyRetries", detail, headers=headers)
+
+        self._is_running = True
+        try:
+            yield
+        finally:
+            self._is_running = False
+
+    async def _copy(
+        self, batch: ImageBatch, name: str, lines: AsyncIterator[ManifestLine | int]
+    ) -> RetriedBatch:
+        refused = Refusals()
+        async with aclosing(self._images(batch, lines, refused)) as images:
+            first = await anext(images, None)
+            if first is None:
+                raise _images_gone(refused)
+
+            created, is_new = await self._create(name, batch)
+            try:
+                written = await self._write(created.metadata.uid, first, images)
+                completed = await self._complete(created, written.upload)
+            except BaseException:  # the request may also be cancelled
+                if is_new:
+                    await asyncio.shield(self._discard(created.metadata))
+                raise
+
+        return RetriedBatch(completed, written.images, refused)
+
+    async def _write(
+        self,
+        uid: str,
+        first: tuple[ManifestLine, bytes],
+        others: AsyncIterator[tuple[ManifestLine, bytes]],
+    ) -> "_Written":
+        bucket = self.batches.bucket
+        limits = WriterLimits(MAX_FAILED)
+        with storage_problems(self.batches.storage, writing=True):
+            async with UploadWriter(bucket, bucket.folders, uid, limits) as writer:
+                line, image = first
+                await writer.add(line.custom_id, image, line.options)
+                async for line, image in others:
+                    await writer.add(line.custom_id, image, line.options)
+
+                return _Written(await writer.finish(), writer.images)
+
+    async def _images(
+        self,
+        batch: ImageBatch,
+        lines: AsyncIterator[ManifestLine | int],
+        refused: Refusals,
+    ) -> AsyncGenerator[tuple[ManifestLine, bytes], None]:
+        """Yield the images that exist, and record the others."""
+        source = ImageSource(
+            self.batches.bucket, batch.metadata.uid, self.batches.settings.max_image_bytes
+        )
+        async for group in _groups(lines, refused):
+            with storage_problems(self.batches.storage):
+                found = await _all(source, group)
+
+            for line, image in zip(group, found, strict=True):
+                if isinstance(image, NotCopiedError):
+                    refused.add(Refusal(shown_name(line.custom_id), image.reason, str(image)))
+                else:
+                    yield line, image
+
+    async def _create(self, name: str, batch: ImageBatch) -> tuple[ImageBatch, bool]:
+        """Create the ImageBatch that is to be uploaded, unless it exists.
+
+        Return it, and whether it is new.
+        """
+        owner = batch.metadata.labels.get(OWNER_LABEL)
+        labels = {OWNER_LABEL: owner} if owner else {}
+        try:
+            return await self.batches.cache.client.create(name, _spec_of(batch), labels), True
+        except AlreadyExistsError as error:
+            if existing := await self.batches.live(name):
+                return existing, False
+            raise kubernetes_unavailable() from error
+        except KubeError as error:
+            raise _refused_by_kubernetes(error) from error
+
+    async def _complete(self, created: ImageBatch, upload: UploadSpec) -> ImageBatch:
+        """Let the images of a new ImageBatch be described."""
+        try:
+            return await self.batches.cache.client.patch_spec(
+                created.metadata, {"upload": upload.to_json()}, unchanged=True
+            )
+        except KubeError as error:
+            log.warning("the upload of ImageBatch %s: %s", created.metadata.name, error)
+            raise kubernetes_unavailable() from error
+
+    async def _discard(self, created: ObjectMeta) -> None:
+        """Delete a new ImageBatch. If this fails, it is deleted as an upload that has expired."""
+        try:
+            await self.batches.cache.client.delete(created)
+        except KubeError as error:
+            log.warning("ImageBatch %s can't be deleted: %s", created.name, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An attempt to upload images that is stored, but not valid yet."""
+
+    upload: UploadSpec
+    images: int
+
+
+def _name_of(batch: ImageBatch, idempotency_key: str | None) -> str:
+    """Return the name of the new ImageBatch."""
+    key = f"retry {batch.metadata.uid} {idempotency_key}" if idempotency_key else None
+    return "batch-" + new_job_name(key).removeprefix("job-")
+
+
+def _spec_of(batch: ImageBatch) -> ImageBatchSpec:
+    """Return the spec of an ImageBatch that does the same with other images."""
+    return batch.spec.model_copy(
+        update={
+            "prefix": None,
+            "manifest": None,
+            "upload": UploadSpec(),
+            "suspend": False,
+            "cancel": False,
+        }
+    )
+
+
+async def _groups(
+    lines: AsyncIterator[ManifestLine | int], refused: Refusals
+) -> AsyncIterator[list[ManifestLine]]:
+    """Yield lines of images to get at the same time. Lines that were lost are refused."""
+    group: list[ManifestLine] = []
+    size = 0
+    async for line in lines:
+        if isinstance(line, int):
+            message = "The list of the batch's images was deleted, or can't be read."
+            refused.add(Refusal(f"image {line}", IMAGE_GONE, message))
+            continue
+
+        line_bytes = UNKNOWN_BYTES if line.size is None else max(line.size, line.length or 0)
+        if group and (len(group) == GROUP_IMAGES or size + line_bytes > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(line)
+        size += line_bytes
+
+    if group:
+        yield group
+
+
+async def _all(source: ImageSource, lines: list[ManifestLine]) -> list[bytes | NotCopiedError]:
+    """Return the images of several lines, or why they can't be copied.
+
+    Raises:
+        StoreUnavailableError: The bucket did not respond or refused a request.
+    """
+    tasks = (source.get(line) for line in lines)
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    images: list[bytes | NotCopiedError] = []
+    for it in found:
+        if isinstance(it, BaseException) and not isinstance(it, NotCopiedError):
+            raise it
+        images.append(it)
+
+    return images
+
+
+def _images_gone(refused: Refusals) -> Problem:
+    detail = "None of the images that have failed exists any more. Upload them again."
+    files = [{"file": it.file, "reason": it.reason, "message": it.message} for it in refused.files]
+    return Problem(410, "ImagesGone", detail, refused={"count": refused.count, "files": files})
+
+
+def _refused_by_kubernetes(error: KubeError) -> Problem:
+    match error:
+        case QuotaError():
+            detail = f"A quota allows no more ImageBatches: {error.message.rstrip('.')}."
+            headers = {"Retry-After": RETRY_AFTER_SECONDS}
+            return Problem(429, "QuotaExceeded", detail, headers=headers)
+        case UnavailableError():
+            return kubernetes_unavailable()
+        case _:
+            detail = f"Kubernetes refused the ImageBatch: {error.message.rstrip('.')}."
+            return Problem(422, "BatchRefused", detail)
