@@ -21,11 +21,21 @@ from .middleware.expect_continue import ExpectContinueMiddleware
 from .middleware.internal_errors import InternalErrorMiddleware
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
-from .routes import batch_results, batch_retry, inbox, job_list, jobs, limits, probes
+from .routes import (
+    batch_results,
+    batch_retry,
+    batch_uploads,
+    inbox,
+    job_list,
+    jobs,
+    limits,
+    probes,
+)
 from .routes import batches as batch_routes
 from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
+from .services.batches.creation import BatchCreation
 from .services.batches.retry import BatchRetry
 from .services.health import DependencyChecks, Health
 from .services.history.batch_list import BatchList
@@ -128,6 +138,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
     app.include_router(job_list.router)
+    app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(batch_results.router)
     app.include_router(batch_retry.router)
@@ -157,6 +168,7 @@ def attach_services(
     """
     app.state.jobs = jobs
     app.state.batches = batches
+    app.state.batch_creation = BatchCreation(jobs, batches, batches.cache.client)
     app.state.batch_images = BatchImages(batches)
     app.state.batch_control = BatchControl(batches)
     app.state.batch_retry = BatchRetry(batches)

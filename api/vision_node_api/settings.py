@@ -15,6 +15,7 @@ LIMITS = (
     "max_image_pixels",
     "max_unfinished_jobs",
     "max_imagejobs",
+    "max_batch_images",
     "max_ttl_seconds",
     "upload_memory_bytes",
     "upload_bytes_per_second",
@@ -41,6 +42,9 @@ class Settings:
     max_imagejobs: int = DEFAULT_MAX_IMAGEJOBS
     """Maximum number of ImageJobs in the namespace, finished ones included. The operator deletes
     finished ones to stay below it, so submissions are refused only where that is not enough."""
+
+    max_batch_images: int = 1_000_000
+    """Maximum number of images of an ImageBatch that is uploaded."""
 
     max_ttl_seconds: int = 604_800
     """Maximum time to live that a submission may ask for, in seconds. The default is a week."""

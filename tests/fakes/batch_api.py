@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -34,6 +35,10 @@ class BatchApi:
         self.version = 100
         self.refusals: list[int] = []
         """HTTP statuses with which the next PATCH and DELETE requests are refused."""
+        self.create_refusals: list[tuple[int, str]] = []
+        """HTTP statuses and messages with which the next POST requests are refused."""
+        self.loses_created = 0
+        """Number of POST requests to carry out, and answer with 504."""
         self.loses_answers = 0
         """Number of PATCH and DELETE requests to carry out, and answer with 504."""
         self.before_patch: Callable[[str], Awaitable[None]] = do_nothing
@@ -42,6 +47,8 @@ class BatchApi:
         """Function to call with the name before a GET request for an ImageBatch is handled."""
         self.before_delete: Callable[[str], Awaitable[None]] = do_nothing
         """Function to call with the name before a DELETE request for an ImageBatch is handled."""
+        self.created = 0
+        """Number of POST requests that were carried out."""
         self.deletions: list[Json] = []
         """Bodies of all DELETE requests that were carried out."""
         self._watchers: set[asyncio.Queue[Json | None]] = set()
@@ -82,15 +89,17 @@ class BatchApi:
         """Add the paths of the namespace to `app`."""
         root = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagebatches"
         app.router.add_get(root, self._list)
+        app.router.add_post(root, self._create)
         app.router.add_get(f"{root}/{{name}}", self._get)
         app.router.add_delete(f"{root}/{{name}}", self._delete)
+        app.router.add_patch(f"{root}/{{name}}", self._patch_spec)
         app.router.add_patch(f"{root}/{{name}}/status", self._patch)
         app.router.add_post(f"/api/v1/namespaces/{NAMESPACE}/events", self._create_event)
         app.router.add_get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{{name}}", self._configmap)
 
     def _store(self, kind: str, body: Json) -> Json:
         self.version += 1
-        body["metadata"]["resourceVersion"] = str(self.version)
+        body = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}}
         self.bodies[body["metadata"]["name"]] = body
         self._tell({"type": kind, "object": body})
         return body
@@ -135,8 +144,7 @@ class BatchApi:
         body = self.bodies.get(name)
         if body is None:
             return refusal(404)
-        wanted = options["preconditions"]
-        if any(body["metadata"][it] != wanted[it] for it in ("resourceVersion", "uid")):
+        if any(body["metadata"][key] != it for key, it in options["preconditions"].items()):
             return refusal(409)
 
         self.deletions.append(options)
@@ -146,6 +154,53 @@ class BatchApi:
             return refusal(504)
 
         return web.json_response({"kind": "Status", "status": "Success"})
+
+    async def _create(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if self.create_refusals:
+            return refusal(*self.create_refusals.pop(0))
+
+        name = body["metadata"]["name"]
+        if name in self.bodies:
+            return refusal(409, reason="AlreadyExists")
+
+        self.created += 1
+        created = datetime.now(UTC).isoformat()
+        own = {"uid": f"u{self.created}-{name}", "generation": 1, "creationTimestamp": created}
+        metadata = {**body["metadata"], **own}
+        stored = self._store("ADDED", {**body, "metadata": metadata, "status": {"phase": "queued"}})
+        if self.loses_created:
+            self.loses_created -= 1
+            return refusal(504)
+
+        return web.json_response(stored, status=201)
+
+    async def _patch_spec(self, request: web.Request) -> web.Response:
+        """Change the spec by a merge patch, and keep the CRD's rule for complete uploads."""
+        name, patch = request.match_info["name"], await request.json()
+        await self.before_patch(name)
+        if self.refusals:
+            return refusal(self.refusals.pop(0))
+
+        body = self.bodies.get(name)
+        if body is None:
+            return refusal(404)
+        if any(body["metadata"][key] != it for key, it in patch["metadata"].items()):
+            return refusal(409)
+
+        known = body["spec"].get("upload") or {}
+        upload = {**known, **patch["spec"].get("upload", {})}
+        if known.get("complete") and upload != known:
+            return refusal(422, "a complete upload can't be changed")
+
+        self.patches.append(patch)
+        spec = {**body["spec"], **patch["spec"], **({"upload": upload} if upload else {})}
+        stored = self._store("MODIFIED", {**body, "spec": spec})
+        if self.loses_answers:
+            self.loses_answers -= 1
+            return refusal(504)
+
+        return web.json_response(stored)
 
     async def _patch(self, request: web.Request) -> web.Response:
         name, patch = request.match_info["name"], await request.json()

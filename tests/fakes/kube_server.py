@@ -29,9 +29,9 @@ class FakeApi(Protocol):
         """End all watches, so that the server can stop."""
 
 
-def refusal(status: int, message: str = "") -> web.Response:
+def refusal(status: int, message: str = "", reason: str = "") -> web.Response:
     """Return a response with which the API server refuses a request (metav1.Status)."""
-    reason = _REASONS.get(status, "Timeout")
+    reason = reason or _REASONS.get(status, "Timeout")
     body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason}
     if message:
         body["message"] = message

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-METHODS = ("GET", "HEAD", "POST", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
 REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match")
 """Headers that scripts may send, in addition to those that CORS always allows."""

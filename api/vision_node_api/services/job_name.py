@@ -17,12 +17,20 @@ def new_job_name(idempotency_key: str | None) -> str:
     If there is an idempotency key, the name is derived from it, so that the API server refuses to
     create a second ImageJob for the same key. Otherwise, the name is random.
     """
+    return f"job-{request_id(idempotency_key)}"
+
+
+def request_id(idempotency_key: str | None) -> str:
+    """Return an id of a request: the same for the same idempotency key, and else a random one.
+
+    It has 32 lowercase letters and digits.
+    """
     if idempotency_key:
         seed = hashlib.sha256(idempotency_key.encode()).digest()[:_SEED_BYTES]
     else:
         seed = secrets.token_bytes(_SEED_BYTES)
 
-    return "job-" + base64.b32encode(seed).decode().lower()
+    return base64.b32encode(seed).decode().lower()
 
 
 def is_job_name(text: str) -> bool:

@@ -96,7 +96,7 @@ class Jobs:
         options = SubmitOptions.read(upload.fields, self.settings.max_ttl_seconds)
         spec = ImageJobSpec(
             image=image,
-            describer=await self._choose_describer(options.describer),
+            describer=await self.choose_describer(options.describer),
             options=options.options,
             ttl_seconds_after_finished=options.ttl_seconds,
         )
@@ -163,6 +163,27 @@ class Jobs:
 
         result = status.result.inline or await self._stored_result(job, status.result)
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
+
+    async def choose_describer(self, requested: str | None) -> str:
+        """Return the Describer that a client has requested, or the default.
+
+        Raises:
+            Problem: 422 DescriberNotFound; 503 KubernetesUnavailable.
+        """
+        default = self.settings.default_describer
+        name = requested or default
+        # The default Describer is not looked up, because right after the installation, it may not
+        # exist until shortly after the API has started.
+        if name == default:
+            return name
+
+        with kubernetes_problems():
+            if await self.describers.has(name):
+                return name
+
+        known = ", ".join(describer.metadata.name for describer in self.describers.all())
+        detail = f"No describer is named {name!r}. Available describers: {known}."
+        raise Problem(422, Reason.DESCRIBER_NOT_FOUND, detail)
 
     def storage_problems(self, *, writing: bool = False) -> AbstractContextManager[None]:
         """Convert bucket errors into problems and record the health of the storage."""
@@ -317,22 +338,6 @@ class Jobs:
                 await self.bucket.delete(key)
         except StoreUnavailableError as error:
             log.warning("upload %s could not be deleted: %s", key, error)
-
-    async def _choose_describer(self, requested: str | None) -> str:
-        default = self.settings.default_describer
-        name = requested or default
-        # The default Describer is not looked up, because right after the installation, it may not
-        # exist until shortly after the API has started.
-        if name == default:
-            return name
-
-        with kubernetes_problems():
-            if await self.describers.has(name):
-                return name
-
-        known = ", ".join(describer.metadata.name for describer in self.describers.all())
-        detail = f"No describer is named {name!r}. Available describers: {known}."
-        raise Problem(422, Reason.DESCRIBER_NOT_FOUND, detail)
 
 
 def _not_found() -> Problem:

@@ -1,6 +1,5 @@
 """Read an upload, which is either a form that contains an image, or the image itself."""
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,17 +15,18 @@ from .form_reader import FormReader
 from .image_choice import choose_image
 from .image_inspection import too_many_bytes
 from .submit_options import OPTION_NAMES
-from .upload_body import Clock, UploadBody, largest_upload_bytes
+from .upload_body import (
+    Clock,
+    UploadBody,
+    declared_length,
+    draining,
+    largest_upload_bytes,
+    require_identity,
+)
 from .upload_limit import UploadSlot
 
 FORM_TYPE = b"multipart/form-data"
 ANY_TYPE = b"application/octet-stream"
-
-_DIGITS = re.compile(r"[0-9]{1,19}")
-
-_NO_DRAIN = frozenset({408, 429})
-"""Statuses of responses that are sent without draining the body first. Draining a slow upload (408)
-would take too long, and a busy server (429) has no resources for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,11 @@ async def read_upload(
             broken form; 408 UploadTooSlow; 413 ImageTooLarge; 415 NotAForm or
             ContentEncodingUnsupported; 422 ImageUnreadable or OptionsInvalid; 429 TooManyUploads.
     """
-    declared = _declared_length(request)
+    declared = declared_length(request)
     body = UploadBody(request.receive, slot, max_image_bytes, declared, clock)
 
-    try:
+    async with draining(request, body, slot):
         return await _read(request, body, slot, max_image_bytes)
-    except Problem as refusal:
-        await slot.hold(0)
-        if refusal.status not in _NO_DRAIN and not _awaits_permission(request, body):
-            await body.drain()
-        raise
 
 
 async def _read(
@@ -88,7 +83,7 @@ async def _read(
         reader.close()
         image = choose_image(reader.parts)
         data = image.content.data()
-        fields = _query_options(request) | _form_options(reader.parts)
+        fields = query_options(request, OPTION_NAMES) | _form_options(reader.parts)
     finally:
         # Free the memory now. Otherwise, the frames of a traceback might keep it until the garbage
         # collector runs.
@@ -136,22 +131,11 @@ class _RawReader:
 
 def _check_headers(request: Request, max_image_bytes: int) -> None:
     """Refuse an upload if its headers alone show that it is not acceptable."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        detail = "Compressed bodies (Content-Encoding) are not supported. Send the image unchanged."
-        # This header tells the client which encoding is accepted (RFC 9110, section 15.5.16).
-        headers = {"Accept-Encoding": "identity"}
-        raise Problem(415, "ContentEncodingUnsupported", detail, headers=headers)
+    require_identity(request)
 
-    declared = _declared_length(request)
+    declared = declared_length(request)
     if declared is not None and declared > largest_upload_bytes(max_image_bytes):
         raise too_many_bytes(max_image_bytes)
-
-
-def _declared_length(request: Request) -> int | None:
-    """Return the Content-Length, or None if it is invalid or missing (as for chunked bodies)."""
-    declared = request.headers.get("content-length", "")
-    return int(declared) if _DIGITS.fullmatch(declared) else None
 
 
 def _reader_for(request: Request, max_image_bytes: int) -> _Reader:
@@ -171,20 +155,13 @@ def _reader_for(request: Request, max_image_bytes: int) -> _Reader:
     raise Problem(415, "NotAForm", detail)
 
 
-def _awaits_permission(request: Request, body: UploadBody) -> bool:
-    """Return whether the client is still waiting for `100 Continue`.
-
-    If so, the client has not sent a body that could be drained.
-    """
-    return not body.started and request.headers.get("expect", "").lower() == "100-continue"
-
-
 def _form_options(parts: list[Part]) -> dict[str, str]:
     """Return a form's options by name. Blank options are left out."""
     texts = {part.name: decode_text(part.content.data()) for part in parts if part.is_option}
     return {name: text for name, text in texts.items() if text.strip()}
 
 
-def _query_options(request: Request) -> dict[str, str]:
+def query_options(request: Request, names: frozenset[str]) -> dict[str, str]:
+    """Return the options with these names in the query string."""
     query = decode_text(request.scope["query_string"])
-    return {name: text for name, text in parse_qsl(query) if name in OPTION_NAMES}
+    return {name: text for name, text in parse_qsl(query) if name in names}

@@ -9,7 +9,7 @@ def submit_schema() -> dict[str, Any]:
     """Return the OpenAPI description of the body and the query parameters of `POST /submit`."""
     parameters = [
         {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in _option_schemas().items()
+        for name, schema in option_schemas(SubmitOptions).items()
     ]
     return {**body_schema(form_schema()), "parameters": parameters}
 
@@ -28,7 +28,7 @@ def body_schema(form: dict[str, Any]) -> dict[str, Any]:
 def form_schema() -> dict[str, Any]:
     """Return the OpenAPI schema of a form with an image and options."""
     image = image_form_schema()
-    return {**image, "properties": {**image["properties"], **_option_schemas()}}
+    return {**image, "properties": {**image["properties"], **option_schemas(SubmitOptions)}}
 
 
 def image_form_schema() -> dict[str, Any]:
@@ -38,8 +38,9 @@ def image_form_schema() -> dict[str, Any]:
     return {"type": "object", "required": ["file"], "properties": {"file": image}}
 
 
-def _option_schemas() -> dict[str, dict[str, Any]]:
-    properties = SubmitOptions.model_json_schema()["properties"]
+def option_schemas(options: type[SubmitOptions]) -> dict[str, dict[str, Any]]:
+    """Return the OpenAPI schema of each option, by its name."""
+    properties = options.model_json_schema()["properties"]
     return {name: _without_null(schema) for name, schema in properties.items()}
 
 

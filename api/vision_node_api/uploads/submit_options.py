@@ -1,6 +1,7 @@
 """Validate the options with which an image is submitted, such as the describer to use."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -71,20 +72,29 @@ class SubmitOptions(BaseModel):
     )
 
     @classmethod
-    def read(cls, fields: dict[str, str], max_ttl_seconds: int) -> "SubmitOptions":
+    def read(cls, fields: dict[str, str], max_ttl_seconds: int) -> Self:
         """Return the options in a form. Blank fields are ignored.
 
         Raises:
             Problem: 422 OptionsInvalid. Its detail lists all invalid fields.
         """
         given = {name: text for name, text in fields.items() if text.strip()}
+        return cls.check(given, max_ttl_seconds)
+
+    @classmethod
+    def check(cls, given: Mapping[str, object], max_ttl_seconds: int) -> Self:
+        """Return the options with these values.
+
+        Raises:
+            Problem: 422 OptionsInvalid. Its detail lists all invalid options.
+        """
         try:
             return cls.model_validate(given, context={"max_ttl_seconds": max_ttl_seconds})
         except ValidationError as error:
             invalid = "; ".join(
                 f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
             )
-            detail = f"The form has invalid options: {invalid}."
+            detail = f"The request has invalid options: {invalid}."
             raise Problem(422, Reason.OPTIONS_INVALID, detail) from error
 
     @field_validator("ttl_seconds")
@@ -100,7 +110,7 @@ class SubmitOptions(BaseModel):
     @property
     def options(self) -> Options | None:
         """The ImageJob's `spec.options`; None if the client set no options."""
-        chosen = self.model_dump(exclude={"describer", "ttl_seconds"}, exclude_none=True)
+        chosen = self.model_dump(include=set(Options.model_fields), exclude_none=True)
         return Options(**chosen) if chosen else None
 
 

@@ -90,7 +90,14 @@ class UploadLimiter:
             yield slot
         finally:
             self._slots.discard(slot)
-            self._resize(slot, 0)
+            self.try_hold(slot, 0)
+
+    def try_hold(self, slot: "UploadSlot", size: int) -> bool:
+        """Let an upload hold `size` bytes, unless it would have to wait. Return whether it does."""
+        resized = self._memory.resize(slot, size)
+        if resized:
+            self._grant_waiting()
+        return resized
 
     async def hold(self, slot: "UploadSlot", size: int, ahead: int) -> None:
         """Let an upload hold `size + ahead` bytes, and wait for memory if necessary.
@@ -98,12 +105,12 @@ class UploadLimiter:
         Raises:
             Problem: 429 TooManyUploads.
         """
-        if self._resize(slot, size + ahead):
+        if self.try_hold(slot, size + ahead):
             return
 
         # While this upload waits, it gives up the memory that it reserved in advance, because
         # another upload may need that memory to finish.
-        self._resize(slot, size)
+        self.try_hold(slot, size)
 
         try:
             async with asyncio.timeout(self.limits.wait_seconds):
@@ -125,12 +132,6 @@ class UploadLimiter:
             with suppress(ValueError):  # a granted request has already been removed
                 self._waiting.remove(request)
             self._adjust_deadlines()
-
-    def _resize(self, slot: "UploadSlot", size: int) -> bool:
-        resized = self._memory.resize(slot, size)
-        if resized:
-            self._grant_waiting()
-        return resized
 
     def _grant_waiting(self) -> None:
         """Grant all waiting requests for which there is enough memory.
@@ -173,6 +174,13 @@ class UploadSlot:
             Problem: 429 TooManyUploads.
         """
         await self._limiter.hold(self, size, ahead)
+
+    def try_hold(self, size: int) -> bool:
+        """Change how much memory the upload holds, unless it would have to wait for it.
+
+        It also would if others are waiting. Return whether the upload holds `size` bytes now.
+        """
+        return not self._limiter.is_short and self._limiter.try_hold(self, size)
 
     def reading(self) -> AbstractAsyncContextManager[None]:
         """Limit how long the block may wait for the client's next bytes.

@@ -1,1 +1,1 @@
-"""Receive many images in one request."""
+"""Read uploads of many images: their file names."""

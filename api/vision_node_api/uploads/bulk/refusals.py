@@ -13,7 +13,7 @@ MAX_NAME_CHARACTERS = 512
 
 
 class FileReason(StrEnum):
-    """Why a file is not accepted. The values are part of the API."""
+    """Why a file is not accepted. The values are part of the API, as those of Reason."""
 
     UNSUPPORTED_FORMAT = Reason.UNSUPPORTED_FORMAT
     IMAGE_TOO_LARGE = Reason.IMAGE_TOO_LARGE

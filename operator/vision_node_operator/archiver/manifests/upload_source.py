@@ -9,10 +9,10 @@ from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.batch_uploads import MAX_LIST_BYTES, UploadFolder
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.clients.bucket_objects import StoredObject
+from vision_node_contract.digest_set import DigestSet
 from vision_node_contract.models.imagebatch import UploadSpec
 from vision_node_contract.models.reasons import BatchReason, Reason
 
-from .digest_set import DigestSet
 from .freeze_errors import SourceRefusedError
 from .line_splitter import MAX_LINE_BYTES, LineSplitter
 from .manifest_line import CustomId, error_line, too_long_line

@@ -54,7 +54,7 @@ async def test_page_may_submit_only_if_its_origin_is_allowed(
         preflighted = await client.options("/submit", headers=preflight(origin))
         assert preflighted.is_success == (expected is not None)
         assert cors(preflighted).get("allow-origin") == expected
-        assert {"GET", "HEAD", "POST", "DELETE"} == set(
+        assert {"GET", "HEAD", "POST", "PUT", "DELETE"} == set(
             cors(preflighted)["allow-methods"].split(", ")
         )
         assert "idempotency-key" in cors(preflighted)["allow-headers"].lower()

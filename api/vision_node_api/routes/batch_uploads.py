@@ -1,0 +1,192 @@
+"""Routes for creating ImageBatches, and for uploading their images."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_contract.models.imagejob import Phase
+
+from ..services.batches.creation import BatchCreation
+from ..services.batches.creation_document import create_from_document
+from ..services.batches.creation_images import SingleImages
+from ..services.batches.creation_upload import FilesUpload, Receipt
+from ..uploads.bulk.openapi import batch_schema
+from ..uploads.bulk.readers import JSON_TYPE, content_type
+from ..uploads.upload_limit import UploadSlot
+from ..web import json_lines
+from ..web.json_lines import JsonLinesResponse
+from ..web.problems import MEDIA_TYPE
+from .jobs import MAX_IDEMPOTENCY_KEY
+
+router = APIRouter(tags=["batches"])
+
+
+class RefusedFile(BaseModel):
+    """A file that was not accepted."""
+
+    file: str
+    reason: str
+    message: str
+
+
+class RefusedFiles(BaseModel):
+    """The files that were not accepted."""
+
+    count: int
+    files: list[RefusedFile] = Field(description="the first 1,000 of them")
+
+
+class CreatedBatchLinks(BaseModel):
+    """Paths of related resources."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    itself: str = Field(alias="self")
+    results: str
+
+
+class StartBatchResponse(BaseModel):
+    """Response to POST /batches/{name}/start."""
+
+    name: str
+    uid: str
+    status: Phase
+    links: CreatedBatchLinks
+
+
+class CreateBatchResponse(StartBatchResponse):
+    """Response to POST /batches."""
+
+    images: int = Field(description="number of accepted images; 0 if none were in the request")
+    skipped: int = Field(description="number of hidden files, which were left out")
+    refused: RefusedFiles
+
+
+async def get_creation(request: Request) -> BatchCreation:
+    """Return the application's service that creates ImageBatches.
+
+    The function is async, because FastAPI would otherwise call it in a thread.
+    """
+    creation: BatchCreation = request.app.state.batch_creation
+    return creation
+
+
+CreationDep = Annotated[BatchCreation, Depends(get_creation)]
+
+_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+
+
+@router.post(
+    "/batches",
+    status_code=202,
+    openapi_extra=batch_schema(),
+    responses=dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), _PROBLEM),
+)
+async def create_batch(
+    request: Request,
+    response: Response,
+    creation: CreationDep,
+    idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
+) -> CreateBatchResponse:
+    """Create a batch of the images in the request, or of images in the inbox.
+
+    The response is sent when all images have been stored. Files that are refused don't fail the
+    others.
+    """
+    with creation.jobs.uploads.admit() as slot:
+        receipt = await _receive(creation, request, slot, idempotency_key)
+
+    links = _links(request, receipt.batch)
+    response.headers["Location"] = links.itself
+    refusals = receipt.refusals
+
+    return CreateBatchResponse(
+        name=receipt.batch.metadata.name,
+        uid=receipt.batch.metadata.uid,
+        status=receipt.batch.status.phase,
+        images=receipt.images,
+        skipped=receipt.skipped,
+        refused=RefusedFiles(
+            count=refusals.count,
+            files=[
+                RefusedFile(file=it.file, reason=it.reason, message=it.message)
+                for it in refusals.files
+            ],
+        ),
+        links=links,
+    )
+
+
+@router.put(
+    "/batches/{name}/images/{custom_id:path}",
+    status_code=201,
+    response_class=Response,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+    responses={
+        204: {"description": "An image with this customId has been replaced"},
+        **dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    },
+)
+async def put_batch_image(
+    name: str, custom_id: str, request: Request, creation: CreationDep
+) -> Response:
+    """Upload an image of a batch that has not been started. The body is the image itself.
+
+    It replaces one with the same customId, so that the request may be repeated.
+    """
+    is_new = await SingleImages(creation).put(name, custom_id, request)
+    return Response(status_code=201 if is_new else 204)
+
+
+@router.get(
+    "/batches/{name}/images",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "One line for each image, with its customId and its size in bytes",
+            "content": {json_lines.MEDIA_TYPE: {}},
+        },
+        **dict.fromkeys((400, 404, 409, 502, 503), _PROBLEM),
+    },
+)
+async def list_batch_images(name: str, creation: CreationDep) -> Response:
+    """Stream the list of the images that have been uploaded one by one, as JSON Lines."""
+    return JsonLinesResponse(await SingleImages(creation).lines(name), {})
+
+
+@router.post(
+    "/batches/{name}/start",
+    status_code=202,
+    responses=dict.fromkeys((400, 404, 409, 422, 502, 503), _PROBLEM),
+)
+async def start_batch(name: str, request: Request, creation: CreationDep) -> StartBatchResponse:
+    """Start a batch whose images have been uploaded one by one. This may be repeated."""
+    batch = await SingleImages(creation).start(name)
+
+    return StartBatchResponse(
+        name=batch.metadata.name,
+        uid=batch.metadata.uid,
+        status=batch.status.phase,
+        links=_links(request, batch),
+    )
+
+
+async def _receive(
+    creation: BatchCreation, request: Request, slot: UploadSlot, key: str | None
+) -> Receipt:
+    kind = content_type(request)
+    if kind == JSON_TYPE:
+        return await create_from_document(creation, request, slot, key)
+
+    return await FilesUpload(creation, request, slot, key).receive()
+
+
+def _links(request: Request, batch: ImageBatch) -> CreatedBatchLinks:
+    itself = f"{request.scope.get('root_path', '')}/batches/{batch.metadata.name}"
+    return CreatedBatchLinks(itself=itself, results=f"{itself}/results")
