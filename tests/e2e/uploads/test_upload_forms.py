@@ -10,13 +10,13 @@ from conftest import wait_for
 from uploads.archives import Files
 from uploads.image_sizes import described, sizes
 from uploads.pictures_to_upload import (
+    FAKE,
     HIDDEN_FILES,
     ODD_FILES,
     PHOTOS,
     REFUSED,
     REFUSED_IN_TAR,
     REFUSED_IN_ZIP,
-    TEXT,
     mixed_form,
     mixed_tar,
     mixed_zip,
@@ -32,16 +32,16 @@ from uploads.upload_requests import (
 
 KINDS = ("form", "tar", "zip")
 
-UNSUPPORTED = (TEXT[0], "UnsupportedFormat")
+NO_IMAGE = (FAKE[0], "UnsupportedFormat")
 
 REFUSED_IN = {
-    "form": [UNSUPPORTED, *REFUSED],
-    "tar": [UNSUPPORTED, *REFUSED, *REFUSED_IN_TAR],
+    "form": [NO_IMAGE, *REFUSED],
+    "tar": [NO_IMAGE, *REFUSED, *REFUSED_IN_TAR],
     "zip": [*REFUSED, *REFUSED_IN_ZIP],
 }
 """Files that the API refuses, and why. It reads only the directory of a zip file."""
 
-FAILED_IN: dict[str, dict[str, str]] = {"form": {}, "tar": {}, "zip": dict([UNSUPPORTED])}
+FAILED_IN: dict[str, dict[str, str]] = {"form": {}, "tar": {}, "zip": dict([NO_IMAGE])}
 """Images that the API accepts, but that no worker can describe."""
 
 OBJECTS_OF = {"form": {"l", "p"}, "tar": {"l", "p"}, "zip": {"l", "zip"}}

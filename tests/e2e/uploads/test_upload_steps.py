@@ -9,11 +9,10 @@ from batches.batch import Batches
 from vision_node_contract.json_types import Json
 
 from uploads.image_sizes import described, sizes
-from uploads.pictures_to_upload import FIRST, PHOTOS, SECOND
+from uploads.pictures_to_upload import FIRST, PHOTOS, SECOND, TEXT
 from uploads.upload_requests import accepted, post_json, refused_with
 
 NAME = "one-by-one"
-TEXT = b"This is a text, whatever its name may say.\n"
 TWICE = "changed/twice.png"
 ODD = "a/ü +%.jpg"
 
