@@ -18,14 +18,19 @@ PHOTOS = {f"trip/{path.name}": path.read_bytes() for path in PHOTOGRAPHS[:11]} |
 
 FIRST, SECOND = list(PHOTOS)[:2]
 
+TEXT = b"Do not forget the milk. This is a text, whatever its name may say.\n"
+
+FAKE = ("fake.jpg", TEXT)
+"""A file that only its content shows to be no image."""
+
 ODD_FILES = [
-    ("notes.txt", b"Do not forget the milk. This is a text, whatever its name may say.\n"),
+    ("notes.txt", TEXT),
     ("empty.jpg", b""),
     ("../evil.jpg", PHOTOS[FIRST]),
     ("older.zip", zip_file([("inside.jpg", PHOTOS[FIRST])])),
     (FIRST, PHOTOS[SECOND]),
 ]
-"""Files that are refused, each with another reason."""
+"""Files that are refused, each with another reason, without a look at their content."""
 
 REFUSED = [
     ("notes.txt", "UnsupportedFormat"),
@@ -63,19 +68,19 @@ CUT_OFF = PHOTOS[FIRST][: len(PHOTOS[FIRST]) // 4]
 
 def mixed_form() -> Files:
     """Return the files for a form."""
-    return [*PHOTOS.items(), *ODD_FILES, *HIDDEN_FILES]
+    return [*PHOTOS.items(), FAKE, *ODD_FILES, *HIDDEN_FILES]
 
 
 def mixed_tar() -> bytes:
     """Return a tar file as `tar -c .` writes it, with links and the like."""
     photos = [(f"./{name}", data) for name, data in PHOTOS.items()]
-    return tar_file([*photos, *ODD_FILES, *HIDDEN_FILES], ODD_IN_TAR)
+    return tar_file([*photos, FAKE, *ODD_FILES, *HIDDEN_FILES], ODD_IN_TAR)
 
 
 def mixed_zip() -> bytes:
     """Return a zip file with the backslashes of old Windows programs."""
     photos = [(name.replace("/", "\\"), data) for name, data in PHOTOS.items()]
-    files = [*photos, ("trip/", b""), *ODD_FILES, *HIDDEN_FILES]
+    files = [*photos, ("trip/", b""), FAKE, *ODD_FILES, *HIDDEN_FILES]
     return zip_file(files, ENCRYPTED, BZIP2)
 
 

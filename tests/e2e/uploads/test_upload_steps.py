@@ -1,5 +1,6 @@
 """Tests of a batch whose images are sent one by one, so that an upload can be resumed."""
 
+import json
 from urllib.parse import quote
 
 import httpx
@@ -8,11 +9,10 @@ from batches.batch import Batches
 from vision_node_contract.json_types import Json
 
 from uploads.image_sizes import described, sizes
-from uploads.pictures_to_upload import FIRST, PHOTOS, SECOND
+from uploads.pictures_to_upload import FIRST, PHOTOS, SECOND, TEXT
 from uploads.upload_requests import accepted, post_json, refused_with
 
 NAME = "one-by-one"
-TEXT = b"This is a text, whatever its name may say.\n"
 TWICE = "changed/twice.png"
 ODD = "a/ü +%.jpg"
 
@@ -48,10 +48,12 @@ def sent(api: httpx.Client, batches: Batches) -> Batches:
 
 
 def test_images_that_have_arrived_are_listed(sent: Batches, api: httpx.Client) -> None:
-    found = api.get(f"/batches/{NAME}/images").json()
-    listed = {it["custom_id"]: it["size_bytes"] for it in found["images"]}
-    assert listed == {name: len(data) for name, data in IMAGES.items()}
-    assert found["next"] is None
+    answer = api.get(f"/batches/{NAME}/images")
+    assert answer.status_code == 200, answer.text
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert sorted((it["customId"], it["size"]) for it in lines) == sorted(
+        (name, len(data)) for name, data in IMAGES.items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_started_batch_describes_each_image_once(sent: Batches, api: httpx.Clien
     """The start may be repeated, but no image can be added."""
     uid = {start(api)["uid"], start(api)["uid"]}
     for custom_id in (TWICE, "late.jpg"):
-        assert refused_with(put(api, custom_id, PHOTOS[FIRST]), 409) == "BatchStarted"
+        assert refused_with(put(api, custom_id, PHOTOS[FIRST]), 409) == "UploadComplete"
 
     status = sent.wait(NAME, "Complete")
     uid.add(start(api)["uid"])
@@ -95,7 +97,13 @@ def test_started_batch_describes_each_image_once(sent: Batches, api: httpx.Clien
     assert all(key.startswith("u/i/") for key in uploaded)
 
 
-def test_unknown_and_other_batches_take_no_images(api: httpx.Client) -> None:
+def test_batch_without_images_is_not_started(api: httpx.Client) -> None:
+    accepted(post_json(api, {"upload": {}, "name": "no-images"}))
+    assert refused_with(api.post("/batches/no-images/start"), 422) == "NoImages"
+    assert api.get("/batches/no-images").json()["source"]["upload"]["complete"] is False
+
+
+def test_unknown_batch_takes_no_images(api: httpx.Client) -> None:
     for method, path in (("PUT", "images/a.jpg"), ("GET", "images"), ("POST", "start")):
         answer = api.request(method, f"/batches/unknown/{path}", content=PHOTOS[FIRST])
         assert refused_with(answer, 404) == "BatchNotFound"
