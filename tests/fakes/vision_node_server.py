@@ -266,7 +266,7 @@ class VisionNodeServer:
         batch, custom_id = self._find(request), request.match_info["custom_id"]
         data = await request.read()
         if batch.started:
-            return refusal(409, "BatchStarted")
+            return refusal(409, "UploadComplete")
 
         self.puts[custom_id] += 1
         if not data.startswith(IMAGE_STARTS):
@@ -275,10 +275,10 @@ class VisionNodeServer:
         return web.Response(status=204)
 
     async def list_images(self, request: web.Request) -> web.Response:
-        """Return a page of the images of a batch."""
+        """Return the images of a batch, as JSON Lines."""
         images = self._find(request).images
-        found = [{"custom_id": it, "size_bytes": len(images[it])} for it in sorted(images)]
-        return page(request, "images", found)
+        found = [json.dumps({"customId": it, "size": len(images[it])}) for it in sorted(images)]
+        return web.Response(text="".join(f"{it}\n" for it in found))
 
     async def act(self, request: web.Request) -> web.Response:
         """Start, cancel, suspend, resume or retry a batch."""

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from ..images import ImageData
-from ..models import Batch, CreatedBatch, Describer, Description, Job, Json
+from ..models import Batch, CreatedBatch, Describer, Description, Job, Json, StoredImage
 from ..options import BatchOptions, SubmitOptions, document_of, query_of
 from . import readers
 from .messages import Call, Request
@@ -63,10 +63,9 @@ def upload_image(batch: str, custom_id: str, image: ImageData) -> Call[None]:
     )
 
 
-def stored_images(batch: str, cursor: str | None) -> Call[readers.StoredPage]:
-    """List the images that were uploaded one by one, beginning at a cursor."""
-    params = {} if cursor is None else {"cursor": cursor}
-    return Call(Request("GET", f"{_batch(batch)}/images", params), readers.stored_page)
+def stored_images(batch: str) -> Call[list[StoredImage]]:
+    """List the images that were uploaded one by one."""
+    return Call(Request("GET", f"{_batch(batch)}/images"), readers.stored_images)
 
 
 def start(batch: str) -> Call[None]:

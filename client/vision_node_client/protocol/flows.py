@@ -151,15 +151,9 @@ def upload_image(batch: str, custom_id: str, image: Image, retries: Retries) -> 
 
 def stored_images(batch: str, retries: Retries) -> Flow[None]:
     """Give each image that was uploaded one by one, as a StoredImage."""
-    cursor = None
-    while True:
-        page = yield from send_call(calls.stored_images(batch, cursor), retries)
-        for image in page.images:
-            yield Give(image)
-
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+    images = yield from send_call(calls.stored_images(batch), retries)
+    for image in images:
+        yield Give(image)
 
 
 def batches(retries: Retries) -> Flow[None]:

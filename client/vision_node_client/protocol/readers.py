@@ -27,15 +27,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPage:
-    """Some of the images that were uploaded one by one."""
-
-    images: list[StoredImage]
-    next_cursor: str | None
-    """Where the next page begins; None if this is the last one."""
-
-
-@dataclass(frozen=True, slots=True)
 class BatchPage:
     """Some of the batches."""
 
@@ -127,11 +118,17 @@ def created_batch(found: Json) -> CreatedBatch:
     )
 
 
-@_reader
-def stored_page(found: Json) -> StoredPage:
-    """Return a page of images that were uploaded one by one."""
-    images = [StoredImage(str(it["custom_id"]), int(it["size_bytes"])) for it in found["images"]]
-    return StoredPage(images, found.get("next"))
+def stored_images(reply: Reply) -> list[StoredImage]:
+    """Return the images that were uploaded one by one, which are in JSON Lines.
+
+    Raises:
+        ProtocolError: A line is no image. The last one may say why the list is not complete.
+    """
+    try:
+        lines = [json.loads(line) for line in reply.content.splitlines()]
+        return [StoredImage(str(it["customId"]), int(it["size"])) for it in lines]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_understood(reply) from error
 
 
 @_reader
