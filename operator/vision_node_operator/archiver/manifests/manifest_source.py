@@ -6,9 +6,9 @@ from itertools import islice
 
 from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, ObjectNotFoundError
+from vision_node_contract.digest_set import DigestSet
 from vision_node_contract.models.reasons import BatchReason
 
-from .digest_set import DigestSet
 from .freeze_errors import SourceChangedError, SourceRefusedError
 from .line_splitter import MAX_LINE_BYTES, LineSplitter
 from .manifest_line import duplicate_of, read_line, too_long_line

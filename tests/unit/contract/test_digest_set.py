@@ -1,6 +1,6 @@
 """Tests of the set that finds duplicate customIds."""
 
-from vision_node_operator.archiver.manifests.digest_set import FIRST_SLOTS, DigestSet
+from vision_node_contract.digest_set import FIRST_SLOTS, DigestSet
 
 
 def test_each_text_is_new_once_even_after_the_table_has_grown() -> None:
