@@ -13,6 +13,8 @@ from aiohttp import web
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import BucketSettings
 
+from .s3_multipart import MultipartUploads
+
 Conditions = Literal["kept", "ignored", "unknown"]
 
 RELEASE_ID = "aaaabbbbcccc"
@@ -82,6 +84,8 @@ class S3:
         """Function to call with the prefix before a list request is handled."""
         self.requests: list[str] = []
         """Method and path of each request."""
+        self.multipart = MultipartUploads()
+        """Multipart uploads that are neither complete nor aborted."""
 
     def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
         """Store an object directly, without a request."""
@@ -102,6 +106,9 @@ class S3:
         return await self._answer_object(request, key) if key else web.Response()
 
     async def _answer_object(self, request: web.Request, key: str) -> web.StreamResponse:
+        if {"uploads", "uploadId"} & request.query.keys():
+            return await self._answer_multipart(request, key)
+
         match request.method:
             case "PUT":
                 return await self._put(request, key)
@@ -113,6 +120,12 @@ class S3:
             case _:
                 await self.before_get(key)
                 return self.read(request, key)
+
+    async def _answer_multipart(self, request: web.Request, key: str) -> web.StreamResponse:
+        answer, joined = await self.multipart.answer(request, key)
+        if joined:
+            self.objects[key] = StoredObject(joined.data, datetime.now(UTC), joined.media_type)
+        return answer
 
     def read(self, request: web.Request, key: str) -> web.StreamResponse:
         """Answer a GET or HEAD request for one object."""

@@ -37,6 +37,7 @@ from .bucket_objects import (
 )
 from .bucket_requests import TIMEOUT, TRANSFER_SECONDS, BucketRequests, BucketResponse
 from .bucket_settings import BucketSettings
+from .bucket_uploads import ObjectTooLargeError, ObjectUpload
 from .s3_credentials import CredentialsSource, Fetch, fixed_credentials, service_account_credentials
 from .s3_signing import Signer
 
@@ -46,6 +47,8 @@ __all__ = [
     "BucketSettings",
     "ObjectChangedError",
     "ObjectNotFoundError",
+    "ObjectTooLargeError",
+    "ObjectUpload",
     "StoreUnavailableError",
 ]
 
@@ -76,6 +79,8 @@ class Bucket:
         self._credentials = CredentialsSource(_credentials(settings))
         self._requests = BucketRequests(session, self._credentials)
         self._threads = ThreadPoolExecutor(LIST_PARSER_THREADS, thread_name_prefix="bucket")
+        self._aborts: set[asyncio.Task[None]] = set()
+        """Abandoned uploads whose parts are being deleted."""
 
     @classmethod
     @asynccontextmanager
@@ -95,6 +100,7 @@ class Bucket:
             try:
                 yield bucket
             finally:
+                await asyncio.gather(*bucket._aborts)
                 bucket._threads.shutdown(wait=False, cancel_futures=True)
                 bucket._credentials.close()
 
@@ -115,6 +121,14 @@ class Bucket:
         digest = sha256 or hashlib.sha256(data).hexdigest()
         sign = partial(self._signer.sign, "PUT", key, digest)
         await self._requests.send("PUT", sign, data=data, headers={"Content-Type": media_type})
+
+    def upload(self, key: str, media_type: str) -> ObjectUpload:
+        """Return a context manager that stores a stream of unknown length under `key`.
+
+        A stream that is shorter than a part is stored by one PUT request, all others by a multipart
+        upload.
+        """
+        return ObjectUpload(self._requests, self._signer, key, media_type, self._aborts)
 
     async def put_if(
         self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None

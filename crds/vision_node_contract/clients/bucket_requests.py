@@ -84,7 +84,7 @@ class BucketRequests:
         method: str,
         sign: Sign,
         *,
-        data: bytes | None = None,
+        data: bytes | bytearray | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int = MAX_ERROR_BYTES,
     ) -> BucketResponse:
@@ -105,16 +105,19 @@ class BucketRequests:
         method: str,
         sign: Sign,
         *,
-        data: bytes | None = None,
+        data: bytes | bytearray | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int = MAX_ERROR_BYTES,
+        time_limits: aiohttp.ClientTimeout = TIMEOUT,
     ) -> BucketResponse:
         """Send the request as `send` does, but leave the logging to the caller."""
         pauses = iter(CONNECT_PAUSES)
 
         while True:
             try:
-                return await self._exchange_once(method, sign, data, headers, max_bytes)
+                return await self._exchange_once(
+                    method, sign, data, headers, max_bytes, time_limits
+                )
             except aiohttp.ClientConnectorError as error:
                 pause = next(pauses, None)
                 if pause is None:
@@ -127,9 +130,10 @@ class BucketRequests:
         self,
         method: str,
         sign: Sign,
-        data: bytes | None,
+        data: bytes | bytearray | None,
         headers: Mapping[str, str],
         max_bytes: int,
+        time_limits: aiohttp.ClientTimeout,
     ) -> BucketResponse:
         keys = await self._credentials.current()
         try:
@@ -140,7 +144,7 @@ class BucketRequests:
         all_headers = {**_IDENTITY_ENCODING, **headers, **signed_headers}
         body = BytesInPieces(data) if data and len(data) > PIECE_BYTES else data
         async with self._session.request(
-            method, url, data=body, headers=all_headers, allow_redirects=False
+            method, url, data=body, headers=all_headers, allow_redirects=False, timeout=time_limits
         ) as response:
             limit = max_bytes if response.status < 300 else MAX_ERROR_BYTES
             answer = await _read(response, limit)

@@ -37,6 +37,7 @@ class Signer:
         sha256: str = NO_BODY_SHA256,
         metadata: Mapping[str, str] = _NO_HEADERS,
         *,
+        query: DictType | None = None,
         keys: Credentials,
     ) -> SignedRequest:
         """Return the URL and the headers of a request for an object.
@@ -46,6 +47,7 @@ class Signer:
             key: The object's key.
             sha256: Digest of the request's body, in hexadecimal.
             metadata: Headers that begin with x-amz-. S3 requires all of them to be signed.
+            query: Parameters of the URL's query.
             keys: The credentials to sign with.
 
         Raises:
@@ -53,7 +55,11 @@ class Signer:
         """
         check_object_name(key)
         url = self._urls.build(
-            method=method, region=self._region, bucket_name=self._bucket, object_name=key
+            method=method,
+            region=self._region,
+            bucket_name=self._bucket,
+            object_name=key,
+            query_params=query,
         )
 
         return self._signed(keys, method, url, sha256, metadata)

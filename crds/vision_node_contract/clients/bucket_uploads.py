@@ -1,0 +1,255 @@
+"""Store a stream of unknown length as one object, by a multipart upload (Amazon S3 API Reference).
+
+S3 needs the length of each request's body, so a stream is collected in parts of a fixed size.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType, TracebackType
+from typing import Self
+from xml.etree.ElementTree import ParseError, fromstring
+from xml.sax.saxutils import escape
+
+import aiohttp
+from minio.helpers import DictType
+
+from .bucket_errors import (
+    ObjectNotFoundError,
+    StoreUnavailableError,
+    parse_refusal,
+    silence,
+)
+from .bucket_requests import CONNECT_SECONDS, TIMEOUT, BucketRequests, BucketResponse
+from .s3_signing import NO_BODY_SHA256, Signer
+
+PART_BYTES = 8 << 20
+"""Size of each part in bytes, except the last one. Amazon S3 accepts at least 5 MiB."""
+
+MAX_PARTS = 10_000
+"""Maximum number of parts of an object (Amazon S3 User Guide, "Amazon S3 multipart upload
+limits"): with PART_BYTES, 78 GiB."""
+
+MAX_STORING = 2
+"""Maximum number of parts that are being stored at the same time."""
+
+UPLOAD_MEMORY_BYTES = MAX_STORING * PART_BYTES
+"""Maximum number of bytes that an upload keeps in memory: the part that is being collected counts
+as one of those that are being stored."""
+
+COMPLETE_TIMEOUT = aiohttp.ClientTimeout(total=300.0, sock_connect=CONNECT_SECONDS, sock_read=60.0)
+"""Seconds to wait for the service to join the parts. Amazon S3 may take several minutes, but sends
+spaces meanwhile."""
+
+ABORT_SECONDS = 5.0
+"""Maximum seconds to wait until the service has deleted the parts of an abandoned upload."""
+
+_XML_HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/xml"})
+
+_PART_LIST = (
+    '<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    "{}</CompleteMultipartUpload>"
+)
+_PART = "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>"
+
+log = logging.getLogger(__name__)
+
+
+class ObjectTooLargeError(Exception):
+    """The stream has more than MAX_PARTS * PART_BYTES bytes."""
+
+
+class ObjectUpload:
+    """Stores a stream of unknown length as one object. `Bucket.upload` makes instances.
+
+    The object exists once `finish` returns. If the `async with` block ends before that, for example
+    with an error, the parts are deleted, and an earlier object with this key remains. Parts are
+    left behind only if the bucket is unavailable then, or the process is killed.
+
+    All methods raise StoreUnavailableError if a part has not been stored.
+    """
+
+    def __init__(
+        self,
+        requests: BucketRequests,
+        signer: Signer,
+        key: str,
+        media_type: str,
+        aborts: set[asyncio.Task[None]],
+    ) -> None:
+        self.size = 0
+        """Number of bytes so far."""
+        self._requests = requests
+        self._signer = signer
+        self._key = key
+        self._media_type = media_type
+        self._aborts = aborts
+        self._id: str | None = None
+        """Id of the multipart upload; None while everything may fit into one PUT request."""
+        self._is_finished = False
+
+        self._part = bytearray()
+        self._digest = hashlib.sha256()
+        self._number = 1
+        """Number of the part that is being collected."""
+        self._etags: dict[int, str] = {}
+        self._storing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._storing:
+            task.cancel()
+        await asyncio.gather(*self._storing, return_exceptions=True)
+
+        if self._id is not None and not self._is_finished:
+            # A task of its own ends even if this one is cancelled (again).
+            task = asyncio.create_task(self._abort(self._id))
+            self._aborts.add(task)
+            task.add_done_callback(self._aborts.discard)
+            await asyncio.shield(task)
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Add bytes to the end of the object. This waits while parts have to be stored.
+
+        Raises:
+            ObjectTooLargeError: The stream has too many bytes.
+            StoreUnavailableError: A part may not have been stored.
+        """
+        rest = memoryview(data)
+        while rest:
+            piece = rest[: PART_BYTES - len(self._part)]
+            rest = rest[len(piece) :]
+            # The digest is computed piece by piece, so that a whole part does not block the loop.
+            self._digest.update(piece)
+            self._part += piece
+            self.size += len(piece)
+
+            if len(self._part) == PART_BYTES:
+                await self._end_part()
+
+    async def finish(self) -> int:
+        """Store what is left, and make the object from all parts. Return its size in bytes.
+
+        Raises:
+            ObjectTooLargeError: The stream has too many bytes.
+            StoreUnavailableError: The object may not have been stored.
+        """
+        if self._id is None:
+            digest, headers = self._digest.hexdigest(), {"Content-Type": self._media_type}
+            sign = partial(self._signer.sign, "PUT", self._key, digest)
+            await self._requests.send("PUT", sign, data=self._part, headers=headers)
+        else:
+            if self._part:
+                await self._end_part()
+            await self._wait_until_storing(0)
+            await self._complete(self._id)
+
+        self._is_finished = True
+        return self.size
+
+    async def _end_part(self) -> None:
+        """Begin to store the part that was collected, and begin the next one."""
+        if self._number > MAX_PARTS:
+            raise ObjectTooLargeError(f"more than {MAX_PARTS * PART_BYTES} bytes")
+
+        upload = self._id = self._id or await self._create()
+        storing = self._store_part(upload, self._number, self._part, self._digest.hexdigest())
+        self._storing.add(asyncio.create_task(storing))
+
+        self._part, self._digest = bytearray(), hashlib.sha256()
+        self._number += 1
+        await self._wait_until_storing(MAX_STORING - 1)
+
+    async def _wait_until_storing(self, most: int) -> None:
+        """Wait until at most this many parts are being stored."""
+        while len(self._storing) > most:
+            done, self._storing = await asyncio.wait(
+                self._storing, return_when=asyncio.FIRST_COMPLETED
+            )
+            await asyncio.gather(*done)
+
+    async def _create(self) -> str:
+        headers = {"Content-Type": self._media_type}
+
+        with self._requests.failures.recording():
+            response = await self._exchange("POST", {"uploads": ""}, headers=headers)
+
+            try:
+                return _read_upload_id(response.body)
+            except (ParseError, ValueError) as error:
+                raise silence(error) from error
+
+    async def _store_part(self, upload: str, number: int, data: bytearray, digest: str) -> None:
+        query: DictType = {"partNumber": str(number), "uploadId": upload}
+
+        with self._requests.failures.recording():
+            response = await self._exchange("PUT", query, data=data, digest=digest)
+
+            etag = response.headers.get("ETag")
+            if not etag:
+                raise StoreUnavailableError("storage sent no ETag of a part, which it must")
+            self._etags[number] = etag
+
+    async def _complete(self, upload: str) -> None:
+        parts = "".join(_PART.format(it, escape(etag)) for it, etag in sorted(self._etags.items()))
+        data = _PART_LIST.format(parts).encode()
+
+        with self._requests.failures.recording():
+            response = await self._exchange(
+                "POST",
+                {"uploadId": upload},
+                data=data,
+                digest=hashlib.sha256(data).hexdigest(),
+                headers=_XML_HEADERS,
+                time_limits=COMPLETE_TIMEOUT,
+            )
+            # A service that sends spaces while it joins the parts has already sent the status 200,
+            # so an error is only in the body.
+            if b"CompleteMultipartUploadResult" not in response.body:
+                raise parse_refusal(200, response.body, conditional=False)
+
+    async def _abort(self, upload: str) -> None:
+        try:
+            async with asyncio.timeout(ABORT_SECONDS):
+                with self._requests.failures.recording():
+                    await self._exchange("DELETE", {"uploadId": upload})
+        except (StoreUnavailableError, ObjectNotFoundError, TimeoutError) as error:
+            log.warning("The parts of an abandoned upload to %s remain: %r", self._key, error)
+
+    async def _exchange(
+        self,
+        method: str,
+        query: DictType,
+        *,
+        data: bytes | bytearray | None = None,
+        digest: str = NO_BODY_SHA256,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        time_limits: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> BucketResponse:
+        sign = partial(self._signer.sign, method, self._key, digest, query=query)
+        return await self._requests.exchange(
+            method, sign, data=data, headers=headers, time_limits=time_limits
+        )
+
+
+def _read_upload_id(body: bytes) -> str:
+    """Return the id of a new multipart upload.
+
+    Raises:
+        ValueError, ParseError: The response has none.
+    """
+    root = fromstring(body.decode())  # noqa: S314 (expat limits entity expansion)
+    upload = root.findtext("{*}UploadId")
+    if not upload:
+        raise ValueError("the response has no UploadId")
+
+    return upload
