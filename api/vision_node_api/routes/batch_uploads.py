@@ -11,8 +11,9 @@ from ..services.batches.creation import BatchCreation
 from ..services.batches.creation_document import create_from_document
 from ..services.batches.creation_images import SingleImages
 from ..services.batches.creation_upload import FilesUpload, Receipt
+from ..services.batches.creation_zip import ZipUpload
 from ..uploads.bulk.openapi import batch_schema
-from ..uploads.bulk.readers import JSON_TYPE, content_type
+from ..uploads.bulk.readers import JSON_TYPE, ZIP_TYPES, content_type
 from ..uploads.upload_limit import UploadSlot
 from ..web import json_lines
 from ..web.json_lines import JsonLinesResponse
@@ -183,6 +184,8 @@ async def _receive(
     kind = content_type(request)
     if kind == JSON_TYPE:
         return await create_from_document(creation, request, slot, key)
+    if kind in ZIP_TYPES:
+        return await ZipUpload(creation, request, slot, key).receive()
 
     return await FilesUpload(creation, request, slot, key).receive()
 

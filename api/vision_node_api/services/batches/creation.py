@@ -187,8 +187,7 @@ class BatchCreation:
         """Return an ImageBatch as it is now."""
         found = await self.read(known.metadata.name)
         if found is None or found.metadata.uid != known.metadata.uid:
-            detail = "The batch was deleted while its images were being uploaded."
-            raise Problem(404, "BatchNotFound", detail)
+            raise deleted_meanwhile()
 
         return found
 
@@ -215,6 +214,12 @@ class BatchCreation:
         if refusal := self.batches.follower.refusal:
             headers = {"Retry-After": UPGRADE_SECONDS}
             raise Problem(503, "BatchesUnavailable", refusal, headers=headers)
+
+
+def deleted_meanwhile() -> Problem:
+    """Return the problem for an upload whose ImageBatch has been deleted."""
+    detail = "The batch was deleted while its images were being uploaded."
+    return Problem(404, "BatchNotFound", detail)
 
 
 def refused_by_kubernetes(error: KubeError) -> Problem:

@@ -10,6 +10,7 @@ from vision_node_contract.clients.bucket import ObjectChangedError
 from vision_node_contract.images.formats import recognize
 from vision_node_contract.models.imagebatch import ImageBatch
 
+from ...uploads.bulk.archive_names import is_archive_name
 from ...uploads.bulk.file_content import FileContent, too_large
 from ...uploads.bulk.file_names import NameInvalidError, custom_id_of
 from ...uploads.bulk.refusals import FileReason, FileRefusedError
@@ -59,7 +60,7 @@ class SingleImages:
                 batch = _open(await self.creation.batches.get(name))
                 try:
                     key = self._key(batch, path)
-                    data = await self._receive(body, slot, length)
+                    data = await self._receive(body, slot, length, path)
                 except FileRefusedError as error:
                     raise _problem(error) from error
 
@@ -102,12 +103,14 @@ class SingleImages:
 
         return await self.creation.complete(batch, None, 0)
 
-    async def _receive(self, body: UploadBody, slot: UploadSlot, length: int | None) -> bytes:
+    async def _receive(
+        self, body: UploadBody, slot: UploadSlot, length: int | None, path: str
+    ) -> bytes:
         limit = self.creation.jobs.settings.max_image_bytes
         if length is not None and length > limit:
             raise too_large(limit)
 
-        content = FileContent(limit)
+        content = FileContent(limit, is_archive=is_archive_name(path))
         try:
             while (chunk := await body.read()) is not None:
                 content.write(chunk)

@@ -1,1 +1,1 @@
-"""Read uploads of many images: their file names."""
+"""Receive many images in one request: as a form, a tar stream or a zip file."""

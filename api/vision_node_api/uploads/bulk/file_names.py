@@ -37,7 +37,9 @@ def custom_id_of(name: str) -> str:
         raise NameInvalidError("The name is an absolute path; use a relative one.")
     if ".." in path.split("/"):
         raise NameInvalidError("The name contains '..'; use a path without it.")
-    if any(category(character) in _CONTROL_CATEGORIES for character in path):
+    # Most names are printable ASCII, and an upload may have a million names.
+    is_plain = path.isascii() and path.isprintable()
+    if not is_plain and any(category(it) in _CONTROL_CATEGORIES for it in path):
         raise NameInvalidError("The name has control characters, or bytes that are not UTF-8.")
 
     return path
@@ -45,8 +47,11 @@ def custom_id_of(name: str) -> str:
 
 def is_skipped(name: str) -> bool:
     """Return whether the file is skipped: it is hidden, in a hidden folder, or macOS made it."""
-    segments = _path(name).split("/")
-    return any(it == _MAC_FOLDER or _is_hidden(it) for it in segments)
+    path = _path(name)
+    if not path.startswith(".") and "/." not in path and _MAC_FOLDER not in path:
+        return False
+
+    return any(it == _MAC_FOLDER or _is_hidden(it) for it in path.split("/"))
 
 
 def _is_hidden(segment: str) -> bool:

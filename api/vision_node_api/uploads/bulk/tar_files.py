@@ -181,7 +181,9 @@ class TarFiles:
     def _begin_member(self, info: TarInfo, block: bytes) -> None:
         pax, self._pax = self._pax, {}
         path, self._path = self._path, None
-        is_sparse = info.issparse() or any(it.startswith(b"GNU.sparse.") for it in pax)
+        is_sparse = info.type == tarfile.GNUTYPE_SPARSE or any(
+            it.startswith(b"GNU.sparse.") for it in pax
+        )
         size = _size(pax.get(b"size"), info.size)
         named = pax.get(b"GNU.sparse.name") or pax.get(b"path")
         path = _text(named) if named is not None else path or info.name

@@ -1,6 +1,7 @@
 """Fixtures for the tests of uploads of many images: a bucket and ImageBatches on real sockets."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from uploaded_batches import World
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.batches.creation import BatchCreation
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.uploads.upload_limit import UploadLimiter
 from vision_node_api.watch.batch_follower import BatchFollower
 from vision_node_api.watch.imagebatch_cache import ImageBatchCache
 from vision_node_contract.clients.bucket import Bucket
@@ -55,3 +57,15 @@ async def web(port: int) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def world(api: BatchApi, s3: S3) -> World:
     return World(api, s3)
+
+
+@pytest.fixture
+def limited(jobs: Jobs) -> Callable[[int], None]:
+    """Function that limits the memory that uploads share, in bytes. The reserve stays."""
+
+    def limit(shared_bytes: int) -> None:
+        known = jobs.uploads.limits
+        limits = replace(known, memory_bytes=known.largest_bytes + shared_bytes)
+        object.__setattr__(jobs, "uploads", UploadLimiter(limits))
+
+    return limit
