@@ -8,7 +8,7 @@ import pytest
 import yaml
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.models.description import Options
-from vision_node_operator.archiver.manifests.manifest_line import _LineOptions, read_line
+from vision_node_operator.archiver.manifests.manifest_line import LineOptions, read_line
 
 FOLDERS = BucketFolders("aaaabbbbcccc")
 INBOX = "inbox/aaaabbbbcccc/"
@@ -125,13 +125,13 @@ def test_limits_of_options_are_those_of_the_crd() -> None:
         for name, field in spec["properties"]["options"]["properties"].items()
     }
 
-    ours = _LineOptions.model_json_schema(by_alias=True)["properties"]
+    ours = LineOptions.model_json_schema(by_alias=True)["properties"]
     found = {
         name: {key: value for key, value in _type_of(field).items() if key in names}
         for name, field in ours.items()
     }
     assert found == wanted
-    assert _LineOptions.model_fields.keys() == Options.model_fields.keys()
+    assert LineOptions.model_fields.keys() == Options.model_fields.keys()
 
 
 def _type_of(field: dict[str, Any]) -> dict[str, Any]:
