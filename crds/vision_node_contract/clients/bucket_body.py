@@ -19,7 +19,7 @@ class BytesInPieces(Payload):
     _value: memoryview
     _autoclose = True  # there is nothing to close
 
-    def __init__(self, data: bytes | bytearray) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         super().__init__(memoryview(data))
         self._size = len(data)
 

@@ -46,6 +46,8 @@ spaces meanwhile."""
 ABORT_SECONDS = 5.0
 """Maximum seconds to wait until the service has deleted the parts of an abandoned upload."""
 
+_NO_PART = memoryview(b"")
+
 _XML_HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/xml"})
 
 _PART_LIST = (
@@ -90,7 +92,10 @@ class ObjectUpload:
         """Id of the multipart upload; None while everything may fit into one PUT request."""
         self._is_finished = False
 
-        self._part = bytearray()
+        self._part = _NO_PART
+        """Room for the part that is being collected. A buffer that grows would take more memory."""
+        self._filled = 0
+        """Number of bytes of this part so far."""
         self._digest = hashlib.sha256()
         self._number = 1
         """Number of the part that is being collected."""
@@ -118,7 +123,7 @@ class ObjectUpload:
             await asyncio.shield(task)
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Add bytes to the end of the object. This waits while parts have to be stored.
+        """Add bytes to the end of the object. This waits while two parts are being stored.
 
         Raises:
             ObjectTooLargeError: The stream has too many bytes.
@@ -126,14 +131,19 @@ class ObjectUpload:
         """
         rest = memoryview(data)
         while rest:
-            piece = rest[: PART_BYTES - len(self._part)]
+            if self._part is _NO_PART:
+                await self._wait_until_storing(MAX_STORING - 1)
+                self._part = memoryview(bytearray(PART_BYTES))
+
+            piece = rest[: len(self._part) - self._filled]
             rest = rest[len(piece) :]
             # The digest is computed piece by piece, so that a whole part does not block the loop.
             self._digest.update(piece)
-            self._part += piece
+            self._part[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
             self.size += len(piece)
 
-            if len(self._part) == PART_BYTES:
+            if self._filled == len(self._part):
                 await self._end_part()
 
     async def finish(self) -> int:
@@ -146,9 +156,9 @@ class ObjectUpload:
         if self._id is None:
             digest, headers = self._digest.hexdigest(), {"Content-Type": self._media_type}
             sign = partial(self._signer.sign, "PUT", self._key, digest)
-            await self._requests.send("PUT", sign, data=self._part, headers=headers)
+            await self._requests.send("PUT", sign, data=self._part[: self._filled], headers=headers)
         else:
-            if self._part:
+            if self._filled:
                 await self._end_part()
             await self._wait_until_storing(0)
             await self._complete(self._id)
@@ -157,17 +167,17 @@ class ObjectUpload:
         return self.size
 
     async def _end_part(self) -> None:
-        """Begin to store the part that was collected, and begin the next one."""
+        """Begin to store the part that was collected."""
         if self._number > MAX_PARTS:
             raise ObjectTooLargeError(f"more than {MAX_PARTS * PART_BYTES} bytes")
 
         upload = self._id = self._id or await self._create()
-        storing = self._store_part(upload, self._number, self._part, self._digest.hexdigest())
+        part, digest = self._part[: self._filled], self._digest.hexdigest()
+        storing = self._store_part(upload, self._number, part, digest)
         self._storing.add(asyncio.create_task(storing))
 
-        self._part, self._digest = bytearray(), hashlib.sha256()
+        self._part, self._filled, self._digest = _NO_PART, 0, hashlib.sha256()
         self._number += 1
-        await self._wait_until_storing(MAX_STORING - 1)
 
     async def _wait_until_storing(self, most: int) -> None:
         """Wait until at most this many parts are being stored."""
@@ -188,7 +198,7 @@ class ObjectUpload:
             except (ParseError, ValueError) as error:
                 raise silence(error) from error
 
-    async def _store_part(self, upload: str, number: int, data: bytearray, digest: str) -> None:
+    async def _store_part(self, upload: str, number: int, data: memoryview, digest: str) -> None:
         query: DictType = {"partNumber": str(number), "uploadId": upload}
 
         with self._requests.failures.recording():
@@ -230,7 +240,7 @@ class ObjectUpload:
         method: str,
         query: DictType,
         *,
-        data: bytes | bytearray | None = None,
+        data: bytes | memoryview | None = None,
         digest: str = NO_BODY_SHA256,
         headers: Mapping[str, str] = MappingProxyType({}),
         time_limits: aiohttp.ClientTimeout = TIMEOUT,
