@@ -87,7 +87,7 @@ class BatchApi:
 
     def add_routes(self, app: web.Application) -> None:
         """Add the paths of the namespace to `app`."""
-        root = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagebatches"
+        root = "/apis/vision-node.dev/v1alpha1/namespaces/{namespace}/imagebatches"
         app.router.add_get(root, self._list)
         app.router.add_post(root, self._create)
         app.router.add_get(f"{root}/{{name}}", self._get)

@@ -160,7 +160,7 @@ async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
 
 async def _upload(url: str, uploads: int) -> list[int]:
     """Send the images at the same time, and return the statuses of the responses."""
-    image = _png()
+    image = png(IMAGE_BYTES)
 
     async with aiohttp.ClientSession() as session:
 
@@ -176,12 +176,12 @@ async def _upload(url: str, uploads: int) -> list[int]:
         return await asyncio.gather(*(submit() for _ in range(uploads)))
 
 
-def _png() -> bytes:
-    """Return a PNG of IMAGE_BYTES whose header is valid, and whose other bytes are random."""
+def png(size: int) -> bytes:
+    """Return a PNG of `size` bytes whose header is valid, and whose other bytes are random."""
     ihdr = b"IHDR" + struct.pack(">LLBBBBB", 1920, 1080, 8, 2, 0, 0, 0)
     checksum = struct.pack(">L", zlib.crc32(ihdr))
     head = PNG_SIGNATURE + struct.pack(">L", len(ihdr) - 4) + ihdr + checksum
-    noise = random.Random(1).randbytes(IMAGE_BYTES - len(head))  # noqa: S311 (not a secret)
+    noise = random.Random(1).randbytes(size - len(head))  # noqa: S311 (not a secret)
     return head + noise
 
 

@@ -10,7 +10,7 @@ from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.models.imagebatch import ImageBatch, UploadSpec
 
 from ...uploads.batch_options import BATCH_OPTION_NAMES, BatchOptions
-from ...uploads.bulk.file_collector import FileCollector, ReceivedImage
+from ...uploads.bulk.file_collector import FileCollector
 from ...uploads.bulk.readers import FilesReader, reader_for
 from ...uploads.bulk.refusals import Refusals
 from ...uploads.form import query_options
@@ -90,6 +90,12 @@ class BatchUpload:
         limits = WriterLimits(self._jobs.settings.max_batch_images)
         return UploadWriter(bucket, bucket.folders, batch.metadata.uid, limits)
 
+    async def _ignore_rest(self, batch: ImageBatch) -> Receipt:
+        """Return what an earlier request has uploaded, and discard the rest of this one."""
+        await self._slot.hold(0)
+        await self._body.drain()
+        return Receipt(batch, batch.total)
+
     @property
     def _query(self) -> dict[str, str]:
         return query_options(self._request, BATCH_OPTION_NAMES)
@@ -146,12 +152,11 @@ class FilesUpload(BatchUpload):
                 unavailable; or a problem of `BatchCreation.create` or `complete`.
         """
         collector = FileCollector(self._jobs.settings.max_image_bytes)
-        try:
-            async with self._refusing(), AsyncExitStack() as stack:
-                reader = reader_for(self._request, collector)
-                return await self._receive(reader, collector, stack)
-        finally:
-            collector.discard()
+        async with self._refusing(), AsyncExitStack() as stack:
+            # Its memory must be free before the rest of a refused upload is read.
+            stack.callback(collector.discard)
+            reader = reader_for(self._request, collector)
+            return await self._receive(reader, collector, stack)
 
     async def _receive(
         self, reader: FilesReader, collector: FileCollector, stack: AsyncExitStack
@@ -159,22 +164,28 @@ class FilesUpload(BatchUpload):
         while (chunk := await self._body.read()) is not None:
             reader.write(chunk)
             del chunk  # the chunk must be freed before the wait for memory, which may be long
-            for image in collector.take():
-                if self._writing is None:
-                    batch = await self._create(self._query | reader.fields)
-                    if not batch.is_being_uploaded:
-                        await self._body.drain()
-                        return Receipt(batch, batch.total)
-                    self._writing = await stack.enter_async_context(self._writer(batch))
-                await self._add(self._writing, image)
+            if collector.has_images and self._batch is None:
+                batch = await self._create(self._query | reader.fields)
+                if not batch.is_being_uploaded:
+                    collector.discard()
+                    return await self._ignore_rest(batch)
+                self._writing = await stack.enter_async_context(self._writer(batch))
+
+            if self._writing:
+                await self._store(self._writing, collector)
             await self._hold(reader)
 
         reader.close()
         return await self._finish(collector)
 
-    async def _add(self, writer: UploadWriter, image: ReceivedImage) -> None:
+    async def _store(self, writer: UploadWriter, collector: FileCollector) -> None:
+        """Store the images that have arrived.
+
+        No local variable of another method may refer to an image, which would stay in memory.
+        """
         with self._storage_errors():
-            await writer.add(image.custom_id, image.data)
+            for image in collector.take():
+                await writer.add(image.custom_id, image.data)
 
     async def _hold(self, reader: FilesReader) -> None:
         """Account for the memory in use. If it is short, store everything that can be stored."""

@@ -30,8 +30,7 @@ class ZipUpload(BatchUpload):
             require_zip(first)
             batch = await self._create(self._query)
             if not batch.is_being_uploaded:
-                await self._body.drain()
-                return Receipt(batch, batch.total)
+                return await self._ignore_rest(batch)
 
             await self._slot.hold(UPLOAD_MEMORY_BYTES)
             async with self._writer(batch) as writer:

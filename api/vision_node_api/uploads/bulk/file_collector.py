@@ -43,6 +43,11 @@ class FileCollector:
         arriving = self._content.kept_bytes if self._content else 0
         return arriving + sum(len(it.data) for it in self._ready)
 
+    @property
+    def has_images(self) -> bool:
+        """Whether `take` returns any images."""
+        return bool(self._ready)
+
     def begin(self, path: str) -> None:
         """Begin a file with this path."""
         if custom_id := self._named(path):
