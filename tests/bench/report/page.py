@@ -52,6 +52,7 @@ def markdown(
             costs.per_image(run),
             history.per_image(run),
             batches.photographs(run),
+            batches.uploaded(run),
             costs.idle(run),
         ]
 
