@@ -96,3 +96,9 @@ class TarBody(UploadBody):
 
 BODIES: dict[str, type[UploadBody]] = {UPLOADED_FORM: FormBody, UPLOADED_TAR: TarBody}
 """The kind of body by load."""
+
+
+def images_within(size_bytes: int, pictures: Sequence[Picture]) -> int:
+    """Return how many pictures, in turn, have at least this size in total."""
+    totals = itertools.accumulate(len(picture.data) for picture in itertools.cycle(pictures))
+    return next(number for number, total in enumerate(totals, 1) if total >= size_bytes)

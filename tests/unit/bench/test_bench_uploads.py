@@ -1,11 +1,13 @@
 """Tests of the benchmark of uploads, with a fake API, a fake API server and a fake bucket."""
 
+import asyncio
 import dataclasses
 import io
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -15,7 +17,10 @@ from aiohttp.test_utils import TestServer
 from bench.batch import client as batch_client
 from bench.batch import uploads as batch_uploads
 from bench.batch.client import Batches
-from bench.batch.upload_body import BODIES, FormBody, TarBody, UploadBody
+from bench.batch.plan import UploadsPlan
+from bench.batch.simultaneous_uploads import Rig, exercise
+from bench.batch.upload_body import BODIES, FormBody, TarBody, UploadBody, images_within
+from bench.batch.upload_results import SimultaneousUploads
 from bench.batch.upload_rounds import UploadRounds
 from bench.batch.uploads import Uploads
 from bench.errors import BenchError
@@ -73,6 +78,8 @@ class System:
     refused: int = 0
     """Number of files to refuse in the next uploads."""
     status: int = 202
+    barrier: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(1))
+    """Uploads are answered when as many have arrived."""
     keeps_objects: bool = False
 
     async def upload(self, request: web.Request) -> web.Response:
@@ -86,6 +93,7 @@ class System:
         self.describers.append(request.query["describer"])
         self.lengths.append(request.content_length)
         self.s3.put(f"{BatchFolder(self.folders, name).prefix}u/a/p0", b"pack")
+        await self.barrier.wait()
 
         refused = {"count": self.refused, "files": []}
         accepted = len(files) - self.refused
@@ -120,6 +128,9 @@ class System:
         cost.seconds, cost.cpu_seconds = 1.0, {"api": 2.0}
 
     async def wait_until_idle(self) -> None: ...
+
+    async def memory(self) -> dict[str, int]:
+        return {"api": 150_000_000 if self.files else 70_000_000}
 
 
 @asynccontextmanager
@@ -161,6 +172,11 @@ async def test_body_is_read_as_files_with_distinct_names(kind: str) -> None:
 def test_pictures_are_not_copied_into_the_body(kind: type[UploadBody]) -> None:
     parts = kind(PICTURES, 3).parts()
     assert sum(part is picture.data for part in parts for picture in PICTURES) == 3
+
+
+@pytest.mark.parametrize(("size", "images"), [(1, 1), (515, 2), (516, 3), (1515 + 4, 5)])
+def test_upload_has_at_least_its_size(size: int, images: int) -> None:
+    assert images_within(size, PICTURES) == images
 
 
 async def test_batch_and_its_objects_are_gone_afterward() -> None:
@@ -229,3 +245,44 @@ async def test_rounds_upload_in_both_ways_in_alternating_order() -> None:
         assert sample.images == QUICK.batch_images
         assert 0 < sample.upload_seconds < sample.seconds
         assert sample.cpu_seconds == {"api": 2}
+
+
+async def test_simultaneous_uploads_are_measured_and_deleted() -> None:
+    async with uploading() as (system, uploads):
+        system.barrier = asyncio.Barrier(4)
+        stage: Any = SimpleNamespace(say=lambda _: None)
+        found = SimultaneousUploads(MACHINE, 1)
+        plan = UploadsPlan(size_mb=1, memory_seconds=0)
+        await exercise(Rig(stage, uploads, system), plan, [Picture(bytes(300_000))], found)
+
+        assert system.describers == [NOTHING] * 4
+        assert (system.files, system.s3.objects) == ({}, {})
+
+    kinds = sorted(it.kind for it in found.uploads)
+    assert kinds == [UPLOADED_FORM, UPLOADED_FORM, UPLOADED_TAR, UPLOADED_TAR]
+    assert {it.images for it in found.uploads} == {4}
+    assert all(it.size_bytes > 1_200_000 for it in found.uploads)
+    assert 0 < max(it.seconds for it in found.uploads) <= found.upload_seconds <= found.seconds
+    assert (found.memory_before, found.memory) == ({"api": 70_000_000}, {"api": 150_000_000})
+    assert found.cpu_seconds == {"api": 2}
+    assert found.emptied_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("env", "size_mb", "quick"),
+    [
+        ({}, 2000, False),
+        ({"QUICK": "1"}, 200, True),
+        ({"QUICK": "0", "SIZE_MB": "500"}, 500, False),
+        ({"QUICK": "1", "SIZE_MB": "20"}, 20, True),
+    ],
+)
+def test_uploads_have_the_size_from_make(env: dict[str, str], size_mb: int, *, quick: bool) -> None:
+    plan = UploadsPlan.from_env(env)
+    assert (plan.uploads, plan.size_mb, plan.quick) == (4, size_mb, quick)
+
+
+@pytest.mark.parametrize("size", ["0", "2G"])
+def test_size_of_uploads_is_a_whole_number(size: str) -> None:
+    with pytest.raises(BenchError, match="SIZE_MB"):
+        UploadsPlan.from_env({"SIZE_MB": size})
