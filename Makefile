@@ -22,7 +22,7 @@ FILE ?= docs/photo.jpg
 DESCRIBER ?=
 # Seed that `make test-faults` printed, to repeat the same faults.
 SEED ?=
-# 1: run a short version of `make bench`, `make bench-backlog`, `make bench-batch`, `make bench-history` or `make soak`, which takes a few minutes.
+# 1: run a short version of `make bench`, `make bench-backlog`, `make bench-batch`, `make bench-history`, `make bench-uploads` or `make soak`, which takes a few minutes.
 QUICK ?= 0
 # 1: write the report of a benchmark to docs/ instead of build/bench/.
 WRITE ?= 0
@@ -32,6 +32,8 @@ IMAGES ?= 50000
 IMAGEJOB_SECONDS ?= 240
 # Number of rows for `make bench-history` and `make bench-history-cluster`; with QUICK=1, the default is 100000.
 ROWS ?= 1000000
+# Size of each of the four uploads of `make bench-uploads` in millions of bytes; with QUICK=1, the default is 200.
+SIZE_MB ?= 2000
 # New version for `make version`, such as 0.2.0.
 VERSION ?=
 # Python 3.11 or newer.
@@ -163,6 +165,10 @@ bench-ocr: ## Measure accuracy and cost of the describer ocr on one core (WRITE=
 .PHONY: bench-operator
 bench-operator: ## Measure CPU time of the operator's rounds and of idle workers, without a cluster
 	@$(BENCH) operator
+
+.PHONY: bench-uploads
+bench-uploads: ## Measure the API's memory during four simultaneous uploads of SIZE_MB (needs 9 GB; WRITE=1 updates docs/)
+	@$(BENCH) uploads
 
 .PHONY: soak
 soak: ## Submit thousands of images, and check that only their history grows (QUICK=1 takes 3 minutes)

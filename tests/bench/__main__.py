@@ -1,7 +1,7 @@
 """Run a benchmark and write its report.
 
 Usage: `python -m bench [api | backlog | batch | history | history-cluster | local | ocr |
-operator | soak]`.
+operator | soak | uploads]`.
 
 The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
 report in docs/. KEEP=1 keeps the cluster afterward.
@@ -17,7 +17,8 @@ from bench.api import cache, memory
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.batch.large import measure as measure_batch
-from bench.batch.plan import LargeBatchPlan
+from bench.batch.plan import LargeBatchPlan, UploadsPlan
+from bench.batch.simultaneous_uploads import measure as measure_uploads
 from bench.errors import exit_status
 from bench.history import report as history_report
 from bench.history import run as history_run
@@ -26,6 +27,7 @@ from bench.history.plan import HistoryPlan
 from bench.local import report as local_report
 from bench.operator import leases, rounds
 from bench.plan import FULL, FULL_BACKLOG, QUICK, QUICK_BACKLOG
+from bench.report import uploads as uploads_report
 from bench.report import writer
 from bench.soak import report as soak_report
 from bench.soak.plan import SoakPlan
@@ -56,6 +58,9 @@ def _run(arguments: list[str]) -> None:
             soak = uvloop.run(measure_soak(SoakPlan.from_env(os.environ)))
             print(soak_report.write(REPOSITORY, soak, to_docs=write))
             soak_report.require_reached(soak)
+        case ["uploads"]:
+            uploads = uvloop.run(measure_uploads(UploadsPlan.from_env(os.environ)))
+            print(uploads_report.write(REPOSITORY, uploads, to_docs=write))
         case _:
             _run_without_cluster(arguments, to_docs=write)
 

@@ -16,6 +16,8 @@ from bench.arena import COLD, REPOSITORY, WARM, Arena
 from bench.batch.client import Batches
 from bench.batch.photographs import prepare
 from bench.batch.rounds import BatchRounds, Contest
+from bench.batch.upload_rounds import UploadRounds
+from bench.batch.uploads import Uploads
 from bench.celery_system.producer import Producer
 from bench.celery_system.run import Running as CeleryRunning
 from bench.celery_system.run import running as celery_running
@@ -112,10 +114,15 @@ async def _measure_warm(stage: Stage, plan: Plan, material: Material, rival: Riv
         contest = await _contest(stage, plan, material, producer, celery)
         batches = BatchRounds(plan, pictures, contest, meter, run, stage.say)
         await batches.prepare()
+
+        sender = Uploads(contest.batches, stage.http, material.access)
+        uploads = UploadRounds(plan, pictures, sender, meter, run, stage.say)
+        await uploads.prepare()
         await meter.wait_until_idle()
 
         for number in range(plan.rounds):
             await _measure_round(stage, run, number, rounds, batches)
+            await _measure_uploads(stage, run, number, uploads)
 
 
 async def _measure_round(
@@ -138,6 +145,14 @@ async def _measure_round(
     await _clear(stage, celery)
     results.save(run, RESULTS)
     stage.say(f"  {title}, batches: {_since(started)}")
+
+
+async def _measure_uploads(stage: Stage, run: Run, number: int, uploads: UploadRounds) -> None:
+    """Measure uploads in one round, and save the results."""
+    started = time.monotonic()
+    await uploads.measure(number)
+    results.save(run, RESULTS)
+    stage.say(f"  round {number + 1} of {uploads.plan.rounds}, uploads: {_since(started)}")
 
 
 async def _contest(

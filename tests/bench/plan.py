@@ -5,9 +5,12 @@ from dataclasses import dataclass
 ONE, EIGHT, THIRTY_TWO = "1 client", "8 clients", "32 clients"
 POISSON, BURST = "Poisson arrivals", "burst"
 BATCH, FROM_DISK, FROM_BUCKET = "batch", "files on disk", "objects in MinIO"
+UPLOADED_FORM, UPLOADED_TAR = "batch uploaded as a form", "batch uploaded as a tar stream"
 BESIDE_BATCH = "1 client beside a batch"
 BATCH_LOADS = (BATCH, FROM_DISK, FROM_BUCKET)
 """Loads that describe images which are already stored, so that no client sends them."""
+UPLOAD_LOADS = (UPLOADED_FORM, UPLOADED_TAR)
+"""Loads that send all images of a batch in one request."""
 
 WITH_HISTORY, WITHOUT_HISTORY = "with history", "without a database"
 

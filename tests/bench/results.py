@@ -42,6 +42,8 @@ class Sample:
     """ImageJob writes that failed because of a conflict."""
     batch_writes: float = 0.0
     """Writes and deletions of ImageJobs and ImageBatches that the API server accepted."""
+    upload_seconds: float = 0.0
+    """Seconds until the response to a request with all images; 0 if there was none."""
 
     @property
     def images_per_second(self) -> float:

@@ -56,7 +56,7 @@ class Batches:
     @asynccontextmanager
     async def created(self, **spec: Any) -> AsyncIterator[str]:
         """Create an ImageBatch, yield its name, and delete it after the block."""
-        name = f"bench-{uuid.uuid4().hex[:8]}"
+        name = new_name()
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": BATCH_KIND,
@@ -65,8 +65,14 @@ class Batches:
         }
         await self._kube.create(IMAGEBATCHES, body)
 
-        try:
+        async with self.deleted_afterward(name):
             yield name
+
+    @asynccontextmanager
+    async def deleted_afterward(self, name: str) -> AsyncIterator[None]:
+        """Delete an ImageBatch, if it exists, after the block."""
+        try:
+            yield
         finally:
             await self._kube.delete(f"{IMAGEBATCHES}/{name}")
 
@@ -159,6 +165,11 @@ class Batches:
 
     async def _has_no_shards(self) -> bool:
         return not await self._kube.items(IMAGEJOBS, labelSelector=BATCH_LABEL, limit="1")
+
+
+def new_name() -> str:
+    """Return a new, unique name for an ImageBatch."""
+    return f"bench-{uuid.uuid4().hex[:8]}"
 
 
 def is_complete(batch: Json, images: int) -> bool:

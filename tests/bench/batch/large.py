@@ -5,11 +5,9 @@ is measured is what the system itself needs.
 """
 
 import asyncio
-import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
 from bench import results
@@ -22,6 +20,7 @@ from bench.load import JOB_SECONDS
 from bench.measure import bucket_access, machine, release_state
 from bench.measure.bucket_access import BucketAccess
 from bench.measure.meter import Meter
+from bench.measure.peak_memory import PeakMemory
 from bench.measure.pictures_1080p import thumbnail
 from bench.measure.stage import WARM_WORKERS, Stage, staged
 from bench.plan import NOTHING
@@ -54,13 +53,7 @@ class Seen:
     counted: list[tuple[float, int]] = field(default_factory=list)
     batch_bytes: int = 0
     imagejobs: int = 0
-    memory: dict[str, int] = field(default_factory=dict)
-    """Maximum memory in bytes by component."""
-
-    def add_memory(self, now: dict[str, int]) -> None:
-        """Keep the maximum of each component."""
-        for name, value in now.items():
-            self.memory[name] = max(value, self.memory.get(name, 0))
+    memory: PeakMemory = field(default_factory=PeakMemory)
 
 
 class Tally:
@@ -133,7 +126,7 @@ async def _describe(
     before = await meter.memory()
 
     async with AsyncExitStack() as stack:
-        async with meter.running() as cost, _watched(meter, plan, seen):
+        async with meter.running() as cost, seen.memory.watching(meter, plan.memory_seconds):
             seen.created = time.perf_counter()
             created = batches.created(describer=NOTHING, manifest=key)
             name = await stack.enter_async_context(created)
@@ -143,7 +136,7 @@ async def _describe(
         started = time.monotonic()
         tally = await _tally(batches, name, plan.images)
         read_seconds = time.monotonic() - started
-        seen.add_memory(await meter.memory())
+        seen.memory.add(await meter.memory())
         stage.say(f"  {tally.lines:,} results read: {read_seconds:.0f} s")
         started = time.monotonic()
 
@@ -159,7 +152,7 @@ async def _describe(
         batch_bytes=seen.batch_bytes,
         imagejobs=seen.imagejobs,
         memory_before=before,
-        memory=seen.memory,
+        memory=seen.memory.by_component,
         cpu_seconds=cost.cpu_seconds,
         batch_writes=cost.batch_writes,
         results_seconds=read_seconds,
@@ -197,24 +190,6 @@ async def _until_complete(
         seen.imagejobs = max(seen.imagejobs, await count_imagejobs(stage.kube))
         if not complete:
             await asyncio.sleep(plan.look_seconds)
-
-
-@asynccontextmanager
-async def _watched(meter: Meter, plan: LargeBatchPlan, seen: Seen) -> AsyncIterator[None]:
-    """Read the memory of the components at regular intervals while the block runs."""
-
-    async def look() -> None:
-        while True:
-            seen.add_memory(await meter.memory())
-            await asyncio.sleep(plan.memory_seconds)
-
-    looking = asyncio.create_task(look())
-    try:
-        yield
-    finally:
-        looking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await looking
 
 
 async def _tally(batches: Batches, name: str, images: int) -> Tally:

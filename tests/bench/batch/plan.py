@@ -1,5 +1,6 @@
-"""Length of `make bench-batch`, from the variables of make."""
+"""Sizes of `make bench-batch` and `make bench-uploads`, from the variables of make."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -39,3 +40,35 @@ class LargeBatchPlan:
             memory_seconds=default.memory_seconds,
             quick=quick,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class UploadsPlan:
+    """Sizes and intervals of `make bench-uploads`."""
+
+    uploads: int = 4
+    """Number of simultaneous uploads."""
+    size_mb: int = 2000
+    """Size of each upload in millions of bytes."""
+    memory_seconds: float = 1.0
+    """Seconds between two readings of the memory. A reading takes 0.1 s of CPU time."""
+    quick: bool = False
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read QUICK and SIZE_MB.
+
+        Raises:
+            BenchError: SIZE_MB is not a whole number of at least 1.
+        """
+        default = cls(size_mb=200, memory_seconds=0.5, quick=True)
+        if env.get("QUICK") != "1":
+            default = cls()
+
+        size = whole_number(env, "SIZE_MB", default.size_mb, least=1)
+        return dataclasses.replace(default, size_mb=size)
+
+    @property
+    def size_bytes(self) -> int:
+        """Minimum size of the photographs in each upload, in bytes."""
+        return self.size_mb * 1_000_000

@@ -12,6 +12,7 @@ from bench.plan import (
     NOTHING,
     ONE,
     THIRTY_TWO,
+    UPLOAD_LOADS,
 )
 from bench.report.targets import MEGABYTE, Target
 from bench.results import CELERY, VISION_NODE, LargeBatch, Run, Sample
@@ -30,7 +31,7 @@ USUAL_IMAGES = 100_000
 def judge(run: Run | None, large: Sequence[LargeBatch]) -> list[Target]:
     """Return the targets of batches. Missing results count as not measured."""
     sizes = [target for found in large for target in _large(found, found.images)]
-    return [*_rates(run), *_costs(run), *(sizes or _large(None, USUAL_IMAGES))]
+    return [*_rates(run), *_uploads(run), *_costs(run), *(sizes or _large(None, USUAL_IMAGES))]
 
 
 def best_through_http(run: Run, describer: str) -> list[Sample]:
@@ -51,10 +52,25 @@ def _rates(run: Run | None) -> list[Target]:
     http, disk = "× Celery through HTTP", "× Celery from its disk"
 
     return [
-        Target(photographs, "at least", 1.2, 1.5, http, _to_http(run, METADATA)),
+        Target(photographs, "at least", 1.2, 1.5, http, to_http(run, BATCH, METADATA)),
         Target(photographs, "at least", 0.7, 0.9, disk, _to_disk(run, METADATA)),
-        Target(nothing, "at least", 2, 3, http, _to_http(run, NOTHING)),
+        Target(nothing, "at least", 2, 3, http, to_http(run, BATCH, NOTHING)),
         Target(nothing, "at least", 0.5, 0.8, disk, _to_disk(run, NOTHING)),
+    ]
+
+
+def _uploads(run: Run | None) -> list[Target]:
+    size = f"{_size(run):,}"
+    return [
+        Target(
+            f"images/s, {load}, {size} photographs",
+            "at least",
+            0.85,
+            1,
+            "× Celery through HTTP",
+            to_http(run, load, METADATA),
+        )
+        for load in UPLOAD_LOADS
     ]
 
 
@@ -104,10 +120,11 @@ def _size(run: Run | None) -> int:
     return seen[0].images if seen else 2000
 
 
-def _to_http(run: Run | None, describer: str) -> Spread | None:
+def to_http(run: Run | None, load: str, describer: str) -> Spread | None:
+    """Return the rate of a batch, divided by Celery's best rate through HTTP in the same round."""
     if run is None:
         return None
-    ours = run.select(VISION_NODE, BATCH, describer)
+    ours = run.select(VISION_NODE, load, describer)
     return stats.ratio(ours, best_through_http(run, describer), stats.throughput)
 
 

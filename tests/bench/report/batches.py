@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 
 from bench import stats
-from bench.plan import BATCH, BESIDE_BATCH, FROM_BUCKET, FROM_DISK, METADATA, NOTHING, ONE
+from bench.plan import (
+    BATCH,
+    BESIDE_BATCH,
+    FROM_BUCKET,
+    FROM_DISK,
+    METADATA,
+    NOTHING,
+    ONE,
+    UPLOAD_LOADS,
+)
 from bench.report import costs
-from bench.report.batch_targets import best_through_http
+from bench.report.batch_targets import best_through_http, to_http
 from bench.report.tables import Row, digits, number, table
 from bench.report.targets import MEGABYTE
 from bench.results import CELERY, VISION_NODE, LargeBatch, Run, Sample
@@ -74,6 +83,43 @@ def _costs(run: Run) -> str:
         for describer in (METADATA, NOTHING)
     ]
     return costs.by_component(run, columns)
+
+
+def uploaded(run: Run) -> str:
+    """Return the section about uploaded photographs, or an empty string if there were none."""
+    samples = [run.select(VISION_NODE, load, METADATA) for load in UPLOAD_LOADS]
+    if not all(samples):
+        return ""
+
+    columns = [
+        (f"vision-node, {load}", run.select(VISION_NODE, load, METADATA)) for load in UPLOAD_LOADS
+    ]
+    return "\n\n".join(
+        [
+            f"## {samples[0][0].images:,} photographs in one request",
+            "One request to `POST /batches` contains all photographs, as a form or as a tar "
+            "stream. The time is from its first byte until the ImageBatch is complete. Celery's "
+            "rate is its best one through its HTTP API in the same round, with 8 or 32 clients.",
+            table(
+                ("", "images/s", "× Celery, HTTP", "s until complete", "s for the upload alone"),
+                [_upload(run, load) for load in UPLOAD_LOADS],
+            ),
+            "CPU-milliseconds per image, minus the use while the system is idle.",
+            costs.by_component(run, [*columns, ("Celery, HTTP", best_through_http(run, METADATA))]),
+        ]
+    )
+
+
+def _upload(run: Run, load: str) -> Row:
+    samples = run.select(VISION_NODE, load, METADATA)
+    alone = stats.over_rounds(samples, lambda sample: sample.upload_seconds)
+    found = [
+        stats.over_rounds(samples, stats.throughput),
+        to_http(run, load, METADATA),
+        stats.over_rounds(samples, stats.duration),
+        alone,
+    ]
+    return (load, *map(number, found))
 
 
 def large(found: LargeBatch) -> str:

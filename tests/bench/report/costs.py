@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from bench import stats
-from bench.plan import BATCH, BESIDE_BATCH, EIGHT, METADATA, NOTHING
+from bench.plan import BATCH, BESIDE_BATCH, EIGHT, METADATA, NOTHING, UPLOAD_LOADS
 from bench.report.tables import Row, number, table
 from bench.report.targets import MEGABYTE
 from bench.results import CELERY, CELERY_PREFIX, DRIVER, SYSTEMS, VISION_NODE, Backlog, Run, Sample
@@ -87,7 +87,7 @@ def _writes(run: Run) -> str:
     samples = [
         sample
         for sample in run.samples
-        if sample.system == VISION_NODE and sample.load not in {BATCH, BESIDE_BATCH}
+        if sample.system == VISION_NODE and sample.load not in {BATCH, BESIDE_BATCH, *UPLOAD_LOADS}
     ]
     images = sum(sample.images for sample in samples)
     conflicts = sum(sample.conflicts for sample in samples)

@@ -44,7 +44,7 @@ def markdown(
         *batch_targets.judge(run, large),
         *history.judge(run, effect),
     ]
-    parts.append(_targets(judged))
+    parts += ["## Targets", targets_table(judged)]
     if run:
         parts += [
             _speed(run, METADATA),
@@ -52,6 +52,7 @@ def markdown(
             costs.per_image(run),
             history.per_image(run),
             batches.photographs(run),
+            batches.uploaded(run),
             costs.idle(run),
         ]
 
@@ -67,7 +68,8 @@ def markdown(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _targets(judged: Sequence[Target]) -> str:
+def targets_table(judged: Sequence[Target]) -> str:
+    """Return a table of targets with the measured values and the outcomes."""
     rows = [
         (
             target.title,
@@ -77,7 +79,7 @@ def _targets(judged: Sequence[Target]) -> str:
         )
         for target in judged
     ]
-    return "## Targets\n\n" + table(("", "measured", "target (beyond)", ""), rows)
+    return table(("", "measured", "target (beyond)", ""), rows)
 
 
 def _limit(target: Target) -> str:

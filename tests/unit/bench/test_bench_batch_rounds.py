@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from bench.batch import large
-from bench.batch.large import Seen
 from bench.batch.photographs import Photographs, custom_id
 from bench.batch.plan import LargeBatchPlan
 from bench.batch.rounds import BatchRounds, Contest
 from bench.errors import BenchError
 from bench.measure.meter import Cost
+from bench.measure.peak_memory import PeakMemory
 from bench.measure.pictures_1080p import Picture
 from bench.plan import BATCH, BESIDE_BATCH, FROM_BUCKET, FROM_DISK, METADATA, NOTHING, ONE, QUICK
 from bench.results import CELERY, VISION_NODE, Machine, Run
@@ -193,8 +193,8 @@ async def test_large_batch_is_described_read_and_deleted(monkeypatch: pytest.Mon
 
 
 def test_greatest_memory_of_each_component_is_kept() -> None:
-    seen = Seen()
+    peak = PeakMemory()
     for now in ({"api": 5, "operator": 9}, {"api": 7, "archiver": 3}):
-        seen.add_memory(now)
+        peak.add(now)
 
-    assert seen.memory == {"api": 7, "operator": 9, "archiver": 3}
+    assert peak.by_component == {"api": 7, "operator": 9, "archiver": 3}

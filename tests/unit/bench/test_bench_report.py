@@ -17,6 +17,8 @@ from bench.plan import (
     ONE,
     POISSON,
     THIRTY_TWO,
+    UPLOADED_FORM,
+    UPLOADED_TAR,
 )
 from bench.report import batch_targets, page, tables, targets
 from bench.report.targets import Target
@@ -94,6 +96,10 @@ def run_with_batches(run: Run) -> Run:
                 dataclasses.replace(sample(system, load, describer, seconds), batch_writes=0.7)
             )
 
+    for load, seconds in ((UPLOADED_FORM, 0.9), (UPLOADED_TAR, 0.8)):
+        found = sample(VISION_NODE, load, METADATA, seconds)
+        run.samples.append(dataclasses.replace(found, upload_seconds=0.3))
+
     run.samples.append(sample(VISION_NODE, BESIDE_BATCH, METADATA, 2.5))
     run.first_result_seconds += [0.4, 0.9, 0.8]
     return run
@@ -161,6 +167,8 @@ def test_batches_are_compared_with_their_targets(run_with_batches: Run, large: L
         "images/s, batch of 10 photographs × Celery from its disk": "reached",
         "images/s, batch of 10, describer `nothing` × Celery through HTTP": "missed",
         "images/s, batch of 10, describer `nothing` × Celery from its disk": "beyond",
+        "images/s, batch uploaded as a form, 10 photographs × Celery through HTTP": "reached",
+        "images/s, batch uploaded as a tar stream, 10 photographs × Celery through HTTP": "beyond",
         "writes and deletions per image of a batch": "reached",
         "time until done beside a batch, 1 client, p50 × without a batch": "reached",
         "first result of a batch s": "reached",
@@ -238,6 +246,18 @@ def test_page_shows_batches_beside_celery(run_with_batches: Run) -> None:
         text.partition("per image of a batch, minus")[2].split("| total |")[1].split("\n")[:1]
     )
     assert costs == " 79.8 | 79.8 | 10 | 10 | 10 | 10 |"
+
+
+def test_page_shows_uploads_beside_celery(run_with_batches: Run) -> None:
+    text = page.markdown(run_with_batches, None)
+    section = text.partition("## 10 photographs in one request\n")[2].partition("\n## ")[0]
+    assert "| batch uploaded as a form | 11.1 | 0.889 | 0.9 | 0.3 |" in section
+    assert "| batch uploaded as a tar stream | 12.5 | 1 | 0.8 | 0.3 |" in section
+    assert "| api | 29.6 | 29.7 | 10 |" in section
+
+
+def test_page_without_uploads_has_no_section_about_them(run: Run) -> None:
+    assert "photographs in one request\n" not in page.markdown(run, None)
 
 
 def test_page_shows_large_batches(run: Run, large: LargeBatch) -> None:
