@@ -154,10 +154,14 @@ def test_batches_are_listed(api: httpx.Client, batches: Batches) -> None:
         accepted(post_form(api, list(drawn(2).items()), name=name))
     for name in ("listed-1", "listed-2", "listed-3"):
         batches.wait(name, "Complete")
-    changed_names = wait_for(lambda: listed(api, phase="done"), has_all("listed-1", "listed-3"))
+    everything = wait_for(
+        lambda: listed(api, phase="done"), has_all("listed-1", "listed-2", "listed-3")
+    )
 
-    found = {name: entry for name, entry in changed_names.items() if name.startswith("listed-")}
-    assert list(found) == ["listed-3", "listed-2", "listed-1"]
+    # Times of creation are whole seconds, so batches of the same second may be in any order.
+    created = [entry["created_at"] for entry in everything.values()]
+    assert created == sorted(created, reverse=True)
+    found = {name: entry for name, entry in everything.items() if name.startswith("listed-")}
     assert {entry["source"] for entry in found.values()} == {"upload"}
     assert {json.dumps(it["images"]) for it in found.values()} == {
         json.dumps({"total": 2, "done": 2, "failed": 0})

@@ -20,7 +20,11 @@ JPEG = b"\xff\xd8"
 NAMES = [*(f"{number}.jpg" for number in range(5)), "sub/ä %2F?#.png"]
 """customIds of the images in the fixture `folder`."""
 
-PROGRAM = "from vision_node_client.cli.main import run; run()"
+PROGRAM = (
+    # A shell that runs tests in the background makes them ignore Ctrl-C.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from vision_node_client.cli.main import run; run()"
+)
 
 
 def vision_node(*arguments: object) -> int:
