@@ -121,7 +121,7 @@ def test_suspended_upload_continues_where_it_was(
     assert changed(api, "suspended", "resume")["suspended"] is False
     batches.wait("suspended", "Complete")
     names = Counter(line["customId"] for line in batches.lines("suspended"))
-    assert names == Counter(drawn(SLOW_IMAGES))
+    assert names == Counter(list(drawn(SLOW_IMAGES)))
     for verb, reason in (("suspend", "BatchFinished"), ("retry", "NothingFailed")):
         assert refused_with(api.post(f"/batches/suspended/{verb}"), 409) == reason
 
