@@ -168,10 +168,11 @@ def attach_services(
     """
     app.state.jobs = jobs
     app.state.batches = batches
-    app.state.batch_creation = BatchCreation(jobs, batches, batches.cache.client)
+    creation = BatchCreation(jobs, batches, batches.cache.client)
+    app.state.batch_creation = creation
     app.state.batch_images = BatchImages(batches)
     app.state.batch_control = BatchControl(batches)
-    app.state.batch_retry = BatchRetry(batches)
+    app.state.batch_retry = BatchRetry(creation)
     app.state.batch_list = BatchList(batches.cache, batches.history)
     app.state.job_list = JobList(jobs.cache, jobs.history)
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)

@@ -135,17 +135,23 @@ class BatchApi:
         body = self.bodies.get(name)
         return web.json_response(body) if body else refusal(404)
 
-    async def _delete(self, request: web.Request) -> web.Response:
-        name, options = request.match_info["name"], await request.json()
-        await self.before_delete(name)
+    def _refused(self, name: str, wanted: Json) -> web.Response | None:
+        """Return why a write is refused; `wanted` is the metadata that the ImageBatch must have."""
         if self.refusals:
             return refusal(self.refusals.pop(0))
 
         body = self.bodies.get(name)
         if body is None:
             return refusal(404)
-        if any(body["metadata"][key] != it for key, it in options["preconditions"].items()):
-            return refusal(409)
+
+        is_same = all(body["metadata"][key] == it for key, it in wanted.items())
+        return None if is_same else refusal(409)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        name, options = request.match_info["name"], await request.json()
+        await self.before_delete(name)
+        if refused := self._refused(name, options["preconditions"]):
+            return refused
 
         self.deletions.append(options)
         self.delete(name)
@@ -179,15 +185,10 @@ class BatchApi:
         """Change the spec by a merge patch, and keep the CRD's rule for complete uploads."""
         name, patch = request.match_info["name"], await request.json()
         await self.before_patch(name)
-        if self.refusals:
-            return refusal(self.refusals.pop(0))
+        if refused := self._refused(name, patch["metadata"]):
+            return refused
 
-        body = self.bodies.get(name)
-        if body is None:
-            return refusal(404)
-        if any(body["metadata"][key] != it for key, it in patch["metadata"].items()):
-            return refusal(409)
-
+        body = self.bodies[name]
         known = body["spec"].get("upload") or {}
         upload = {**known, **patch["spec"].get("upload", {})}
         if known.get("complete") and upload != known:
@@ -205,15 +206,11 @@ class BatchApi:
     async def _patch(self, request: web.Request) -> web.Response:
         name, patch = request.match_info["name"], await request.json()
         await self.before_patch(name)
-        if self.refusals:
-            return refusal(self.refusals.pop(0))
+        wanted = {it: patch["metadata"][it] for it in ("resourceVersion", "uid")}
+        if refused := self._refused(name, wanted):
+            return refused
 
-        body = self.bodies.get(name)
-        if body is None:
-            return refusal(404)
-        if any(body["metadata"][it] != patch["metadata"][it] for it in ("resourceVersion", "uid")):
-            return refusal(409)
-
+        body = self.bodies[name]
         self.patches.append(patch)
         status = {**body["status"], **patch["status"]}
         stored = self._store("MODIFIED", {**body, "status": status})

@@ -98,25 +98,7 @@ async def create_batch(
     with creation.jobs.uploads.admit() as slot:
         receipt = await _receive(creation, request, slot, idempotency_key)
 
-    links = _links(request, receipt.batch)
-    response.headers["Location"] = links.itself
-    refusals = receipt.refusals
-
-    return CreateBatchResponse(
-        name=receipt.batch.metadata.name,
-        uid=receipt.batch.metadata.uid,
-        status=receipt.batch.status.phase,
-        images=receipt.images,
-        skipped=receipt.skipped,
-        refused=RefusedFiles(
-            count=refusals.count,
-            files=[
-                RefusedFile(file=it.file, reason=it.reason, message=it.message)
-                for it in refusals.files
-            ],
-        ),
-        links=links,
-    )
+    return created_batch(request, response, receipt)
 
 
 @router.put(
@@ -175,6 +157,29 @@ async def start_batch(name: str, request: Request, creation: CreationDep) -> Sta
         uid=batch.metadata.uid,
         status=batch.status.phase,
         links=_links(request, batch),
+    )
+
+
+def created_batch(request: Request, response: Response, receipt: Receipt) -> CreateBatchResponse:
+    """Return the answer to a request that has created a batch, and set its header Location."""
+    links = _links(request, receipt.batch)
+    response.headers["Location"] = links.itself
+    refusals = receipt.refusals
+
+    return CreateBatchResponse(
+        name=receipt.batch.metadata.name,
+        uid=receipt.batch.metadata.uid,
+        status=receipt.batch.status.phase,
+        images=receipt.images,
+        skipped=receipt.skipped,
+        refused=RefusedFiles(
+            count=refusals.count,
+            files=[
+                RefusedFile(file=it.file, reason=it.reason, message=it.message)
+                for it in refusals.files
+            ],
+        ),
+        links=links,
     )
 
 

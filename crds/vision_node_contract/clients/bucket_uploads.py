@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 import aiohttp
 from minio.helpers import DictType
 
+from ..background_writes import BackgroundWrites
 from .bucket_errors import (
     ObjectNotFoundError,
     StoreUnavailableError,
@@ -100,7 +101,7 @@ class ObjectUpload:
         self._number = 1
         """Number of the part that is being collected."""
         self._etags: dict[int, str] = {}
-        self._storing: set[asyncio.Task[None]] = set()
+        self._storing = BackgroundWrites()
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,9 +112,7 @@ class ObjectUpload:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in self._storing:
-            task.cancel()
-        await asyncio.gather(*self._storing, return_exceptions=True)
+        await self._storing.cancel()
 
         if self._id is not None and not self._is_finished:
             # A task of its own ends even if this one is cancelled (again).
@@ -132,7 +131,7 @@ class ObjectUpload:
         rest = memoryview(data)
         while rest:
             if self._part is _NO_PART:
-                await self._wait_until_storing(MAX_STORING - 1)
+                await self._storing.wait_until(MAX_STORING - 1)
                 self._part = memoryview(bytearray(PART_BYTES))
 
             piece = rest[: len(self._part) - self._filled]
@@ -160,7 +159,7 @@ class ObjectUpload:
         else:
             if self._filled:
                 await self._end_part()
-            await self._wait_until_storing(0)
+            await self._storing.wait_until(0)
             await self._complete(self._id)
 
         self._is_finished = True
@@ -174,18 +173,10 @@ class ObjectUpload:
         upload = self._id = self._id or await self._create()
         part, digest = self._part[: self._filled], self._digest.hexdigest()
         storing = self._store_part(upload, self._number, part, digest)
-        self._storing.add(asyncio.create_task(storing))
+        self._storing.start(storing)
 
         self._part, self._filled, self._digest = _NO_PART, 0, hashlib.sha256()
         self._number += 1
-
-    async def _wait_until_storing(self, most: int) -> None:
-        """Wait until at most this many parts are being stored."""
-        while len(self._storing) > most:
-            done, self._storing = await asyncio.wait(
-                self._storing, return_when=asyncio.FIRST_COMPLETED
-            )
-            await asyncio.gather(*done)
 
     async def _create(self) -> str:
         headers = {"Content-Type": self._media_type}

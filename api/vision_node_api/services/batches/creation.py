@@ -23,8 +23,7 @@ from ..dependency_problems import kubernetes_unavailable
 from ..job_limits import RETRY_AFTER_SECONDS
 from ..job_name import request_id
 from ..jobs import REPEATED_WITHIN, Jobs
-from .batches import RETRY_AFTER_SECONDS as UPGRADE_SECONDS
-from .batches import Batches
+from .batches import Batches, batch_problems
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ class BatchCreation:
             Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused; 429 QuotaExceeded;
                 502 BatchUnreadable; 503 BatchesUnavailable, KubernetesUnavailable.
         """
-        self._require_batches()
+        self.batches.require_watch()
         request = request_id(wanted.key)
         name = wanted.name or f"batch-{request}"
 
@@ -156,16 +155,10 @@ class BatchCreation:
             Problem: 502 BatchUnreadable; 503 KubernetesUnavailable.
         """
         try:
-            return await self.client.get(name)
+            with batch_problems(name):
+                return await self.client.get(name)
         except NotFoundError:
             return None
-        except KubeError as error:
-            log.warning("reading ImageBatch %s failed: %s", name, error)
-            raise kubernetes_unavailable() from error
-        except ValueError as error:
-            log.warning("ImageBatch %s can't be read: %s", name, error)
-            detail = "This version of the API can't read the ImageBatch. Upgrade the API."
-            raise Problem(502, "BatchUnreadable", detail) from error
 
     async def _create(self, name: str, wanted: WantedBatch, request: str) -> CreatedBatch:
         try:
@@ -210,11 +203,6 @@ class BatchCreation:
         is_recent = created is not None and datetime.now(UTC) - created < REPEATED_WITHIN
         return found if is_recent else None
 
-    def _require_batches(self) -> None:
-        if refusal := self.batches.follower.refusal:
-            headers = {"Retry-After": UPGRADE_SECONDS}
-            raise Problem(503, "BatchesUnavailable", refusal, headers=headers)
-
 
 def deleted_meanwhile() -> Problem:
     """Return the problem for an upload whose ImageBatch has been deleted."""
@@ -233,8 +221,8 @@ def refused_by_kubernetes(error: KubeError) -> Problem:
             )
             headers = {"Retry-After": RETRY_AFTER_SECONDS}
             return Problem(429, "QuotaExceeded", detail, headers=headers)
-        case ConflictError():
-            # Too many concurrent requests changed the status of a ResourceQuota.
+        case ConflictError() | UnavailableError():
+            # A conflict: too many concurrent requests changed the status of a ResourceQuota.
             return kubernetes_unavailable()
         case _:
             return Problem(422, "BatchRefused", f"Kubernetes refused the ImageBatch: {what}.")

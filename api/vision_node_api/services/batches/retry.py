@@ -10,11 +10,8 @@ from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.clients.kube import (
     AlreadyExistsError,
     KubeError,
-    QuotaError,
-    UnavailableError,
 )
 from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec, UploadSpec
-from vision_node_contract.models.imagejob import ObjectMeta
 from vision_node_contract.names import OWNER_LABEL
 
 from ...uploads.bulk.refusals import Refusal, Refusals, shown_name
@@ -22,6 +19,8 @@ from ...web.problems import Problem
 from ..dependency_problems import kubernetes_unavailable, storage_problems
 from ..job_name import new_job_name
 from .batches import Batches
+from .creation import BatchCreation, refused_by_kubernetes
+from .creation_upload import Receipt
 from .failed_images import MAX_FAILED, FailedImages
 from .image_copies import IMAGE_GONE, ImageSource, NotCopiedError
 from .upload_writer import UploadWriter, WriterLimits
@@ -38,28 +37,17 @@ UNKNOWN_BYTES = GROUP_BYTES // 4
 """Assumed size of an image whose size is not in the manifest, in bytes."""
 
 RETRY_AFTER_SECONDS = "10"
-"""Retry-After, in seconds, while another batch is being copied, or a quota is used up."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetriedBatch:
-    """The ImageBatch that describes images again."""
-
-    batch: ImageBatch
-    images: int
-    """Number of images that were copied."""
-    refused: Refusals
-    """The failed images that were not."""
+"""Retry-After, in seconds, while another batch is being copied."""
 
 
 @dataclass(slots=True)
 class BatchRetry:
     """Copies failed images to new ImageBatches, one batch at a time."""
 
-    batches: Batches
+    creation: BatchCreation
     _is_running: bool = field(default=False, init=False)
 
-    async def retry(self, name: str, idempotency_key: str | None) -> RetriedBatch:
+    async def retry(self, name: str, idempotency_key: str | None) -> Receipt:
         """Create an ImageBatch with the failed images of a finished one, and return it.
 
         Args:
@@ -81,7 +69,7 @@ class BatchRetry:
             target = _name_of(batch, idempotency_key)
             existing = await self.batches.live(target) if idempotency_key else None
             if existing and not existing.is_being_uploaded:
-                return RetriedBatch(existing, existing.total, Refusals())
+                return Receipt(existing, existing.total)
 
             failed = FailedImages(self.batches, batch)
             indexes = await failed.indexes()
@@ -90,6 +78,11 @@ class BatchRetry:
                 raise Problem(409, "NothingFailed", detail)
 
             return await self._copy(batch, target, failed.lines(indexes))
+
+    @property
+    def batches(self) -> Batches:
+        """The service that reads ImageBatches."""
+        return self.creation.batches
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -107,7 +100,7 @@ class BatchRetry:
 
     async def _copy(
         self, batch: ImageBatch, name: str, lines: AsyncIterator[ManifestLine | int]
-    ) -> RetriedBatch:
+    ) -> Receipt:
         refused = Refusals()
         async with aclosing(self._images(batch, lines, refused)) as images:
             first = await anext(images, None)
@@ -117,13 +110,15 @@ class BatchRetry:
             created, is_new = await self._create(name, batch)
             try:
                 written = await self._write(created.metadata.uid, first, images)
-                completed = await self._complete(created, written.upload)
             except BaseException:  # the request may also be cancelled
                 if is_new:
-                    await asyncio.shield(self._discard(created.metadata))
+                    await asyncio.shield(self.creation.abandon(created))
                 raise
 
-        return RetriedBatch(completed, written.images, refused)
+        # From here on, the images may be described, even if the answer is lost.
+        upload = written.upload
+        completed = await self.creation.complete(created, upload.attempt, upload.lists or 0)
+        return Receipt(completed, written.images, refusals=refused)
 
     async def _write(
         self,
@@ -170,30 +165,13 @@ class BatchRetry:
         owner = batch.metadata.labels.get(OWNER_LABEL)
         labels = {OWNER_LABEL: owner} if owner else {}
         try:
-            return await self.batches.cache.client.create(name, _spec_of(batch), labels), True
+            return await self.creation.client.create(name, _spec_of(batch), labels), True
         except AlreadyExistsError as error:
             if existing := await self.batches.live(name):
                 return existing, False
             raise kubernetes_unavailable() from error
         except KubeError as error:
-            raise _refused_by_kubernetes(error) from error
-
-    async def _complete(self, created: ImageBatch, upload: UploadSpec) -> ImageBatch:
-        """Let the images of a new ImageBatch be described."""
-        try:
-            return await self.batches.cache.client.patch_spec(
-                created.metadata, {"upload": upload.to_json()}, unchanged=True
-            )
-        except KubeError as error:
-            log.warning("the upload of ImageBatch %s: %s", created.metadata.name, error)
-            raise kubernetes_unavailable() from error
-
-    async def _discard(self, created: ObjectMeta) -> None:
-        """Delete a new ImageBatch. If this fails, it is deleted as an upload that has expired."""
-        try:
-            await self.batches.cache.client.delete(created)
-        except KubeError as error:
-            log.warning("ImageBatch %s can't be deleted: %s", created.name, error)
+            raise refused_by_kubernetes(error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,16 +245,3 @@ def _images_gone(refused: Refusals) -> Problem:
     detail = "None of the images that have failed exists any more. Upload them again."
     files = [{"file": it.file, "reason": it.reason, "message": it.message} for it in refused.files]
     return Problem(410, "ImagesGone", detail, refused={"count": refused.count, "files": files})
-
-
-def _refused_by_kubernetes(error: KubeError) -> Problem:
-    match error:
-        case QuotaError():
-            detail = f"A quota allows no more ImageBatches: {error.message.rstrip('.')}."
-            headers = {"Retry-After": RETRY_AFTER_SECONDS}
-            return Problem(429, "QuotaExceeded", detail, headers=headers)
-        case UnavailableError():
-            return kubernetes_unavailable()
-        case _:
-            detail = f"Kubernetes refused the ImageBatch: {error.message.rstrip('.')}."
-            return Problem(422, "BatchRefused", detail)

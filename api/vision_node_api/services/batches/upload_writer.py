@@ -1,12 +1,12 @@
 """Store the images of one attempt to upload an ImageBatch, in packs and lists."""
 
-import asyncio
 import json
 from dataclasses import dataclass
 from io import BytesIO
 from types import TracebackType
 from typing import Self
 
+from vision_node_contract.background_writes import BackgroundWrites
 from vision_node_contract.batch_objects import LineError
 from vision_node_contract.batch_uploads import (
     LIST_LINES,
@@ -66,8 +66,8 @@ class UploadWriter:
         self._pack = BytesIO()
         self._packs = 0
         """Number of packs that are complete."""
-        self._storing: dict[asyncio.Task[None], int] = {}
-        """Packs that are being stored, with their sizes in bytes, from the oldest to the newest."""
+        self._storing = BackgroundWrites()
+        """Packs that are being stored."""
         self._lines: list[bytes] = []
         self._listed = 0
         """Number of lines so far."""
@@ -82,11 +82,7 @@ class UploadWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in self._storing:
-            task.cancel()
-        await asyncio.gather(*self._storing, return_exceptions=True)
-
-        self._storing.clear()
+        await self._storing.cancel()
         self._pack.close()
 
     @property
@@ -97,7 +93,7 @@ class UploadWriter:
     @property
     def held_bytes(self) -> int:
         """Number of bytes of images that are in memory."""
-        return self._pack.getbuffer().nbytes + sum(self._storing.values())
+        return self._pack.getbuffer().nbytes + self._storing.held_bytes
 
     async def add(self, custom_id: str, data: bytes, options: Options | None = None) -> None:
         """Add an image. Its bytes are copied, unless it is as large as a pack.
@@ -156,14 +152,14 @@ class UploadWriter:
     async def flush(self) -> None:
         """Store everything that is in memory, and wait for it, so that its memory is free."""
         await self._store_pack()
-        await self._wait_until_storing(0)
+        await self._storing.wait_until(0)
 
     async def free(self) -> bool:
         """Wait until a pack is stored. Return whether there was any, so that memory is free now."""
         if not self._storing:
             return False
 
-        await self._wait_until_storing(len(self._storing) - 1)
+        await self._storing.wait_until(len(self._storing) - 1)
         return True
 
     async def finish(self) -> UploadSpec:
@@ -188,20 +184,11 @@ class UploadWriter:
 
     async def _store(self, data: bytes) -> None:
         """Store a pack in the background, once there are few enough."""
-        await self._wait_until_storing(MAX_STORING - 1)
+        await self._storing.wait_until(MAX_STORING - 1)
 
         key = self._folder.attempt(self.attempt) + pack_name(self._packs)
         self._packs += 1
-        task = asyncio.create_task(self._bucket.put(key, data, PACK_TYPE))
-        self._storing[task] = len(data)
-
-    async def _wait_until_storing(self, most: int) -> None:
-        """Wait until at most this many packs are being stored."""
-        while len(self._storing) > most:
-            done, _ = await asyncio.wait(self._storing, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                del self._storing[task]
-                task.result()
+        self._storing.start(self._bucket.put(key, data, PACK_TYPE), len(data))
 
     async def _store_list(self) -> None:
         data = b"".join(self._lines)

@@ -11,7 +11,7 @@ from vision_node_contract.models.imagejob import Phase
 
 from ...watch.batch_summary import BatchSummary
 from ...watch.imagebatch_cache import ImageBatchCache
-from .cursor import NEWEST, read_cursor, write_cursor
+from .cursor import NEWEST, page_of, read_cursor
 from .history_problems import history_problems
 from .history_rows import BatchQuery, BatchRow, Position
 from .reader import HistoryReader
@@ -58,13 +58,9 @@ class BatchList:
         Raises:
             Problem: 400 InvalidCursor; 503 while the history is unavailable.
         """
-        before = read_cursor(query.cursor) if query.cursor is not None else NEWEST
-        found = await self._listed(before, query)
-
-        shown = found[: query.limit]
-        is_last = len(found) <= query.limit
-        batches = [it.summary for it in shown if it.summary]
-        return BatchPage(batches, None if is_last else write_cursor(shown[-1].position))
+        found = await self._listed(read_cursor(query.cursor), query)
+        shown, following = page_of(found, query.limit)
+        return BatchPage([it.summary for it in shown if it.summary], following)
 
     async def _listed(self, before: Position, query: BatchListQuery) -> list[_Listed]:
         """Return the ImageBatches in etcd and in the history, one more than the page has.

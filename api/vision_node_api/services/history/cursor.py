@@ -7,11 +7,24 @@ state, and the cursor remains valid when others are added or deleted. Clients ca
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from ...web.problems import Problem
 from .history_rows import Position
+
+
+class Placed(Protocol):
+    """An entry of a list."""
+
+    @property
+    def position(self) -> Position:
+        """Its place in the list."""
+
+
+T = TypeVar("T", bound=Placed)
 
 MAX_CURSOR_CHARACTERS = 100
 """Maximum length of a cursor. The longest has 67 bytes, or 90 characters in base64."""
@@ -33,12 +46,23 @@ def write_cursor(place: Position) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str) -> Position:
-    """Return the place after which the page begins.
+def page_of(found: Sequence[T], limit: int) -> tuple[Sequence[T], str | None]:
+    """Return the first `limit` entries, and the cursor of the next page; None if there is none.
+
+    `found` has one entry more than the page if another page follows.
+    """
+    shown = found[:limit]
+    return shown, write_cursor(shown[-1].position) if len(found) > limit else None
+
+
+def read_cursor(cursor: str | None) -> Position:
+    """Return the place after which the page begins; NEWEST without a cursor.
 
     Raises:
         Problem: 400 InvalidCursor.
     """
+    if cursor is None:
+        return NEWEST
     if len(cursor) > MAX_CURSOR_CHARACTERS:
         raise _invalid_cursor()
 

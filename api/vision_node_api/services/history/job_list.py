@@ -15,7 +15,7 @@ from vision_node_contract.names import OWNER_LABEL
 
 from ...watch.imagejob_cache import ImageJobCache
 from ...web.problems import Problem
-from .cursor import NEWEST, read_cursor, write_cursor
+from .cursor import NEWEST, page_of, read_cursor
 from .history_problems import history_problems
 from .history_rows import ImageRow, Position
 from .reader import HistoryReader
@@ -81,15 +81,14 @@ class JobList:
             Problem: 400 InvalidCursor; 422 QueryWithoutWords; 501 HistoryDisabled; 503 while the
                 history is unavailable.
         """
-        before = read_cursor(query.cursor) if query.cursor is not None else NEWEST
+        before = read_cursor(query.cursor)
         if query.text is None:
             found = await self._listed(before, query.owner, query.limit + 1)
         else:
             found = await self._matching(query.text, before, query)
 
-        jobs = found[: query.limit]
-        is_last = len(found) <= query.limit
-        return JobPage(jobs, None if is_last else write_cursor(jobs[-1].position))
+        jobs, following = page_of(found, query.limit)
+        return JobPage([*jobs], following)
 
     async def _listed(self, before: Position, owner: str | None, limit: int) -> list[ListedJob]:
         """Return the jobs in etcd and in the history.

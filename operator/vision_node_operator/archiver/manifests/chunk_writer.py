@@ -1,10 +1,10 @@
 """Write the lines of a frozen manifest to the bucket, in objects of 1,000 lines."""
 
-import asyncio
 import hashlib
 from types import TracebackType
 from typing import Self
 
+from vision_node_contract.background_writes import BackgroundWrites
 from vision_node_contract.batch_objects import CHUNK_LINES, ManifestLine, chunk_key
 from vision_node_contract.clients.bucket import Bucket, ObjectChangedError
 from vision_node_contract.models.imagebatch import FrozenManifest
@@ -35,7 +35,7 @@ class ChunkWriter:
         self._bucket = bucket
         self._lines: list[bytes] = []
         self._digest = hashlib.sha256()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes = BackgroundWrites()
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,9 +47,7 @@ class ChunkWriter:
         traceback: TracebackType | None,
     ) -> None:
         """End all writes, so that none happens after the block."""
-        for write in self._writes:
-            write.cancel()
-        await asyncio.gather(*self._writes, return_exceptions=True)
+        await self._writes.cancel()
 
     async def add(self, line: ManifestLine) -> None:
         """Add a line, whose index must be the number of lines before it.
@@ -72,7 +70,7 @@ class ChunkWriter:
         """
         if self._lines:
             await self._write()
-        await self._wait_for_fewer(than=1)
+        await self._writes.wait_until(0)
 
         return FrozenManifest(
             folder=self.folder,
@@ -92,17 +90,8 @@ class ChunkWriter:
             self.owns_folder = True
             return
 
-        await self._wait_for_fewer(than=MAX_WRITES)
-        self._writes.add(asyncio.create_task(self._put(key, data)))
-
-    async def _wait_for_fewer(self, than: int) -> None:
-        """Wait until fewer writes than that are in progress; raise the error of a failed one."""
-        while len(self._writes) >= than:
-            ended, self._writes = await asyncio.wait(
-                self._writes, return_when=asyncio.FIRST_COMPLETED
-            )
-            for write in ended:
-                write.result()
+        await self._writes.wait_until(MAX_WRITES - 1)
+        self._writes.start(self._put(key, data))
 
     async def _put(self, key: str, data: bytes) -> None:
         digest = hashlib.sha256(data).hexdigest()
