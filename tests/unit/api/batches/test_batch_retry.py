@@ -282,6 +282,23 @@ async def test_refusal_of_kubernetes_is_reported(
     assert (response.status_code, response.json()["reason"]) == expected
 
 
+async def test_batch_stays_if_it_is_unknown_whether_it_was_completed(
+    web: httpx.AsyncClient, finished: Finished, cluster: Cluster, s3: S3
+) -> None:
+    """Its images may be described already."""
+    finished.fail(1)
+
+    async def lose_answers(_: str) -> None:
+        cluster.batch_refusals = [UnavailableError(0, "NoAnswer", "no answer") for _ in range(9)]
+
+    s3.before_put = lose_answers
+    response = await web.post(PATH)
+    assert (response.status_code, response.json()["reason"]) == (503, "KubernetesUnavailable")
+    methods = [method for method, *_ in cluster.batch_changes]
+    assert methods[:2] == ["POST", "PATCH"]
+    assert "DELETE" not in methods
+
+
 async def test_repeated_request_creates_no_second_batch(
     web: httpx.AsyncClient, finished: Finished, cluster: Cluster
 ) -> None:
