@@ -57,11 +57,9 @@ def history_jobs(
     database: Database, around: Surroundings, settings: HistorySettings, counts: JobCounts
 ) -> HistoryJobs:
     """Return the work on single ImageJobs with a database."""
-    history = History(
-        HistoryStore(database),
-        EvictionMarks(database),
-        lambda: migrate(database, settings.api_role),
-    )
+    store = HistoryStore(database)
+    marks = EvictionMarks(database, store.counter)
+    history = History(store, marks, lambda: migrate(database, settings.api_role))
     limits = EvictionLimits(settings.imagejobs, settings.max_finished, settings.evict_floor)
     lifetimes = Lifetimes(limits, settings.data, settings.images)
     imagejobs = ImageJobClient(around.kube, around.settings.namespace)

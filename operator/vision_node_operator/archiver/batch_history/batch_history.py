@@ -151,11 +151,22 @@ class BatchHistory:
     def observe_deleted(self, uid: str) -> None:
         """Note that an ImageBatch is gone. Its data goes unless it was evicted."""
         live = self._live.remove(uid)
-        if live and live.eviction == "unmark":
-            self._deletions.add(uid)
+        if live is None:
+            self._deletions.report(uid, is_seen=True)
         else:
-            self._deletions.report(uid)
+            live.is_gone = True
+            self._delete_unless_evicted(live)
         self._changed.set()
+
+    def _delete_unless_evicted(self, live: LiveBatch) -> None:
+        """Delete the data of an ImageBatch that is gone, unless this process has evicted it.
+
+        The mark in its row also tells that, but the database may be restored meanwhile.
+        """
+        if live.eviction == "unmark":
+            self._deletions.add(live.uid)
+        elif live.eviction == "none":
+            self._deletions.report(live.uid, is_seen=True)
 
     def delete(self, uid: str) -> None:
         """Delete the data of an ImageBatch, evicted or not, for example because of a tombstone."""
@@ -222,6 +233,8 @@ class BatchHistory:
         """
         is_busy = False
         await self._follow_tombstones()
+        if self._deletions and await self._is_held("clean") and self._deletions.drop_unseen():
+            self._due["reconcile"] = 0.0
         if self._deletions and not await self._is_held("delete"):
             await self._deletions.step()
             is_busy = len(self._deletions) > 0
@@ -346,6 +359,9 @@ class BatchHistory:
                 if not error.is_refusal:
                     self._due["evict"] = time.monotonic() + EVICT_RETRY_SECONDS
                     return
+            finally:
+                if live.is_gone:
+                    self._delete_unless_evicted(live)
 
             self._live.offer(live)
 
@@ -364,6 +380,6 @@ class BatchHistory:
             try:
                 await self._stores.batches.read(row.name, row.uid)
             except BatchGoneError:
-                self._deletions.report(row.uid)
+                self._deletions.report(row.uid, is_seen=False)
             except KubeError as error:
                 log.warning("whether ImageBatch %s exists is unknown: %s", row.name, error)

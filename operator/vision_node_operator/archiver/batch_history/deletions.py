@@ -40,18 +40,27 @@ class Deletions:
         self._cleaner = cleaner
         self._folders = folders
         self._counts = counts
-        self._reported: dict[str, None] = {}
-        """Uids of ImageBatches that are gone: they were deleted or evicted."""
+        self._reported: dict[str, bool] = {}
+        """Uids of ImageBatches that are gone, so they were deleted or evicted, and whether that was
+        seen, rather than concluded from a request that did not find them."""
         self._unmarked: dict[str, None] = {}
         """Uids whose data must go, whatever their rows say."""
         self._tombstoned: dict[str, None] = {}
         """Uids with a tombstone, whose data is being deleted."""
         self._piece_rows = PIECE_ROWS
 
-    def report(self, uid: str) -> None:
+    def report(self, uid: str, *, is_seen: bool) -> None:
         """Note that an ImageBatch is gone. Its data goes unless its row is marked as evicted."""
         if not self._is_certain(uid) and self._has_room(uid):
-            self._reported[uid] = None
+            self._reported[uid] = is_seen or self._reported.get(uid, False)
+
+    def drop_unseen(self) -> bool:
+        """Forget what was only concluded, because of a hold; return whether there was any."""
+        unseen = [uid for uid, is_seen in self._reported.items() if not is_seen]
+        for uid in unseen:
+            del self._reported[uid]
+
+        return bool(unseen)
 
     def add(self, uid: str) -> None:
         """Delete the data of an ImageBatch, evicted or not."""

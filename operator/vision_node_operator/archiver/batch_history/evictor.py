@@ -53,6 +53,8 @@ class Evictor:
             await self.keep(live)
             return
 
+        # If the watch reports the deletion before the answer arrives, it is this one's.
+        live.eviction = "asked"
         try:
             await self._batches.delete(live.name, live.uid, live.row_version)
         except BatchGoneError:

@@ -9,7 +9,7 @@ from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchStatus
 from ..history.store import ArchivedBatch
 
 Eviction = Literal["none", "asked", "done", "unmark"]
-"""How far an eviction is: none has begun; it was asked for, but the answer was lost; it is done,
+"""How far an eviction is: none has begun; it was asked for, and the answer is missing; it is done,
 but the watch has not shown it yet; or it was refused, so the mark in the row must be removed."""
 
 
@@ -34,6 +34,8 @@ class LiveBatch:
     row_version: int = 0
     """The resourceVersion of the ImageBatch in the row."""
     eviction: Eviction = "none"
+    is_gone: bool = False
+    """Whether the watch has reported its deletion."""
     refused_at: datetime | None = None
     """When the API server last refused to delete it for an eviction; None if it did not."""
     failures: int = 0

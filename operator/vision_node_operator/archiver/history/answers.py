@@ -42,3 +42,5 @@ class Written:
     refused: int
     """Number of rows that were stored without their result, because PostgreSQL refused it, or that
     could not be stored at all."""
+    counter: int = 0
+    """The number of rows and marks that were ever written, afterward; 0 if nothing was written."""

@@ -1,6 +1,7 @@
 """The owner of the history, and how rows are added."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import LiteralString
 
@@ -116,13 +117,13 @@ class Archiving(Transactions):
         oldest = min((it.image.at for it in entries), default=None)
 
         async def work(connection: AsyncConnection) -> Written:
-            await lock_owner(connection)
+            await lock_owner(connection, self.counter)
             chunks = await ChunkMap.read(connection, oldest, self._chunk_rows)
             written = await RowWriter(connection, chunks).write(entries, newest=False)
-            await _count(connection, written, resource_version)
-            return written
+            counter = await self.counter.add(connection, written.rows, resource_version)
+            return replace(written, counter=counter)
 
-        return await self._database.run(work)
+        return self._noted(await self._database.run(work))
 
     async def add_batch(self, batch: ImageBatch, body: str) -> ArchivedBatch | None:
         """Add an ImageBatch or update its row; return it, or None if there is a tombstone."""
@@ -137,7 +138,7 @@ class Archiving(Transactions):
         )
 
         async def work(connection: AsyncConnection) -> ArchivedBatch | None:
-            await lock_owner(connection)
+            await lock_owner(connection, self.counter)
             rows = await fetch(connection, _ADD_BATCH, values)
             return ArchivedBatch(*rows[0]) if rows else None
 
@@ -155,7 +156,7 @@ class Archiving(Transactions):
         entries = [Entry(image, None) for image in rows]
 
         async def work(connection: AsyncConnection) -> Written:
-            await lock_owner(connection)
+            await lock_owner(connection, self.counter)
             counted = await fetch(
                 connection,
                 "UPDATE batches SET archived_index = archived_index + %s"
@@ -167,15 +168,11 @@ class Archiving(Transactions):
 
             chunks = await ChunkMap.read(connection, None, self._chunk_rows)
             written = await RowWriter(connection, chunks).write(entries, newest=True)
-            await _count(connection, written, 0)
-            return written
+            counter = await self.counter.add(connection, written.rows)
+            return replace(written, counter=counter)
 
-        return await self._database.run(work)
+        return self._noted(await self._database.run(work))
 
-
-async def _count(connection: AsyncConnection, written: Written, resource_version: int) -> None:
-    await connection.execute(
-        "UPDATE owner SET written = written + %s,"
-        " resource_version = greatest(resource_version, %s)",
-        (written.rows, resource_version),
-    )
+    def _noted(self, written: Written) -> Written:
+        self.counter.note(written.counter)
+        return written

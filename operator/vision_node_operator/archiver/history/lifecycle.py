@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 from vision_node_contract.history.schema import TOMBSTONE_DAYS
 
 from .answers import ArchivedBatch, ExpiredJob
-from .transactions import Transactions, count_marks, fetch, lock_owner
+from .transactions import Transactions, fetch, lock_owner
 
 MAX_BATCHES_IN_ETCD = 10_000
 """Maximum number of batches that are returned at once. Each takes up to 32 KiB of etcd, so there
@@ -48,26 +48,33 @@ class Lifecycle(Transactions):
         """Mark a batch as evicted or not; return whether this has changed its row."""
         values = (evicted, uid, evicted)
 
-        async def work(connection: AsyncConnection) -> bool:
+        async def work(connection: AsyncConnection) -> tuple[bool, int]:
             cursor = await connection.execute(
                 "UPDATE batches SET evicted_at = CASE WHEN %s THEN now() END"
                 " WHERE uid = %s AND (evicted_at IS NULL) = %s",
                 values,
             )
-            if evicted:
-                await count_marks(connection, cursor.rowcount)
-            return cursor.rowcount > 0
+            marks = cursor.rowcount if evicted else 0
+            return cursor.rowcount > 0, await self.counter.add(connection, marks)
 
-        return await self._database.run(work)
+        has_changed, counter = await self._database.run(work)
+        self.counter.note(counter)
+        return has_changed
 
     async def batch_rows(self, uids: Sequence[str]) -> list[ArchivedBatch]:
         """Return the rows of these batches, marked as evicted or not."""
-        rows = await self._fetch(
-            "SELECT uid::text, name, archived_index, evicted_at FROM batches"
-            " WHERE uid = ANY(%s::uuid[])",
-            list(uids),
-        )
-        return [ArchivedBatch(*row) for row in rows]
+
+        async def work(connection: AsyncConnection) -> list[ArchivedBatch]:
+            rows = await fetch(
+                connection,
+                "SELECT uid::text, name, archived_index, evicted_at FROM batches"
+                " WHERE uid = ANY(%s::uuid[])",
+                (list(uids),),
+            )
+            await self.counter.check(connection)
+            return [ArchivedBatch(*row) for row in rows]
+
+        return await self._database.run(work)
 
     async def in_etcd(self, after: str | None, limit: int) -> list[ExpiredJob]:
         """Return jobs that are not marked as evicted, in the order of uids, after `after`."""
@@ -164,7 +171,7 @@ class Lifecycle(Transactions):
         gone = list(uids)
 
         async def work(connection: AsyncConnection) -> None:
-            await lock_owner(connection)
+            await lock_owner(connection, self.counter)
             await fetch(connection, _DELETE_COUNTED, (gone, len(gone)))
             await connection.execute(_DELETE_EMPTY_CHUNKS)
             await connection.execute("DELETE FROM jobs WHERE uid = ANY(%s::uuid[])", (gone,))
@@ -176,7 +183,7 @@ class Lifecycle(Transactions):
         """Delete up to `limit` rows of a batch; return how many. At 0, its own row goes, too."""
 
         async def work(connection: AsyncConnection) -> int:
-            await lock_owner(connection)
+            await lock_owner(connection, self.counter)
             rows = await fetch(connection, _DELETE_COUNTED, ([uid], limit))
             deleted = int(rows[0][0])
             await connection.execute(_DELETE_EMPTY_CHUNKS)

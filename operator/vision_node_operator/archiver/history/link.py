@@ -67,6 +67,16 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What was known before the table owner was read."""
+
+    copy: CounterCopy | None
+    """The copy of the counter in the bucket; None if it was never read."""
+    written: int
+    """The counter after the last transaction of this process."""
+
+
+@dataclass(frozen=True, slots=True)
 class Existing:
     """The uids of ImageJobs and ImageBatches whose rows are not to be kept after a restore."""
 
@@ -116,6 +126,11 @@ class HistoryLink:
         """The estimated number of rows."""
         self._is_clear = False
         """Whether the last check could compare database, bucket and cluster."""
+        self._may_write = False
+        """Whether a restored database would have been noticed and noted in the bucket, so that new
+        rows can't hide that it was restored."""
+        self._is_restored = False
+        """Whether the database was found with fewer rows, and no person has confirmed that."""
         self._copy: CounterCopy | None = None
         self._listed: int | None = None
         """The resourceVersion of the newest complete list of ImageJobs."""
@@ -145,7 +160,9 @@ class HistoryLink:
 
     def allows(self, work: Work) -> bool:
         """Return whether this kind of work may be done now."""
-        if not self.is_up or any(work in FORBIDDEN[it.reason] for it in self.holds):
+        if not self.is_up or not self._may_write:
+            return False
+        if any(work in FORBIDDEN[it.reason] for it in self.holds):
             return False
 
         return work is not Work.CLEAN or self._is_clear
@@ -261,8 +278,8 @@ class HistoryLink:
 
     async def _compare(self) -> None:
         store, settings, lists = self._history.store, self._around.settings, self._lists
-        # The copy is older than the counter that it is compared with: evictions store a newer one.
-        copy = self._copy
+        # What is known is older than the counter that it is compared with, which only grows.
+        copy, known = self._copy, store.counter.known
         identity = await read_identity(
             self._around.kube, settings.namespace, settings.identity_name
         )
@@ -277,7 +294,7 @@ class HistoryLink:
             self._expected = owner.resource_version
         self.rows = await store.count()
         try:
-            holds = await self._holds(identity, owner, copy)
+            holds = await self._holds(identity, owner, Known(copy, known))
         except StoreUnavailableError as error:
             self._say(f"the bucket does not answer, so nothing is cleaned up: {error}")
             other = [] if owner.uid == identity.uid else self._other_owner(identity, owner)
@@ -295,18 +312,15 @@ class HistoryLink:
     def _listed_version(self) -> int:
         return self._listed or 0
 
-    async def _holds(
-        self, identity: Identity, owner: Owner, copy: CounterCopy | None
-    ) -> list[Hold]:
-        """Return the holds, after ending those that a person has confirmed.
-
-        `copy` is what was known of the copy before `owner` was read.
-        """
+    async def _holds(self, identity: Identity, owner: Owner, known: Known) -> list[Hold]:
+        """Return the holds, after ending those that a person has confirmed."""
+        copy = known.copy
         if copy is None:
             copy = await self._first_copy()
             # Another archiver may have written rows since, and counted them in the copy.
             owner = await self._history.store.read_owner() or owner
 
+        self._note_restore(owner, copy, known.written)
         await self._refresh_version()
         found = self._found(identity, owner, copy)
         if _has_lost_rows(found) and not _has_lost_rows(self.holds):
@@ -319,7 +333,23 @@ class HistoryLink:
             found = self._found(identity, owner, copy)
 
         await self._save_copy(owner, found)
+        self._may_write = True
+        self._history.store.counter.note(owner.written)
         return await self._storage_holds() + found
+
+    def _note_restore(self, owner: Owner, copy: CounterCopy, known: int) -> None:
+        """Note that the database has fewer rows or marks than before, if so.
+
+        If all that it has forgotten is still in etcd, it is written again, and nothing is held.
+        """
+        if owner.written < copy.written and not self._is_restored:
+            self._is_restored = True
+            # Nothing is written until the bucket has it: this process may be killed before.
+            self._may_write = False
+
+        if owner.written < known:
+            self._tell_lost_rows()
+            self._history.store.counter.restart(owner.written)
 
     async def _first_copy(self) -> CounterCopy:
         """Return the copy in the bucket, or a newer one that was stored meanwhile."""
@@ -341,9 +371,11 @@ class HistoryLink:
     def _found(self, identity: Identity, owner: Owner, copy: CounterCopy) -> list[Hold]:
         expected = self._expected or 0
         lost = max(copy.lost_version, self._lost_version)
+        is_restored = copy.is_database_restored or self._is_restored
+        copy = replace(copy, lost_version=lost, is_database_restored=is_restored)
         listed = expected if self._listed is None else self._listed
         before = replace(owner, resource_version=expected)
-        return holds_of(Seen(identity, before, replace(copy, lost_version=lost), listed))
+        return holds_of(Seen(identity, before, copy, listed))
 
     def _tell_lost_rows(self) -> None:
         for tell in self.on_lost_rows:
@@ -378,6 +410,7 @@ class HistoryLink:
             owner = await store.read_owner()
             written = owner.written if owner else 0
             copy = replace(copy, written=written, is_database_restored=False)
+            self._is_restored = False
 
         await write_copy(self._around.bucket, copy)
         self._copy = copy

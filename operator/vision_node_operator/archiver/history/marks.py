@@ -12,7 +12,7 @@ from enum import Enum
 from psycopg import AsyncConnection
 from vision_node_contract.history.database import Database
 
-from .transactions import count_marks
+from .row_counter import RowCounter
 
 TAKE_OVER = timedelta(seconds=60)
 """Age of a mark after which another archiver may evict the ImageJob. A request to the API server
@@ -33,8 +33,9 @@ class Mark(Enum):
 class EvictionMarks:
     """Marks rows of the table jobs. All methods raise HistoryUnavailableError."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, counter: RowCounter) -> None:
         self._database = database
+        self._counter = counter
 
     async def mark(self, expiries: Mapping[str, datetime | None], now: datetime) -> dict[str, Mark]:
         """Mark the rows of ImageJobs that exist; return what was found, by uid.
@@ -43,7 +44,7 @@ class EvictionMarks:
         ImageJob's time to live, which may have changed since it was archived.
         """
 
-        async def work(connection: AsyncConnection) -> dict[str, Mark]:
+        async def work(connection: AsyncConnection) -> tuple[dict[str, Mark], int]:
             cursor = await connection.execute(
                 "SELECT uid::text, evicted_at FROM jobs WHERE uid = ANY(%s::uuid[])"
                 " ORDER BY uid FOR UPDATE",
@@ -57,10 +58,11 @@ class EvictionMarks:
                 " WHERE jobs.uid = it.uid",
                 (now, marked, [expiries[uid] for uid in marked]),
             )
-            await count_marks(connection, len(marked))
-            return found
+            return found, await self._counter.add(connection, len(marked))
 
-        return await self._database.run(work)
+        marks, counter = await self._database.run(work)
+        self._counter.note(counter)
+        return marks
 
     async def unmark(self, uids: Sequence[str], marked_at: datetime) -> set[str]:
         """Undo mark() for ImageJobs that were not evicted.
@@ -81,14 +83,16 @@ class EvictionMarks:
         return await self._database.run(work)
 
     async def marked(self, uids: Collection[str]) -> set[str]:
-        """Return those of these ImageJobs whose rows are marked."""
+        """Return those of these ImageJobs whose rows are marked, if no mark can be missing."""
 
         async def work(connection: AsyncConnection) -> set[str]:
             cursor = await connection.execute(
                 "SELECT uid::text FROM jobs WHERE uid = ANY(%s::uuid[]) AND evicted_at IS NOT NULL",
                 (list(uids),),
             )
-            return {uid for (uid,) in await cursor.fetchall()}
+            found = {uid for (uid,) in await cursor.fetchall()}
+            await self._counter.check(connection)
+            return found
 
         return await self._database.run(work)
 

@@ -7,12 +7,15 @@ from psycopg import AsyncConnection
 from vision_node_contract.history.database import Database, HistoryError, HistoryUnavailableError
 from vision_node_contract.history.schema import SCHEMA_VERSION
 
+from .row_counter import RowCounter
+
 
 class Transactions:
     """Runs statements in transactions of their own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.counter = RowCounter()
 
     async def _fetch(self, query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
         """Run a query, and return its rows."""
@@ -38,34 +41,29 @@ async def fetch(
     return await (await connection.execute(query, values)).fetchall()
 
 
-async def lock_owner(connection: AsyncConnection) -> None:
+async def lock_owner(connection: AsyncConnection, counter: RowCounter) -> None:
     """Wait until no other transaction writes or deletes rows.
 
     This keeps the numbers of rows in `chunks` and `owner` right, and keeps rows of deleted jobs
     from appearing after the deletion.
 
     Raises:
-        HistoryUnavailableError: The schema has no owner yet.
+        HistoryUnavailableError: The schema has no owner yet, or the database was restored.
         HistoryError: A newer archiver has updated the tables.
     """
     rows = await fetch(
-        connection, "SELECT (SELECT max(version) FROM schema_version) FROM owner FOR UPDATE"
+        connection,
+        "SELECT written, (SELECT max(version) FROM schema_version) FROM owner FOR UPDATE",
     )
     if rows:
-        require_known(rows[0][0])
+        written, version = rows[0]
+        require_known(version)
+        counter.require(written)
     else:
         raise HistoryUnavailableError(
             "no release has claimed the schema yet; the archiver does so at its start",
             "HistoryNotReady",
         )
-
-
-async def count_marks(connection: AsyncConnection, number: int) -> None:
-    """Add marks to the counter, so that a restored database without them is noticed.
-
-    Such a database would make evicted ImageJobs look as if users had deleted them.
-    """
-    await connection.execute("UPDATE owner SET written = written + %s", (number,))
 
 
 def require_known(version: int | None) -> None:

@@ -22,6 +22,11 @@ from .live_jobs import LiveJob, LiveJobs
 
 log = logging.getLogger(__name__)
 
+MAX_EVICTED = 10_000
+"""Maximum number of ImageJobs that this process is evicting, and whose deletion the watch has not
+reported. There are rarely more than those of a second, unless the watch is interrupted. What a mark
+in the database says is enough for others. They take 2 MB."""
+
 MAX_WAITING = 10_000
 """Maximum number of ImageJobs whose data waits for its deletion, for example because the database
 is unavailable. They take 10 MB. The reconciliation finds the rows of others, and the sweep their
@@ -55,7 +60,11 @@ class Deletion:
 
 
 class Deletions:
-    """Deletes the data of deleted ImageJobs, unless their rows are marked as evicted."""
+    """Deletes the data of deleted ImageJobs, unless they were evicted.
+
+    A mark in the row tells that, and this process also remembers what it evicts: the database may
+    be restored to a state without the mark before the watch reports the deletion.
+    """
 
     def __init__(
         self,
@@ -74,7 +83,9 @@ class Deletions:
         self.queue: ArchiveQueue | None = None
         self.counts = JobCounts()
         self.busy: set[str] = set()
-        """The uids of ImageJobs that are being evicted."""
+        """The uids of ImageJobs that are being evicted at this moment."""
+        self._evicted: dict[str, None] = {}
+        """The uids of ImageJobs that this process has asked to be deleted, the oldest first."""
         self._waiting: dict[str, Deletion] = {}
         self._added = asyncio.Event()
         self._silence: KubeError | None = None
@@ -90,6 +101,29 @@ class Deletions:
         if before is None or deletion.is_seen:
             self._waiting[deletion.uid] = deletion
             self._added.set()
+
+    def evicting(self, uids: Iterable[str]) -> None:
+        """Note that this process is about to delete these ImageJobs, so that no user does."""
+        self._evicted.update(dict.fromkeys(uids))
+        for uid in list(islice(self._evicted, max(0, len(self._evicted) - MAX_EVICTED))):
+            del self._evicted[uid]
+
+    def not_evicted(self, uids: Iterable[str]) -> None:
+        """Note that this process has not deleted these ImageJobs."""
+        for uid in uids:
+            self._evicted.pop(uid, None)
+
+    def was_evicted(self, uid: str) -> bool:
+        """Return whether this process has evicted an ImageJob that is gone, and forget it.
+
+        Until the eviction has ended, it is not forgotten.
+        """
+        if uid not in self._evicted:
+            return False
+
+        if uid not in self.busy:
+            del self._evicted[uid]
+        return True
 
     def __len__(self) -> int:
         return len(self._waiting)

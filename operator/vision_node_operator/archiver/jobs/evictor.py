@@ -132,6 +132,7 @@ class Evictor:
     async def _delete(self, jobs: list[LiveJob], fresh: set[str]) -> Outcomes:
         """Delete ImageJobs whose rows are marked."""
         outcomes = Outcomes()
+        self._deletions.evicting(it.uid for it in jobs)
         answers = await each(self._delete_one, jobs)
         for job, answer in zip(jobs, answers, strict=True):
             if isinstance(answer, KubeError):
@@ -182,18 +183,25 @@ class Evictor:
 
         self._archiver.counts.evicted += len(outcomes.evicted)
         for job in outcomes.evicted:
-            self._live.drop(job.uid)
+            if self._live.drop(job.uid) is None:
+                self._deletions.not_evicted([job.uid])  # the watch has already reported it
 
-        undone = [it.uid for it in [*outcomes.kept, *outcomes.refused, *outcomes.deleted]]
-        ours = await self._marks.unmark(undone, marked_at) if undone else set()
+        await self._undo([*outcomes.kept, *outcomes.refused, *outcomes.deleted], marked_at)
+        await self._delete_results(outcomes.evicted)
+
+    async def _undo(self, jobs: list[LiveJob], marked_at: datetime) -> None:
+        """Remove the marks of ImageJobs that were not evicted."""
+        if not jobs:
+            return
+
+        self._deletions.not_evicted(it.uid for it in jobs)
+        ours = await self._marks.unmark([it.uid for it in jobs], marked_at)
 
         # The watch tells of deletions. If it does not, etcd may have been restored from a backup
         # without the ImageJob, and then no user has deleted it.
-        for job in outcomes.deleted:
+        for job in jobs:
             if job.uid in ours and self._live.get(job.uid) is None:
                 self._deletions.add(Deletion.of(job, is_seen=True))
-
-        await self._delete_results(outcomes.evicted)
 
     async def _delete_results(self, jobs: list[LiveJob]) -> None:
         """Delete the results in the bucket that are also in the rows of evicted ImageJobs."""

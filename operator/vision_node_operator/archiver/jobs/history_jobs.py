@@ -96,7 +96,8 @@ class HistoryJobs:
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
         """Delete the data of an ImageJob that is gone, unless it was evicted."""
         self.archiver.queue.remove(job.uid)
-        self.deletions.add(Deletion.of(job, is_seen=is_seen))
+        if not self.deletions.was_evicted(job.uid):
+            self.deletions.add(Deletion.of(job, is_seen=is_seen))
 
     def listed(self, version: int, known: int) -> None:
         """Compare the resourceVersion of a complete list with what was known."""

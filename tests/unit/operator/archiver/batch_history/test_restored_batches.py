@@ -120,3 +120,32 @@ async def test_evicted_batch_that_a_restored_cluster_has_again_may_be_deleted(
     history.observe_deleted(uid_of("b"))
     await world.settle(history)
     assert world.images("b") == []
+
+
+@pytest.mark.parametrize("is_early", [False, True], ids=["after the answer", "before the answer"])
+async def test_evicted_batch_whose_mark_a_restore_lost_keeps_its_data(
+    world: HistoryWorld, *, is_early: bool
+) -> None:
+    """The database is restored between the mark of an eviction and the news of the deletion."""
+    uid = world.create("b", parts=2)
+    world.finish("b")
+    history = world.start()
+
+    async def restore(_: str) -> None:
+        world.execute("UPDATE batches SET evicted_at = NULL; UPDATE owner SET written = 0")
+        world.holds.held = {"clean"}
+        if is_early:
+            history.observe_deleted(uid)
+
+    world.api.before_delete = restore
+    while world.api.bodies:
+        await history.round()
+    if not is_early:
+        history.observe_deleted(uid)
+    world.store.counter.restart(0)
+    for _ in range(5):
+        await history.round()
+
+    assert world.images("b") == [0, 1, 2, 3]
+    assert world.folder("b")
+    assert world.is_marked("b") is False

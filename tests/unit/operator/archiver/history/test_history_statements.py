@@ -32,9 +32,9 @@ CALLS: list[tuple[str, Call]] = [
     ("named_images", lambda it: it.named_images(KEYS)),
     ("known_uids", lambda it: it.known_uids(UIDS)),
     ("keys_of", lambda it: it.keys_of(UIDS)),
-    ("mark", lambda it: EvictionMarks(it._database).mark(dict.fromkeys(UIDS), LATE)),
-    ("unmark", lambda it: EvictionMarks(it._database).unmark(UIDS, LATE)),
-    ("marked", lambda it: EvictionMarks(it._database).marked(UIDS)),
+    ("mark", lambda it: EvictionMarks(it._database, it.counter).mark(dict.fromkeys(UIDS), LATE)),
+    ("unmark", lambda it: EvictionMarks(it._database, it.counter).unmark(UIDS, LATE)),
+    ("marked", lambda it: EvictionMarks(it._database, it.counter).marked(UIDS)),
     ("forget_images", lambda it: it.forget_images(UIDS)),
     ("add_jobs", lambda it: it.add_jobs(rows_of(*range(ROWS, ROWS + 20)), 1)),
     ("add_tombstones", lambda it: it.add_tombstones(UIDS)),
@@ -112,7 +112,7 @@ async def test_sessions_keep_nothing(postgres: Postgres, history_url: str) -> No
         store = HistoryStore(database)
         for number in range(8):  # psycopg prepares a statement that it has seen five times
             await store.add_jobs(rows_of(number), 1)
-            await EvictionMarks(database).mark({uid_of(number): None}, START)
+            await EvictionMarks(database, store.counter).mark({uid_of(number): None}, START)
             await store.delete_jobs([uid_of(number)])
         body = {"metadata": {"name": "b", "uid": BATCH}, "spec": {"prefix": "x/"}}
         await store.add_batch(ImageBatch.model_validate(body), "{}")

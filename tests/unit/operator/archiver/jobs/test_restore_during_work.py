@@ -1,0 +1,119 @@
+"""Tests that a database that is restored while the archiver works with it loses nothing else."""
+
+import pytest
+from archive_place import IMAGES, Place
+from archiver_helpers import until
+from fakes.job_api import do_nothing
+from fakes.s3 import RELEASE_ID
+from vision_node_operator.archiver.history import link as history_link
+from vision_node_operator.archiver.history.holds import Work
+from vision_node_operator.archiver.jobs.history_jobs import HistoryJobs
+
+COPY = f"owners/{RELEASE_ID}.history"
+
+FORGET_EVICTIONS = "UPDATE jobs SET evicted_at = NULL; UPDATE owner SET written = 1"
+"""Restores a copy that was made after the first job was archived and before it was evicted."""
+
+
+def reasons(jobs: HistoryJobs) -> list[str]:
+    return [it.reason for it in jobs.link.holds]
+
+
+async def confirm(place: Place, jobs: HistoryJobs) -> None:
+    await until(lambda: reasons(jobs) == ["HistoryRestored"])
+    place.api.annotations = {"vision-node.dev/confirm-restore": jobs.link.holds[0].token}
+    await until(lambda: not reasons(jobs))
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["event", "list"])
+async def test_eviction_whose_mark_is_lost_is_no_deletion(place: Place, *, is_told: bool) -> None:
+    """The database is restored between the mark of an eviction and the news of the deletion."""
+    place.create_done("a", 3601)
+
+    async def restore(name: str) -> None:
+        place.execute(FORGET_EVICTIONS)
+        if not is_told:
+            place.api.break_watches()
+
+    place.api.before_delete = restore
+    async with place.archiver() as jobs:
+        await until(lambda: not place.api.bodies and len(jobs.live) == 0)
+        await confirm(place, jobs)
+        await until(lambda: place.evicted == ["a"])
+        assert not len(jobs.deletions)
+
+    assert f"{IMAGES}a" in place.s3.objects
+
+
+async def test_deletion_by_a_user_after_a_failed_eviction_is_one(place: Place) -> None:
+    """The eviction is refused because the ImageJob has changed; then its user deletes it."""
+    has_changed = False
+    place.create_done("a", 3601)
+
+    async def change(name: str) -> None:
+        nonlocal has_changed
+        place.api.before_delete = do_nothing
+        place.api.change(name)
+        has_changed = True
+
+    place.api.before_delete = change
+    async with place.archiver() as jobs:
+        await until(lambda: has_changed and not jobs.deletions.busy)
+        place.api.delete("a")
+        await until(lambda: place.names == [])
+        await until(lambda: f"{IMAGES}a" not in place.s3.objects)
+
+
+async def test_restored_database_is_noticed_before_it_is_written(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise, new rows would let the counter grow beyond its copy, and hide the restore."""
+    place.create_done("a", 3601)
+    async with place.archiver() as jobs:
+        await until(lambda: place.evicted == ["a"] and not place.api.bodies)
+        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
+        await until(lambda: jobs.store.counter.known == 2)
+        place.execute(FORGET_EVICTIONS)
+        for number in range(9):
+            place.create_done(f"new{number}")
+
+        await until(lambda: len(place.names) == 10)
+        assert reasons(jobs) == ["HistoryRestored"]
+
+    assert f"{IMAGES}a" in place.s3.objects
+
+
+async def test_restored_database_is_not_written_before_the_bucket_says_so(place: Place) -> None:
+    """An archiver that is killed before the hold is in the bucket must not forget it."""
+    place.create_done("a", 3601)
+    async with place.archiver() as jobs:
+        await until(lambda: place.evicted == ["a"] and not place.api.bodies)
+        place.s3.fails = (503, "SlowDown")
+        place.execute(FORGET_EVICTIONS)
+        place.create_done("new")
+        await until(lambda: len(jobs.archiver.queue) == 1)
+        for _ in range(20):
+            await jobs.store.count()
+            await jobs.link._try()
+
+        assert place.names == ["a"]
+        place.s3.fails = None
+        await until(lambda: place.names == ["a", "new"])
+        assert reasons(jobs) == ["HistoryRestored"]
+
+
+async def test_lost_rows_of_jobs_that_are_still_there_need_no_confirmation(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A standby that took over lacks the last rows, and nothing was evicted meanwhile."""
+    async with place.archiver() as jobs:
+        await until(lambda: jobs.link.allows(Work.CLEAN))
+        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
+        await jobs.link.check()
+        place.create_done("a")
+        await until(lambda: jobs.store.counter.known == 1)
+        place.execute("DELETE FROM jobs; DELETE FROM images; UPDATE owner SET written = 0")
+        place.create_done("b")
+
+        await until(lambda: place.names == ["a", "b"])
+        assert not reasons(jobs)
