@@ -182,9 +182,10 @@ class HistoryLink:
         Raises:
             HistoryUnavailableError: The database is unavailable.
         """
-        copy = self._copy
+        copy, known = self._copy, self._history.store.counter.known
         owner = await self._history.store.read_owner()
-        if owner is None or copy is None or owner.written < copy.written:
+        if owner is None or copy is None or owner.written < max(copy.written, known):
+            self._wake.set()
             return False
         if copy.is_database_restored or not self.allows(Work.CLEAN):
             return False

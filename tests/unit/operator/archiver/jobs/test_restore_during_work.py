@@ -1,5 +1,7 @@
 """Tests that a database that is restored while the archiver works with it loses nothing else."""
 
+from typing import Any
+
 import pytest
 from archive_place import IMAGES, Place
 from archiver_helpers import until
@@ -43,6 +45,30 @@ async def test_eviction_whose_mark_is_lost_is_no_deletion(place: Place, *, is_to
         assert not len(jobs.deletions)
 
     assert f"{IMAGES}a" in place.s3.objects
+
+
+async def test_nothing_is_evicted_if_its_mark_is_lost_before_it_is_recorded(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy in the bucket is older than the restored database, so it does not tell."""
+    async with place.archiver() as jobs:
+        await until(lambda: jobs.link.allows(Work.CLEAN))
+        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
+        mark, is_restored = jobs.evictor._marks.mark, False
+
+        async def mark_and_restore(*args: Any) -> Any:
+            nonlocal is_restored
+            found = await mark(*args)
+            if found and not is_restored:
+                place.execute(FORGET_EVICTIONS)
+                is_restored = True
+            return found
+
+        monkeypatch.setattr(jobs.evictor._marks, "mark", mark_and_restore)
+        place.create_done("a", 3601)
+        await until(lambda: is_restored and not jobs.deletions.busy)
+        assert "a" in place.api.bodies
+        assert not place.api.deletes
 
 
 async def test_deletion_by_a_user_after_a_failed_eviction_is_one(place: Place) -> None:
