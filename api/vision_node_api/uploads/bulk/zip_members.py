@@ -30,7 +30,7 @@ _MAX_DEFLATE_RATIO = 1032
 _STORED = 0
 _DEFLATED = 8
 
-_EXTENSIONS = frozenset(
+EXTENSIONS = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif"),
         *(".png", ".apng"),
@@ -40,7 +40,7 @@ _EXTENSIONS = frozenset(
         *(".tif", ".tiff"),
     }
 )
-"""Extensions of supported formats."""
+"""Extensions of supported formats. The client sends files with the same ones."""
 
 
 class MemberJudge:
@@ -130,7 +130,7 @@ def _require_image_file(entry: ZipEntry, custom_id: str) -> None:
         raise FileRefusedError(FileReason.NESTED_ARCHIVE, message)
 
     extension = splitext(custom_id)[1].lower()
-    if extension.strip(".") and extension not in _EXTENSIONS:
+    if extension.strip(".") and extension not in EXTENSIONS:
         message = f"The file is not an image, by its name. Supported formats are {FORMAT_NAMES}."
         raise FileRefusedError(FileReason.UNSUPPORTED_FORMAT, message)
 

@@ -84,6 +84,7 @@ class FolderRun:
         created = await self._node.create_upload(key=self._journal.key, **options)
         self._journal.batch = created.name
         self._save()
+        self._reporter.say(f"Sending the images to the batch {created.name}.")
 
         return created.name
 

@@ -84,7 +84,7 @@ class Sending:
         except OSError as error:
             if isinstance(error, VisionNodeError):
                 raise
-            self._refuse(image, "FileUnreadable", f"the file can't be read: {error.strerror}")
+            self._refuse(image, "FileUnreadable", f"The file can't be read: {error.strerror}.")
         else:
             self._journal.record_sent(image)
 
@@ -101,10 +101,13 @@ def _refusal(image: ImageFile, max_bytes: int) -> tuple[str, str] | None:
     try:
         image.custom_id.encode()
     except UnicodeEncodeError:
-        return "NameInvalid", "the name is not UTF-8; rename the file"
+        return "NameInvalid", "The name is not UTF-8. Rename the file."
 
     if image.size > max_bytes:
-        return "ImageTooLarge", f"it has {image.size} bytes, and the limit is {max_bytes}"
+        return (
+            "ImageTooLarge",
+            f"The image has more than {max_bytes} bytes, which is the limit. Send a smaller one.",
+        )
 
     return None
 
