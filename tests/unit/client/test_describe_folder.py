@@ -109,14 +109,16 @@ def test_folder_without_an_acceptable_image_leaves_no_batch(
 
 
 def test_only_failed_images_are_described_again(
-    server: VisionNodeServer, folder: Path, out: Path
+    server: VisionNodeServer, folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.failing |= {"1.jpg", "3.jpg"}
     (folder / "bad.gif").write_bytes(b"text")
     assert vision_node("describe", folder, "--out", out) == 1
 
     server.failing = {"3.jpg"}
+    capfd.readouterr()
     assert vision_node("describe", folder, "--out", out, "--only-failed") == 1
+    assert "again in the batch batch-0-retry-" in capfd.readouterr().err
     assert names_in(out) == sorted([*NAMES, "bad.gif"])
     assert {it["customId"] for it in lines_of(out) if "error" in it} == {"3.jpg", "bad.gif"}
     assert server.puts == dict.fromkeys([*NAMES, "bad.gif"], 1)
@@ -232,13 +234,14 @@ def test_each_name_is_on_one_line_of_a_dry_run(
 
 
 def test_name_with_a_line_break_does_not_fail_the_others(
-    server: VisionNodeServer, folder: Path, out: Path
+    server: VisionNodeServer, folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "a\nb.jpg").write_bytes(JPEG)
     assert vision_node("describe", folder, "--out", out) == 1
     errors = {it["customId"]: it["error"]["reason"] for it in lines_of(out) if "error" in it}
     assert errors == {"a\nb.jpg": "NameInvalid"}
     assert names_in(out) == sorted([*NAMES, "a\nb.jpg"])
+    assert "a\ufffdb.jpg is not described: NameInvalid" in capfd.readouterr().err
 
 
 def test_server_and_client_know_the_same_formats() -> None:

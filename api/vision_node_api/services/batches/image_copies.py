@@ -43,7 +43,7 @@ class ImageSource:
         An image in the inbox may have been replaced since the batch began.
 
         Raises:
-            NotCopiedError: The image does not exist any more, or can't be used.
+            NotCopiedError: The image does not exist anymore, or can't be used.
             StoreUnavailableError: The bucket did not respond or refused the request.
         """
         if line.key is None:
