@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif"}
-    | {".bmp", ".dib", ".heic", ".heif", ".tif", ".tiff"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".avif"}
+    | {".bmp", ".dib", ".heic", ".heif", ".hif", ".tif", ".tiff"}
 )
 """Endings of the names of images in the formats that the server supports, in lower case."""
 

@@ -151,7 +151,7 @@ class VisionNodeServer:
                 web.get("/batches", self.list_batches),
                 web.get(batch, self.get_batch),
                 web.delete(batch, self.delete_batch),
-                web.put(batch + "/images/{custom_id:.+}", self.put_image),
+                web.put(batch + "/images/{custom_id:(?s:.+)}", self.put_image),
                 web.get(batch + "/images", self.list_images),
                 web.get(batch + "/results", self.results),
                 web.post(batch + "/{action}", self.act),
@@ -265,6 +265,8 @@ class VisionNodeServer:
         """Store an image of a batch that is not started."""
         batch, custom_id = self._find(request), request.match_info["custom_id"]
         data = await request.read()
+        if "\n" in custom_id:
+            return refusal(422, "NameInvalid")
         if batch.started:
             return refusal(409, "UploadComplete")
 

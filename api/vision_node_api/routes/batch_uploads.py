@@ -15,7 +15,7 @@ from ..services.batches.creation_zip import ZipUpload
 from ..uploads.bulk.openapi import batch_schema
 from ..uploads.bulk.readers import JSON_TYPE, ZIP_TYPES, content_type
 from ..uploads.upload_limit import UploadSlot
-from ..web import json_lines
+from ..web import json_lines, whole_path
 from ..web.json_lines import JsonLinesResponse
 from ..web.problems import MEDIA_TYPE
 from .jobs import MAX_IDEMPOTENCY_KEY
@@ -27,8 +27,8 @@ class RefusedFile(BaseModel):
     """A file that was not accepted."""
 
     file: str
-    reason: str
-    message: str
+    reason: str = Field(description="word in CamelCase, such as UnsupportedFormat")
+    message: str = Field(description="why, and what to do")
 
 
 class RefusedFiles(BaseModel):
@@ -102,7 +102,7 @@ async def create_batch(
 
 
 @router.put(
-    "/batches/{name}/images/{custom_id:path}",
+    f"/batches/{{name}}/images/{{custom_id:{whole_path.NAME}}}",
     status_code=201,
     response_class=Response,
     openapi_extra={

@@ -1,12 +1,16 @@
-"""The route GET /limits, which reports limits on images, on jobs and on requests."""
+"""The route GET /limits, which reports limits on images, on jobs, on batches and on requests."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from vision_node_contract.batch_objects import MAX_CUSTOM_ID_CHARACTERS
+from vision_node_contract.batch_uploads import UPLOAD_SECONDS
 from vision_node_contract.clients.bucket import TRANSFER_SECONDS
+from vision_node_contract.clients.bucket_uploads import MAX_PARTS, PART_BYTES
 from vision_node_contract.clients.kube import REQUEST_SECONDS
 from vision_node_contract.images.formats import SUPPORTED
 
+from ..services.batches.failed_images import MAX_FAILED
 from ..services.jobs import REPEATED_SECONDS
 from ..uploads.minimum_rate import longest_upload_seconds
 from .jobs import JobsDep
@@ -51,8 +55,27 @@ class LimitsResponse(BaseModel):
     history: bool = Field(
         description="whether there is a database with all finished jobs, which can be searched"
     )
+    batch_images: int = Field(description="maximum number of images in a batch")
+    batch_zip_bytes: int = Field(
+        description="maximum size of a zip file in bytes; forms and tar streams have no limit"
+    )
+    batch_start_seconds: int = Field(
+        description="number of seconds after which a batch is deleted if its upload is not complete"
+    )
+    retry_images: int = Field(
+        description="maximum number of failed images of which POST /batches/{name}/retry creates a "
+        "batch"
+    )
+    custom_id_characters: int = Field(description="maximum length of a customId in characters")
+    upload_bytes_per_second: int = Field(
+        description="minimum average rate of an upload, in bytes per second; slower ones are "
+        "refused with 408"
+    )
+    upload_stall_seconds: float = Field(
+        description="number of seconds for which an upload may send nothing"
+    )
     upload_seconds: float = Field(
-        description="maximum number of seconds for an upload of the maximum size"
+        description="maximum number of seconds for an upload of one image of the maximum size"
     )
     answer_seconds: float = Field(
         description="maximum number of seconds between the end of the request and the response"
@@ -61,7 +84,7 @@ class LimitsResponse(BaseModel):
 
 @router.get("/limits")
 async def limits(jobs: JobsDep) -> LimitsResponse:
-    """Return the limits on images, on jobs and on the duration of requests."""
+    """Return the limits on images, on jobs, on batches and on the duration of requests."""
     settings, kept = jobs.settings, jobs.settings.job_kept
     uploads = jobs.uploads.limits
 
@@ -75,6 +98,13 @@ async def limits(jobs: JobsDep) -> LimitsResponse:
         ttl_seconds=settings.max_ttl_seconds,
         default_ttl_seconds=int(kept.total_seconds()) if kept is not None else None,
         history=jobs.history is not None,
+        batch_images=settings.max_batch_images,
+        batch_zip_bytes=MAX_PARTS * PART_BYTES,
+        batch_start_seconds=UPLOAD_SECONDS,
+        retry_images=MAX_FAILED,
+        custom_id_characters=MAX_CUSTOM_ID_CHARACTERS,
+        upload_bytes_per_second=uploads.bytes_per_second,
+        upload_stall_seconds=uploads.grace_seconds,
         upload_seconds=longest_upload_seconds(
             uploads.largest_bytes, uploads.bytes_per_second, uploads.grace_seconds
         ),

@@ -12,6 +12,7 @@ from vision_node_contract.models.imagejob import ImageRef
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ..web.problems import Problem
+from ..web.sentences import sentence
 
 MAX_FILE_NAME_CHARACTERS = 255
 """Maximum length of a file name. Further characters are removed."""
@@ -68,10 +69,11 @@ def _read_header(data: bytes) -> Header:
     try:
         return read_header(data)
     except DescribeError as error:
+        detail = sentence(error.message)
         if error.reason is Reason.UNSUPPORTED_FORMAT:
             formats = [known.media_type for known in SUPPORTED]
-            raise Problem(415, error.reason, error.message, formats=formats) from error
-        raise Problem(422, error.reason, error.message) from error
+            raise Problem(415, error.reason, detail, formats=formats) from error
+        raise Problem(422, error.reason, detail) from error
 
 
 def _too_many_pixels(width: int, height: int, limit: int) -> Problem:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 from ..options import SubmitOptions
@@ -11,16 +12,41 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 URL_VARIABLE = "VISION_NODE_URL"
 """Environment variable with the URL of the server."""
 
-EPILOG = """\
-exit codes: 0 all images were described, 1 some were not, 2 invalid arguments or unreadable files,
-3 the server did not respond, 4 the server refused the request, 130 Ctrl-C"""
+EXIT_CODES = """\
+exit codes:
+  0    all images were described
+  1    some images were not described
+  2    the arguments are invalid, or a file can't be read or written
+  3    the server did not respond, or was overloaded
+  4    the server refused the request
+  130  Ctrl-C"""
+
+EXAMPLES = """\
+examples:
+  vision-node describe photo.jpg
+  vision-node describe *.jpg --json > results.jsonl
+  vision-node describe ~/pictures --out results.jsonl
+  vision-node describe ~/pictures --out results.jsonl --only-failed
+
+A folder is described as a batch. Images are the files in it and its subfolders whose names end like
+those of images, except hidden ones. Each has one line in FILE. FILE.state has what is needed to
+continue after an interruption: run the same command again. After Ctrl-C, a batch that was started
+continues on the server.
+
+Results go to stdout or FILE; progress, warnings and errors go to stderr.
+
+"""
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Parse the command line. Invalid arguments end the program with ExitCode.USAGE."""
     parser = argparse.ArgumentParser(
-        prog="vision-node", description="Describe images with vision-node.", epilog=EPILOG
+        prog="vision-node",
+        description="Describe images with vision-node.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=version("vision-node-client"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     _add_describe(commands)
@@ -50,16 +76,16 @@ def _add_describe(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser = commands.add_parser(
         "describe",
         help="describe images, or all images in a folder",
-        epilog=EPILOG,
-        description="Print the descriptions of images, or write those of a folder to a file. If a "
-        "folder was interrupted, the same command continues.",
+        epilog=EXAMPLES + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Print the descriptions of images, or write those of a folder to a file.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="images, or one folder")
     _add_common(parser)
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print whole results as JSON; of several images, a line each",
+        help="print whole results as JSON; of several images, one line each",
     )
     _add_options(parser)
     _add_folder(parser)
@@ -77,27 +103,39 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=30.0,
         metavar="SECONDS",
-        help="longest pause within a request (default: %(default)g)",
+        help="maximum pause within a request (default: %(default)g)",
     )
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how to describe them (the server's defaults otherwise)")
-    group.add_argument("--describer", help="one of `vision-node describers`")
-    group.add_argument("--prompt", help="what to look for, or how to phrase the description")
-    group.add_argument("--language", help="language of the description, such as en or pt-BR")
+    group = parser.add_argument_group(
+        "how to describe the images (by default, as the server is set up)"
+    )
+    group.add_argument("--describer", metavar="NAME", help="one of `vision-node describers`")
+    group.add_argument(
+        "--prompt", metavar="TEXT", help="what to look for, or how to phrase the description"
+    )
+    group.add_argument(
+        "--language", metavar="TAG", help="language of the description, such as en or pt-BR"
+    )
     group.add_argument("--detail", choices=["low", "high", "auto"], help="how closely to look")
-    group.add_argument("--max-length", type=int, metavar="CHARACTERS", help="of the description")
+    group.add_argument(
+        "--max-length", type=int, metavar="CHARACTERS", help="maximum length of the description"
+    )
     group.add_argument("--fallback", choices=["never"], help="do not use the fallback describer")
     group.add_argument(
         "--text", action=argparse.BooleanOptionalAction, help="always or never read text in images"
     )
-    group.add_argument("--ttl", type=int, metavar="SECONDS", help="how long the server keeps them")
+    group.add_argument(
+        "--ttl", type=int, metavar="SECONDS", help="how long the server keeps the results"
+    )
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("for a folder")
-    group.add_argument("--out", type=Path, metavar="FILE", help="where to write the results")
+    group.add_argument(
+        "--out", type=Path, metavar="FILE", help="where to write the results (required)"
+    )
     group.add_argument("--csv", action="store_true", help="write CSV instead of JSON Lines")
     group.add_argument(
         "--sidecar",
@@ -105,12 +143,14 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
         help="also write each result next to its image, as photo.jpg.vision-node.json",
     )
     group.add_argument(
-        "--only-failed", action="store_true", help="describe again what failed in the former run"
+        "--only-failed",
+        action="store_true",
+        help="describe the images again that failed in a finished run with this FILE",
     )
     group.add_argument(
-        "--dry-run", action="store_true", help="only list the images, without a server"
+        "--dry-run", action="store_true", help="only list the images; contact no server"
     )
-    group.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    group.add_argument("--quiet", action="store_true", help="print only warnings and errors")
 
 
 def _add_list(
@@ -123,13 +163,23 @@ def _add_list(
 
 def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     text = "print the results of a batch"
-    parser = commands.add_parser("results", help=text, description=text.capitalize() + ".")
+    parser = commands.add_parser(
+        "results",
+        help=text,
+        description="Print the results of a batch as JSON Lines or CSV.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("batch", metavar="BATCH", help="its name, from `vision-node batches`")
     _add_common(parser)
     parser.add_argument("--csv", action="store_true", help="print CSV instead of JSON Lines")
-    parser.add_argument("--phase", choices=["done", "failed"], help="only these images")
+    parser.add_argument("--phase", choices=["done", "failed"], help="print only these images")
     parser.add_argument(
-        "--after", type=int, default=0, metavar="PARTS", help="number of parts to leave out"
+        "--after",
+        type=_count,
+        default=0,
+        metavar="PARTS",
+        help="number of parts of the results to leave out (default: 0)",
     )
     parser.add_argument(
         "--follow", action="store_true", help="wait for further results until the batch is finished"
@@ -137,8 +187,18 @@ def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _positive(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError("must be positive")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
 
     return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+
+    return int(text)

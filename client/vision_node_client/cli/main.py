@@ -29,15 +29,17 @@ def main(argv: list[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        say_error("interrupted. If this was a folder, the same command continues.")
+        say_error(f"interrupted{_how_to_continue(arguments)}")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of stdout, such as `head`, needs no more. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except (UsageError, VisionNodeError, ValueError, OSError) as error:
-        say_error(_words_of(error))
-        return _exit_code(error)
+        code = _exit_code(error)
+        is_away = code is ExitCode.UNREACHABLE
+        say_error(_words_of(error) + (_how_to_continue(arguments) if is_away else ""))
+        return code
 
 
 def _run(arguments: argparse.Namespace) -> ExitCode:
@@ -46,6 +48,8 @@ def _run(arguments: argparse.Namespace) -> ExitCode:
             return _LISTS[arguments.command](node, arguments)
 
     paths: list[Path] = arguments.paths
+    for path in paths:
+        path.stat()  # before anything is sent
     if not any(path.is_dir() for path in paths):
         _require_no_folder_options(arguments)
         return asyncio.run(describe_files(paths, arguments))
@@ -55,6 +59,12 @@ def _run(arguments: argparse.Namespace) -> ExitCode:
         raise UsageError("--json is for single images; the results of a folder are always complete")
 
     return asyncio.run(describe_folder(paths[0], arguments))
+
+
+def _how_to_continue(arguments: argparse.Namespace) -> str:
+    """Return what to add to the error of a run that the same command continues."""
+    is_folder = arguments.command == "describe" and any(it.is_dir() for it in arguments.paths)
+    return "; the same command continues" if is_folder and not arguments.dry_run else ""
 
 
 def _require_no_folder_options(arguments: argparse.Namespace) -> None:

@@ -10,9 +10,18 @@ _CONTROL = re.compile(
 characters, which can't be printed."""
 
 
+_LINE_CHARACTERS = dict.fromkeys(map(ord, "\t\n"), "\ufffd")
+"""Characters that a text may contain, but not the line of a list of files."""
+
+
 def safe(text: str) -> str:
     """Return a text that can't control the terminal."""
     return _CONTROL.sub("\ufffd", text)
+
+
+def safe_name(text: str) -> str:
+    """Return a file's name on one line. Other than in a text, its spaces stay as they are."""
+    return safe(text).translate(_LINE_CHARACTERS)
 
 
 def one_line(text: str) -> str:

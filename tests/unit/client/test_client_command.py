@@ -108,6 +108,55 @@ def test_unreachable_server_and_invalid_arguments_have_exit_codes(
     assert caught.value.code == ExitCode.USAGE
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["describe", "missing", "--dry-run"], "missing: No such file or directory"),
+        (["describe", "a.jpg", "--timeout", "soon"], "'soon' is not a positive number"),
+        (["results", "a", "--after", "-1"], "'-1' is not a number from 0"),
+    ],
+)
+def test_error_says_which_argument_is_invalid(
+    arguments: list[str], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = vision_node(*arguments)
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    assert code == ExitCode.USAGE
+    assert words in capfd.readouterr().err
+
+
+def test_nothing_is_sent_if_a_file_is_missing(server: VisionNodeServer, folder: Path) -> None:
+    assert vision_node("describe", folder / "0.jpg", folder / "missing.jpg") == ExitCode.USAGE
+    assert server.requests == []
+
+
+def test_error_says_that_a_folder_can_be_continued(
+    server: VisionNodeServer, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.fail("POST /batches$", 503, count=99)
+    for arguments in ([folder, "--out", tmp_path / "out.jsonl"], [folder / "0.jpg"]):
+        server.fail("POST /submit", 503, count=99)
+        assert vision_node("describe", *arguments) == ExitCode.UNREACHABLE
+    of_folder, of_image = capfd.readouterr().err.splitlines()
+    assert of_folder.endswith("; the same command continues")
+    assert "the same command" not in of_image
+
+
+def test_help_has_the_exit_codes_and_version(capfd: pytest.CaptureFixture[str]) -> None:
+    for command in ([], ["describe"], ["results"]):
+        with pytest.raises(SystemExit):
+            vision_node(*command, "--help")
+        printed = capfd.readouterr().out
+        for code in ExitCode:
+            assert re.search(rf"^  {code.value} ", printed, re.MULTILINE)
+
+    with pytest.raises(SystemExit):
+        vision_node("--version")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", capfd.readouterr().out)
+
+
 def test_folder_without_images_is_a_usage_error(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

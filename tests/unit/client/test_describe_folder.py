@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from client_helpers import JPEG, NAMES, journal_of, lines_of, names_in, vision_node
 from fakes.vision_node_server import VisionNodeServer
+from vision_node_api.uploads.bulk import zip_members
 from vision_node_client.cli.formats import safe_cell
+from vision_node_client.folder import SUFFIXES
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +43,10 @@ def test_each_image_of_a_folder_has_a_line(
     }
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert printed.err == f"6 images described, 0 not: {out}\n"
+    assert printed.err.splitlines() == [
+        "Sending the images to the batch batch-0.",
+        f"6 images described, 0 not: {out}",
+    ]
 
 
 def test_finished_run_is_not_repeated(server: VisionNodeServer, folder: Path, out: Path) -> None:
@@ -104,14 +109,16 @@ def test_folder_without_an_acceptable_image_leaves_no_batch(
 
 
 def test_only_failed_images_are_described_again(
-    server: VisionNodeServer, folder: Path, out: Path
+    server: VisionNodeServer, folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.failing |= {"1.jpg", "3.jpg"}
     (folder / "bad.gif").write_bytes(b"text")
     assert vision_node("describe", folder, "--out", out) == 1
 
     server.failing = {"3.jpg"}
+    capfd.readouterr()
     assert vision_node("describe", folder, "--out", out, "--only-failed") == 1
+    assert "again in the batch batch-0-retry-" in capfd.readouterr().err
     assert names_in(out) == sorted([*NAMES, "bad.gif"])
     assert {it["customId"] for it in lines_of(out) if "error" in it} == {"3.jpg", "bad.gif"}
     assert server.puts == dict.fromkeys([*NAMES, "bad.gif"], 1)
@@ -218,6 +225,55 @@ def test_dry_run_lists_the_images_and_needs_no_server(
     assert not out.exists()
 
 
+def test_each_name_is_on_one_line_of_a_dry_run(
+    folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a  b\n\tc.jpg").write_bytes(JPEG)
+    assert vision_node("describe", folder, "--out", out, "--dry-run") == 0
+    assert "a  b\ufffd\ufffdc.jpg" in capfd.readouterr().out.splitlines()
+
+
+def test_name_with_a_line_break_does_not_fail_the_others(
+    server: VisionNodeServer, folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a\nb.jpg").write_bytes(JPEG)
+    assert vision_node("describe", folder, "--out", out) == 1
+    errors = {it["customId"]: it["error"]["reason"] for it in lines_of(out) if "error" in it}
+    assert errors == {"a\nb.jpg": "NameInvalid"}
+    assert names_in(out) == sorted([*NAMES, "a\nb.jpg"])
+    assert "a\ufffdb.jpg is not described: NameInvalid" in capfd.readouterr().err
+
+
+def test_server_and_client_know_the_same_formats() -> None:
+    assert SUFFIXES == zip_members.EXTENSIONS
+
+
+def test_refused_options_can_be_corrected(
+    server: VisionNodeServer, folder: Path, out: Path
+) -> None:
+    server.fail("POST /batches$", 422, reason="DescriberNotFound")
+    assert vision_node("describe", folder, "--out", out, "--describer", "loca") == 4
+    assert vision_node("describe", folder, "--out", out, "--describer", "local") == 0
+    assert names_in(out) == NAMES
+
+
+def test_only_failed_needs_a_former_run(
+    server: VisionNodeServer, folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert vision_node("describe", folder, "--out", out, "--only-failed") == 2
+    assert f"there was no run with {out}" in capfd.readouterr().err
+    assert (server.requests, out.exists()) == ([], False)
+
+
+@pytest.mark.parametrize("path", ["-", "/dev/null", "."])
+def test_results_need_a_regular_file(
+    server: VisionNodeServer, folder: Path, path: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert vision_node("describe", folder, "--out", path) == 2
+    assert "a regular file is needed" in capfd.readouterr().err
+    assert server.requests == []
+
+
 def test_quiet_run_prints_nothing(
     folder: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,8 +296,8 @@ def test_new_and_changed_images_are_reported(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--language", "de"], "with another options"),
-        (["--csv"], "with another format"),
+        (["--language", "de"], "with a different options"),
+        (["--csv"], "with a different format"),
     ],
 )
 def test_run_is_only_continued_by_the_same_command(
@@ -255,7 +311,7 @@ def test_run_is_only_continued_by_the_same_command(
     assert vision_node("describe", folder, "--out", out, *arguments) == 2
     assert words in capfd.readouterr().err
     assert vision_node("describe", folder / "sub", "--out", out) == 2
-    assert "with another folder" in capfd.readouterr().err
+    assert "with a different folder" in capfd.readouterr().err
 
 
 def test_other_files_are_not_overwritten(

@@ -169,7 +169,7 @@ class SingleImages:
         except NameInvalidError as error:
             message = str(error)
         except ValueError as error:
-            message = f"The customId is too long: {error}."
+            message = f"The customId is too long: {error}. Shorten it."
 
         raise FileRefusedError(FileReason.NAME_INVALID, message)
 

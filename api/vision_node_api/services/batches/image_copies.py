@@ -5,7 +5,9 @@ from vision_node_contract.batch_uploads import UploadFolder
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.zip_member import MAX_OVERHEAD_BYTES, MemberDamagedError, unpack
 
+from ...uploads.bulk.file_content import too_large
 from ...uploads.bulk.refusals import FileReason
+from ...web.sentences import sentence
 
 IMAGE_GONE = "ImageGone"
 
@@ -41,7 +43,7 @@ class ImageSource:
         An image in the inbox may have been replaced since the batch began.
 
         Raises:
-            NotCopiedError: The image does not exist any more, or can't be used.
+            NotCopiedError: The image does not exist anymore, or can't be used.
             StoreUnavailableError: The bucket did not respond or refused the request.
         """
         if line.key is None:
@@ -53,13 +55,14 @@ class ImageSource:
             message = "The image was deleted from storage. Upload it again."
             raise NotCopiedError(IMAGE_GONE, message) from error
         except MemberDamagedError as error:
-            message = f"The member of the zip file is damaged: {error}. Upload it again."
+            message = f"The zip file is damaged: {error}. Upload the image again."
             raise NotCopiedError(FileReason.MEMBER_DAMAGED, message) from error
 
         if len(data) > self._max_bytes:
             raise self._too_large()
         if not data:
-            raise NotCopiedError(FileReason.EMPTY_FILE, "The image in storage is empty.")
+            message = "The image in storage is empty. Upload it again."
+            raise NotCopiedError(FileReason.EMPTY_FILE, message)
         return data
 
     async def _read(self, line: ManifestLine, key: str) -> bytes:
@@ -88,13 +91,12 @@ class ImageSource:
         return await unpack(data, line.zip, size) if line.zip else data
 
     def _too_large(self) -> NotCopiedError:
-        message = f"The image has more than {self._max_bytes} bytes, which is the limit."
-        return NotCopiedError(FileReason.IMAGE_TOO_LARGE, message)
+        return NotCopiedError(FileReason.IMAGE_TOO_LARGE, str(too_large(self._max_bytes)))
 
 
 def _error_of(line: ManifestLine) -> NotCopiedError:
     """Return why a line names no image: it was invalid, or its file was refused."""
     if line.error:
-        return NotCopiedError(line.error.reason, line.error.message)
+        return NotCopiedError(line.error.reason, sentence(line.error.message))
 
     return NotCopiedError(IMAGE_GONE, "The list of images names no object.")

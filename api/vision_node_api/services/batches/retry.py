@@ -242,6 +242,6 @@ async def _all(source: ImageSource, lines: list[ManifestLine]) -> list[bytes | N
 
 
 def _images_gone(refused: Refusals) -> Problem:
-    detail = "None of the images that have failed exists any more. Upload them again."
+    detail = "None of the images that have failed exists anymore. Upload them again."
     files = [{"file": it.file, "reason": it.reason, "message": it.message} for it in refused.files]
     return Problem(410, "ImagesGone", detail, refused={"count": refused.count, "files": files})

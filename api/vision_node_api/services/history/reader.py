@@ -180,6 +180,7 @@ class HistoryReader:
         }
 
         async def read(connection: AsyncConnection) -> list[BatchRow]:
+            await connection.execute(_IN_ORDER)
             async with connection.cursor(row_factory=class_row(BatchRow)) as cursor:
                 await cursor.execute(_LIST_BATCHES, values)
                 return await cursor.fetchall()

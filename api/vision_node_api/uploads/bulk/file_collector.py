@@ -7,7 +7,7 @@ from vision_node_contract.digest_set import DigestSet
 from .archive_names import is_archive_name
 from .file_content import FileContent
 from .file_names import NameInvalidError, custom_id_of, is_skipped
-from .refusals import FileReason, FileRefusedError, Refusals
+from .refusals import FileReason, FileRefusedError, Refusals, duplicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +111,4 @@ class FileCollector:
     def _require_new(self, custom_id: str) -> None:
         """Refuse an image if another one has its name. One that was refused does not count."""
         if not self._custom_ids.add(custom_id):
-            message = "Another image of the upload has the same name; give each its own."
-            raise FileRefusedError(FileReason.DUPLICATE_CUSTOM_ID, message)
+            raise duplicate()

@@ -5,8 +5,9 @@ from io import BytesIO
 from vision_node_contract.images.formats import FORMAT_NAMES, recognize
 from vision_node_contract.models.reasons import DescribeError
 
+from ...web.sentences import sentence
 from ..base64_text import looks_like_image
-from .refusals import FileReason, FileRefusedError
+from .refusals import FileReason, FileRefusedError, empty
 
 SNIFF_BYTES = 1024
 """Number of bytes from which images are recognized (see images/formats.py)."""
@@ -70,7 +71,7 @@ class FileContent:
         head = bytes(self._kept.getbuffer()[:SNIFF_BYTES])
 
         if not head:
-            self._refuse(FileRefusedError(FileReason.EMPTY_FILE, "The file is empty."))
+            self._refuse(empty())
         elif not looks_like_image(head):
             self._refuse(_no_archive() if self._is_archive else _no_image(head))
 
@@ -96,6 +97,6 @@ def _no_image(head: bytes) -> FileRefusedError:
     try:
         recognize(head)  # succeeds if the file is too short, or text that begins like an image
     except DescribeError as error:
-        message = f"{error.message[0].upper()}{error.message[1:]}."
+        message = sentence(error.message)
 
     return FileRefusedError(FileReason.UNSUPPORTED_FORMAT, message)

@@ -30,17 +30,18 @@ def custom_id_of(name: str) -> str:
     """
     path = _path(name)
     if path.rpartition("/")[2] in {"", "."}:
-        raise NameInvalidError("The file has no name.")
+        raise NameInvalidError("The file has no name. Give it one.")
     if len(path) > MAX_CUSTOM_ID_CHARACTERS:
-        raise NameInvalidError(f"The name has more than {MAX_CUSTOM_ID_CHARACTERS} characters.")
+        detail = f"The name has more than {MAX_CUSTOM_ID_CHARACTERS} characters. Shorten it."
+        raise NameInvalidError(detail)
     if path.startswith("/") or _DRIVE.match(path):
-        raise NameInvalidError("The name is an absolute path; use a relative one.")
+        raise NameInvalidError("The name is an absolute path. Use a relative one.")
     if ".." in path.split("/"):
-        raise NameInvalidError("The name contains '..'; use a path without it.")
+        raise NameInvalidError("The name contains '..'. Use a path without it.")
     # Most names are printable ASCII, and an upload may have a million names.
     is_plain = path.isascii() and path.isprintable()
     if not is_plain and any(category(it) in _CONTROL_CATEGORIES for it in path):
-        raise NameInvalidError("The name has control characters, or bytes that are not UTF-8.")
+        raise NameInvalidError("The name has control characters, or is not UTF-8. Rename it.")
 
     return path
 

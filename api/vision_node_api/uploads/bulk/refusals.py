@@ -38,7 +38,7 @@ class Refusal:
 
 
 class FileRefusedError(Exception):
-    """A file is not accepted. The error's text says why, and what to do."""
+    """A file is not accepted. The error's text says why, and what to do, in whole sentences."""
 
     def __init__(self, reason: FileReason, message: str) -> None:
         super().__init__(message)
@@ -61,6 +61,17 @@ class Refusals:
         self.count += 1
         if len(self.files) < MAX_LISTED:
             self.files.append(refusal)
+
+
+def duplicate() -> FileRefusedError:
+    """Return the error for an image whose customId another image of the upload has."""
+    message = "Another image of the upload has the same name. Give each its own."
+    return FileRefusedError(FileReason.DUPLICATE_CUSTOM_ID, message)
+
+
+def empty() -> FileRefusedError:
+    """Return the error for a file without content."""
+    return FileRefusedError(FileReason.EMPTY_FILE, "The file is empty. Send the image itself.")
 
 
 def shown_name(name: str) -> str:

@@ -245,7 +245,7 @@ def _text(name: bytes) -> str:
 
 
 def _not_a_file() -> FileRefusedError:
-    message = "This is a link, a device or a sparse file. Pack the image itself (tar -h)."
+    message = "The file is a link, a device or sparse. Pack the image itself (tar -h)."
     return FileRefusedError(FileReason.NOT_A_FILE, message)
 
 

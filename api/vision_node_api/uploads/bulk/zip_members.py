@@ -11,9 +11,10 @@ from vision_node_contract.digest_set import DigestSet
 from vision_node_contract.images.formats import FORMAT_NAMES
 
 from .archive_names import is_archive_name
+from .file_content import too_large
 from .file_names import NameInvalidError, custom_id_of, is_skipped
 from .member_offsets import MemberOffsets
-from .refusals import FileReason, FileRefusedError, Refusal
+from .refusals import FileReason, FileRefusedError, Refusal, duplicate, empty
 from .zip_directory import ZipEntry
 
 _LOCAL_HEADER_BYTES = 30
@@ -29,7 +30,7 @@ _MAX_DEFLATE_RATIO = 1032
 _STORED = 0
 _DEFLATED = 8
 
-_EXTENSIONS = frozenset(
+EXTENSIONS = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif"),
         *(".png", ".apng"),
@@ -39,7 +40,7 @@ _EXTENSIONS = frozenset(
         *(".tif", ".tiff"),
     }
 )
-"""Extensions of supported formats."""
+"""Extensions of supported formats. The client sends files with the same ones."""
 
 
 class MemberJudge:
@@ -79,8 +80,7 @@ class MemberJudge:
         offset, length = self._place(entry)
 
         if not self._custom_ids.add(custom_id):
-            message = "another image of the upload has the same name; give each its own"
-            raise FileRefusedError(FileReason.DUPLICATE_CUSTOM_ID, message)
+            raise duplicate()
 
         return UploadedImage(
             custom_id=custom_id,
@@ -93,13 +93,9 @@ class MemberJudge:
 
     def _require_size(self, entry: ZipEntry) -> None:
         if not entry.size:
-            raise FileRefusedError(FileReason.EMPTY_FILE, "the file is empty")
+            raise empty()
         if entry.size > self._max_image_bytes:
-            message = (
-                f"the image has {entry.size} bytes; the limit is {self._max_image_bytes}; send a "
-                "smaller one"
-            )
-            raise FileRefusedError(FileReason.IMAGE_TOO_LARGE, message)
+            raise too_large(self._max_image_bytes)
 
     def _place(self, entry: ZipEntry) -> tuple[int, int]:
         """Return the offset of the member's local header, and the number of bytes to read."""
@@ -124,18 +120,18 @@ def _custom_id(name: str) -> str:
 def _require_image_file(entry: ZipEntry, custom_id: str) -> None:
     """Refuse what can't be an image that workers can read."""
     if entry.is_link_or_device:
-        message = "this is a link or a device; pack the image itself"
+        message = "The file is a link or a device. Pack the image itself."
         raise FileRefusedError(FileReason.NOT_A_FILE, message)
     if entry.is_encrypted:
-        message = "the file is encrypted; pack it without a password"
+        message = "The file is encrypted. Pack it without a password."
         raise FileRefusedError(FileReason.ENCRYPTED, message)
     if is_archive_name(custom_id):
-        message = "the file is an archive in a zip file; pack its images instead"
+        message = "The file is an archive in a zip file. Pack its images instead."
         raise FileRefusedError(FileReason.NESTED_ARCHIVE, message)
 
     extension = splitext(custom_id)[1].lower()
-    if extension.strip(".") and extension not in _EXTENSIONS:
-        message = f"the file is not an image, by its name; supported formats are {FORMAT_NAMES}"
+    if extension.strip(".") and extension not in EXTENSIONS:
+        message = f"The file is not an image, by its name. Supported formats are {FORMAT_NAMES}."
         raise FileRefusedError(FileReason.UNSUPPORTED_FORMAT, message)
 
 
@@ -151,8 +147,8 @@ def _zip_member(entry: ZipEntry) -> ZipMember:
             method = _DEFLATED
         case _:
             message = (
-                f"the file is compressed by method {entry.method}; only deflate (8) and stored (0) "
-                "are supported"
+                f"The file is compressed with method {entry.method}. Only deflated (8) and stored "
+                "(0) files are supported."
             )
             raise FileRefusedError(FileReason.COMPRESSION_UNSUPPORTED, message)
 
@@ -160,5 +156,5 @@ def _zip_member(entry: ZipEntry) -> ZipMember:
 
 
 def _damaged(what: str) -> FileRefusedError:
-    message = f"the member of the zip file {what}: the zip file is damaged"
+    message = f"The zip file is damaged: this member {what}. Pack the image again."
     return FileRefusedError(FileReason.MEMBER_DAMAGED, message)

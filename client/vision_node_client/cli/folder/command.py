@@ -10,7 +10,7 @@ from ...models import Json
 from ..arguments import options_of
 from ..exit_codes import ExitCode, UsageError
 from ..formats import Csv, Format, JsonLines
-from ..terminal import safe
+from ..terminal import safe_name
 from .journal import Journal, JournalFile
 from .reporter import Reporter
 from .result_file import ResultFile
@@ -34,9 +34,15 @@ async def describe_folder(folder: Path, arguments: argparse.Namespace) -> ExitCo
     if arguments.out is None:
         raise UsageError("a folder needs --out FILE, where its results are written")
 
+    _require_file(arguments.out)
     written_as: Format = Csv() if arguments.csv else JsonLines()
     file = JournalFile(arguments.out.with_name(arguments.out.name + JOURNAL_SUFFIX))
     with ResultFile(arguments.out, written_as) as results:
+        if arguments.only_failed and file.load() is None:
+            if not results.length:
+                results.path.unlink()
+            raise UsageError(f"--only-failed: there was no run with {arguments.out}")
+
         journal = _open_journal(file, results, folder, _options(arguments))
         _prepare(journal, reporter, only_failed=arguments.only_failed)
         if journal.stage == "finished":
@@ -52,13 +58,21 @@ async def describe_folder(folder: Path, arguments: argparse.Namespace) -> ExitCo
 def _list_images(folder: Path, server: str) -> ExitCode:
     images = list(find_images(folder))
     for image in images:
-        print(safe(image.custom_id))
+        print(safe_name(image.custom_id))
 
     size = sum(it.size for it in images)
     Reporter().say(
         f"{len(images)} images ({size / 1e6:.1f} MB) would be sent to {server}. Nothing was sent."
     )
     return ExitCode.DONE
+
+
+def _require_file(path: Path) -> None:
+    if str(path) == "-" or (path.exists() and not path.is_file()):
+        raise UsageError(
+            f"--out {path}: a regular file is needed, so that an interrupted run can continue. "
+            "`vision-node results BATCH --follow` prints results to stdout."
+        )
 
 
 def _options(arguments: argparse.Namespace) -> Json:
@@ -78,10 +92,13 @@ def _open_journal(file: JournalFile, results: ResultFile, folder: Path, options:
     expected = Journal(str(folder.resolve()), results.format.name, options)
     for what in ("folder", "format", "options"):
         former, now = getattr(journal, what), getattr(expected, what)
+        if former != now and journal.batch is None:
+            # Nothing was sent. The server may have refused the former options.
+            return _new_journal(results, folder, options)
         if former != now:
             raise UsageError(
-                f"{results.path} was begun with another {what}: {former}, not {now}. Repeat the "
-                "same command, or choose another --out."
+                f"{results.path} was begun with a different {what}: {former}, not {now}. Repeat "
+                "the same command, or choose another --out."
             )
 
     return journal

@@ -84,6 +84,7 @@ class FolderRun:
         created = await self._node.create_upload(key=self._journal.key, **options)
         self._journal.batch = created.name
         self._save()
+        self._reporter.say(f"Sending the images to the batch {created.name}.")
 
         return created.name
 
@@ -113,6 +114,7 @@ class FolderRun:
     async def _retry(self) -> None:
         """Create a batch of what failed, and remove the lines of these images."""
         created = await self._node.retry(self._batch, key=self._journal.key)
+        self._reporter.say(f"Describing the failed images again in the batch {created.name}.")
         self._results.drop_failed(self._journal.refused)
 
         self._journal.batch, self._journal.after = created.name, 0

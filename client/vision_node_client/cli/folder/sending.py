@@ -8,6 +8,7 @@ from ...async_client import AsyncVisionNode
 from ...errors import ProblemError, VisionNodeError
 from ...folder import ImageFile, find_images
 from ...protocol.flows import PARALLEL_UPLOADS
+from ..terminal import safe_name
 from .journal import Journal, JournalFile
 from .reporter import Reporter
 
@@ -59,7 +60,8 @@ class Sending:
     def _has_arrived(self, image: ImageFile, arrived: dict[str, int]) -> bool:
         name, changed = image.custom_id, self._journal.is_changed(image)
         if changed:
-            self._reporter.warn(f"{name} has been changed since it was sent; it is sent again")
+            shown = safe_name(name)
+            self._reporter.warn(f"{shown} has been changed since it was sent; it is sent again")
         if name not in arrived:
             return self._journal.was_refused(image) and not changed
         if changed or arrived[name] != image.size:
@@ -84,7 +86,7 @@ class Sending:
         except OSError as error:
             if isinstance(error, VisionNodeError):
                 raise
-            self._refuse(image, "FileUnreadable", f"the file can't be read: {error.strerror}")
+            self._refuse(image, "FileUnreadable", f"The file can't be read: {error.strerror}.")
         else:
             self._journal.record_sent(image)
 
@@ -93,7 +95,8 @@ class Sending:
 
     def _refuse(self, image: ImageFile, reason: str, message: str) -> None:
         self._journal.record_refused(image, reason, message)
-        self._reporter.warn(f"{image.custom_id} is not described: {reason}: {message}")
+        name = safe_name(image.custom_id)
+        self._reporter.warn(f"{name} is not described: {reason}: {message}")
 
 
 def _refusal(image: ImageFile, max_bytes: int) -> tuple[str, str] | None:
@@ -101,10 +104,13 @@ def _refusal(image: ImageFile, max_bytes: int) -> tuple[str, str] | None:
     try:
         image.custom_id.encode()
     except UnicodeEncodeError:
-        return "NameInvalid", "the name is not UTF-8; rename the file"
+        return "NameInvalid", "The name is not UTF-8. Rename the file."
 
     if image.size > max_bytes:
-        return "ImageTooLarge", f"it has {image.size} bytes, and the limit is {max_bytes}"
+        return (
+            "ImageTooLarge",
+            f"The image has more than {max_bytes} bytes, which is the limit. Send a smaller one.",
+        )
 
     return None
 

@@ -206,7 +206,8 @@ async def test_member_that_is_no_acceptable_image_is_refused_alone(
 ) -> None:
     found_reason, message = await refusal_of(behind, member)
     assert found_reason == reason
-    assert len(message) > 10
+    assert message[0].isupper()
+    assert message.endswith(".")
 
 
 async def test_mode_counts_only_where_the_system_has_modes(behind: tuple[S3, Bucket]) -> None:

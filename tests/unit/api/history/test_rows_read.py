@@ -12,6 +12,7 @@ import pytest
 from history_database import SCHEMA
 from psycopg import AsyncConnection
 from vision_node_api.services.history.cursor import NEWEST
+from vision_node_api.services.history.history_rows import BatchQuery
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.history.search import Search
 from vision_node_contract.history.database import Database
@@ -38,6 +39,14 @@ TOMBSTONES = """
     SELECT gen_random_uuid(), now(), now() FROM generate_series(1, 18000)
 """
 """Tombstones of the last days. There are more of them than jobs, if these are kept for a day."""
+
+BATCHES = """
+    INSERT INTO batches (uid, name, owner, created_at, finished_at, evicted_at, body)
+    SELECT gen_random_uuid(), 'batch-' || number, CASE WHEN number > 5900 THEN 'ada' ELSE '' END,
+      '2026-01-01Z'::timestamptz + number * interval '1 s', '2026-02-01Z', now(), repeat('x', 1000)
+    FROM generate_series(1, 6000) AS number
+"""
+"""Finished batches, of which the newest hundred belong to ada."""
 
 Setup = tuple[str, ...]
 STATISTICS: dict[str, Setup] = {
@@ -112,3 +121,22 @@ async def test_few_rows_are_read(
             many[name] = database.rows
 
     assert not many
+
+
+@pytest.mark.parametrize("statistics", [(), ("ANALYZE",)], ids=["none", "usual"])
+async def test_few_rows_are_read_for_a_page_of_batches(
+    statistics: Setup, history_url: str, reader: HistoryReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(history_url, autocommit=True) as connection:
+        connection.execute(f"SET search_path = {SCHEMA}".encode())
+        for statement in (
+            "ALTER TABLE batches SET (autovacuum_enabled = off)",
+            *(BATCHES, *statistics),
+        ):
+            connection.execute(statement.encode())
+
+    database = Counting(reader._database)
+    monkeypatch.setattr(reader, "_database", database)
+    for owner in (None, "ada"):
+        assert len(await reader.list_batches(BatchQuery(NEWEST, LIMIT, owner=owner))) == LIMIT
+        assert database.rows <= 3 * LIMIT

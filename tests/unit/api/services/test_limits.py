@@ -28,6 +28,13 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "ttlSeconds": 604_800,
         "defaultTtlSeconds": 86_400,
         "history": False,
+        "batchImages": SETTINGS.max_batch_images,
+        "batchZipBytes": 10_000 * 8 * 1024**2,
+        "batchStartSeconds": 86_400,
+        "retryImages": 10_000,
+        "customIdCharacters": 512,
+        "uploadBytesPerSecond": 4096,
+        "uploadStallSeconds": 30,
         "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
         "answerSeconds": 100,
     }
@@ -53,6 +60,8 @@ async def test_limits_are_documented(document: dict[str, Any]) -> None:
     assert set(schema["required"]) == {
         *("imageBytes", "imagePixels", "mediaTypes", "formats", "unfinishedJobs", "imageJobs"),
         *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds", "history"),
+        *("batchImages", "batchZipBytes", "batchStartSeconds", "retryImages"),
+        *("customIdCharacters", "uploadBytesPerSecond", "uploadStallSeconds"),
     }
     assert all(field["description"] for field in schema["properties"].values())
 
