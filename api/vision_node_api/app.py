@@ -26,6 +26,7 @@ from .routes import (
     batch_retry,
     batch_uploads,
     inbox,
+    job_images,
     job_list,
     jobs,
     limits,
@@ -42,6 +43,8 @@ from .services.history.batch_list import BatchList
 from .services.history.history_check import HistoryCheck
 from .services.history.job_list import JobList
 from .services.history.reader import HistoryReader
+from .services.images.images import Images
+from .services.images.stored_images import StoredImages
 from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
@@ -92,6 +95,7 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
             with ExitStack() as running:
                 for task in health.tasks:
                     running.enter_context(task.running())
+                connected.push_async_callback(app.state.images.thumbnails.close)
                 async with serving_metrics(app.state.metrics):
                     yield
 
@@ -138,6 +142,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
     app.include_router(job_list.router)
+    app.include_router(job_images.router)
     app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(batch_results.router)
@@ -171,6 +176,7 @@ def attach_services(
     creation = BatchCreation(jobs, batches, batches.cache.client)
     app.state.batch_creation = creation
     app.state.batch_images = BatchImages(batches)
+    app.state.images = Images(StoredImages(jobs, app.state.batch_images))
     app.state.batch_control = BatchControl(batches)
     app.state.batch_retry = BatchRetry(creation)
     app.state.batch_list = BatchList(batches.cache, batches.history)
