@@ -15,6 +15,11 @@ def safe(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
+def safe_line(text: str) -> str:
+    """Return a text on one line. A line break in it could imitate another line."""
+    return safe(text).translate({ord(it): "\ufffd" for it in "\t\n"})
+
+
 def one_line(text: str) -> str:
     """Return a text on one line, because a line break in it could imitate another line."""
     return safe(" ".join(text.split()))

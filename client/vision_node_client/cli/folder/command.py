@@ -10,7 +10,7 @@ from ...models import Json
 from ..arguments import options_of
 from ..exit_codes import ExitCode, UsageError
 from ..formats import Csv, Format, JsonLines
-from ..terminal import safe
+from ..terminal import safe_line
 from .journal import Journal, JournalFile
 from .reporter import Reporter
 from .result_file import ResultFile
@@ -52,7 +52,7 @@ async def describe_folder(folder: Path, arguments: argparse.Namespace) -> ExitCo
 def _list_images(folder: Path, server: str) -> ExitCode:
     images = list(find_images(folder))
     for image in images:
-        print(safe(image.custom_id))
+        print(safe_line(image.custom_id))
 
     size = sum(it.size for it in images)
     Reporter().say(

@@ -29,6 +29,7 @@ class Sending:
         self._journal = journal
         self._file = file
         self._reporter = reporter
+        self._arrived: dict[str, int] = {}
 
     async def run(self, batch: str, arrived: dict[str, int]) -> None:
         """Send all images that have not arrived, or have been changed since.
@@ -41,6 +42,7 @@ class Sending:
             VisionNodeError: The server refused all images, or did not respond.
             OSError: The folder can't be read.
         """
+        self._arrived = arrived
         limits = await self._node.limits()
         max_bytes = int(limits["imageBytes"])
         images = await asyncio.to_thread(lambda: list(find_images(Path(self._journal.folder))))
@@ -92,6 +94,14 @@ class Sending:
             self._file.save(self._journal)
 
     def _refuse(self, image: ImageFile, reason: str, message: str) -> None:
+        if image.custom_id in self._arrived:
+            # An image can't be taken out of the batch. A line for the refusal would be its second.
+            self._reporter.warn(
+                f"{image.custom_id} is described as it was sent before, not as it is now: "
+                f"{reason}: {message}"
+            )
+            return
+
         self._journal.record_refused(image, reason, message)
         self._reporter.warn(f"{image.custom_id} is not described: {reason}: {message}")
 
