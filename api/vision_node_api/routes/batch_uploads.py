@@ -16,10 +16,12 @@ from ..uploads.bulk.openapi import batch_schema
 from ..uploads.bulk.readers import JSON_TYPE, ZIP_TYPES, content_type
 from ..uploads.upload_limit import UploadSlot
 from ..web import json_lines
+from ..web.any_path import register_any_path
 from ..web.json_lines import JsonLinesResponse
 from ..web.problems import MEDIA_TYPE
 from .jobs import MAX_IDEMPOTENCY_KEY
 
+register_any_path()
 router = APIRouter(tags=["batches"])
 
 
@@ -102,7 +104,7 @@ async def create_batch(
 
 
 @router.put(
-    "/batches/{name}/images/{custom_id:path}",
+    "/batches/{name}/images/{custom_id:any_path}",
     status_code=201,
     response_class=Response,
     openapi_extra={

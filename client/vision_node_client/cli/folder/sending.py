@@ -1,6 +1,7 @@
 """Send the images of a folder that the server does not have."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from ...folder import ImageFile, find_images
 from ...protocol.flows import PARALLEL_UPLOADS
 from .journal import Journal, JournalFile
 from .reporter import Reporter
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Characters that the server refuses in names. Some proxies refuse them in URLs, too."""
 
 
 class Sending:
@@ -112,6 +116,9 @@ def _refusal(image: ImageFile, max_bytes: int) -> tuple[str, str] | None:
         image.custom_id.encode()
     except UnicodeEncodeError:
         return "NameInvalid", "the name is not UTF-8; rename the file"
+
+    if not image.custom_id.isprintable() and _CONTROL.search(image.custom_id):
+        return "NameInvalid", "the name has control characters; rename the file"
 
     if image.size > max_bytes:
         return "ImageTooLarge", f"it has {image.size} bytes, and the limit is {max_bytes}"

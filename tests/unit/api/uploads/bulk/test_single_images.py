@@ -70,6 +70,7 @@ REFUSED = {
     "large": ("a.png", PNG + bytes(LIMIT), 413, "ImageTooLarge"),
     "very large": ("a.png", PNG + bytes(3 * LIMIT), 413, "ImageTooLarge"),
     "control character": ("a%01b.png", PNG, 422, "NameInvalid"),
+    "line break": ("a%0Ab.png", PNG, 422, "NameInvalid"),
     "climbing": ("a%2F..%2F..%2Fb.png", PNG, 422, "NameInvalid"),
     "backslash": ("a%5Cb.png", PNG, 422, "NameInvalid"),
     "absolute": ("/a.png", PNG, 422, "NameInvalid"),
