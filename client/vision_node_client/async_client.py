@@ -237,7 +237,7 @@ class AsyncVisionNode:
 
     async def cancel(self, name: str) -> Batch:
         """End a batch, and return its state. What has been described stays."""
-        return await performer.run(self._http, send_call(calls.cancel(name), self._retries))
+        return await performer.run(self._http, flows.cancel_batch(name, self._retries))
 
     async def suspend(self, name: str) -> Batch:
         """Suspend a batch until it is resumed, and return its state."""
@@ -260,7 +260,7 @@ class AsyncVisionNode:
 
     async def delete(self, name: str) -> None:
         """Delete a batch with its results, but not images in the inbox."""
-        return await performer.run(self._http, send_call(calls.delete(name), self._retries))
+        return await performer.run(self._http, flows.delete_batch(name, self._retries))
 
 
 def _id_of(job: Job | str) -> str:

@@ -27,9 +27,16 @@ from .models.imagejob import KubeModel
 LIST_LINES = 5000
 """Maximum number of lines in a list object: about 1 MB."""
 
+LIST_BYTES = 2 << 20
+"""Size of a list object, in bytes, after which the next one begins. Lines with names only are
+shorter, but each image of a retried batch may have a prompt of its own, of up to 16 kB."""
+
 MAX_LIST_BYTES = 16 << 20
-"""Maximum size of a list object in bytes. A line has at most about 3 kB: a customId of 512
-characters with up to four bytes each, and an error."""
+"""Maximum size of a list object in bytes. It is far more than LIST_BYTES and a line."""
+
+MAX_LINE_BYTES = 20 << 10
+"""Maximum length of a line in bytes. It has what a line of a user's list may have, whose maximum is
+16 KiB, and where the image is."""
 
 PACK_BYTES = 8 << 20
 """Size from which a pack is stored and the next one begins, in bytes. Larger packs save hardly any

@@ -45,6 +45,8 @@ class StoredObject:
     modified: datetime
     media_type: str = "image/png"
     sha256: str | None = None
+    mark: str = ""
+    """The header x-amz-meta-upload."""
 
     @property
     def etag(self) -> str:
@@ -160,7 +162,12 @@ class S3:
     async def _answer_multipart(self, request: web.Request, key: str) -> web.StreamResponse:
         answer, joined = await self.multipart.answer(request, key)
         if joined:
-            self.objects[key] = StoredObject(joined.data, datetime.now(UTC), joined.media_type)
+            self.objects[key] = StoredObject(
+                joined.data, datetime.now(UTC), joined.media_type, mark=joined.mark
+            )
+        if self.multipart.loses_answer(request):
+            assert request.transport is not None
+            request.transport.abort()
         return answer
 
     def read(self, request: web.Request, key: str) -> web.StreamResponse:
@@ -176,6 +183,8 @@ class S3:
         headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.data))}
         if found.sha256:
             headers["x-amz-meta-sha256"] = found.sha256
+        if found.mark:
+            headers["x-amz-meta-upload"] = found.mark
 
         if request.headers.get("If-Match", found.etag) != found.etag:
             return error_response(request, 412, "PreconditionFailed")

@@ -30,6 +30,8 @@ class Upload:
 
     key: str
     media_type: str
+    mark: str
+    """The header x-amz-meta-upload."""
     parts: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -38,6 +40,7 @@ class Joined(NamedTuple):
 
     data: bytes
     media_type: str
+    mark: str
 
 
 async def do_nothing(*_: int) -> None:
@@ -60,6 +63,8 @@ class MultipartUploads:
         """Error code that the response to CompleteMultipartUpload has in spite of its status."""
         self.fails_part: int | None = None
         """Number of the part that is refused with 500."""
+        self.loses: set[str] = set()
+        """Requests, of `create` and `complete`, whose next answer is lost."""
         self.storing = 0
         """Number of parts that are being received."""
         self.most_storing = 0
@@ -84,11 +89,23 @@ class MultipartUploads:
             case _:
                 return await self._complete(request, upload)
 
+    def loses_answer(self, request: web.Request) -> bool:
+        """Return whether the answer to a request is lost, which happens once."""
+        if request.method != "POST":
+            return False
+
+        kind = "create" if "uploads" in request.query else "complete"
+        is_lost = kind in self.loses
+        self.loses.discard(kind)
+        return is_lost
+
     def _create(self, request: web.Request, key: str) -> web.Response:
         assert request.method == "POST"
         self.created += 1
         name = f"upload+{self.created}/="  # characters that a query must encode
-        self.uploads[name] = Upload(key, request.headers["Content-Type"])
+        self.uploads[name] = Upload(
+            key, request.headers["Content-Type"], request.headers.get("x-amz-meta-upload", "")
+        )
         return web.Response(text=CREATED.format(name))
 
     async def _put(self, request: web.Request, upload: Upload) -> web.Response:
@@ -128,7 +145,7 @@ class MultipartUploads:
 
         del self.uploads[request.query["uploadId"]]
         data = b"".join(upload.parts[number] for number, _ in parts)
-        return web.Response(text=COMPLETED), Joined(data, upload.media_type)
+        return web.Response(text=COMPLETED), Joined(data, upload.media_type, upload.mark)
 
 
 def _etag(data: bytes) -> str:

@@ -313,7 +313,7 @@ class VisionNodeServer:
         retried.images = {
             line["customId"]: batch.images[line["customId"]]
             for line in batch.lines
-            if "error" in line
+            if "error" in line and line["customId"] in batch.images
         }
         self._start(retried)
         return created(retried)

@@ -48,6 +48,14 @@ class Format(Protocol):
         """
         ...
 
+    def name_of(self, custom_id: str) -> str:
+        """Return a customId as it is in a file."""
+        ...
+
+    def names(self, file: BinaryIO) -> Iterator[str]:
+        """Yield the customIds in a file with complete lines."""
+        ...
+
 
 class JsonLines:
     """A JSON object for each image, as the server sent it."""
@@ -65,6 +73,15 @@ class JsonLines:
             found = json.loads(line)
             if not found.get("error") or found.get("customId") in kept:
                 yield line
+
+    def name_of(self, custom_id: str) -> str:
+        """Return a customId as it is in a file."""
+        return _printable(custom_id)
+
+    def names(self, file: BinaryIO) -> Iterator[str]:
+        """Yield the customIds in a file with complete lines."""
+        for line in file:
+            yield str(json.loads(line).get("customId"))
 
 
 class Csv:
@@ -92,7 +109,7 @@ class Csv:
 
     def without_failed(self, file: BinaryIO, kept: Collection[str]) -> Iterator[bytes]:
         """Yield the rows of a file, except those of images that failed."""
-        kept_cells = {_printable(safe_cell(it)) for it in kept}
+        kept_cells = {self.name_of(it) for it in kept}
         with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
             rows = csv.reader(text)
             next(rows)
@@ -100,6 +117,17 @@ class Csv:
             for row in rows:
                 if row[2] != "failed" or row[0] in kept_cells:
                     yield _row(row)
+
+    def name_of(self, custom_id: str) -> str:
+        """Return a customId as it is in a file."""
+        return _printable(safe_cell(custom_id))
+
+    def names(self, file: BinaryIO) -> Iterator[str]:
+        """Yield the customIds in a file with complete lines."""
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            rows = csv.reader(text)
+            next(rows)
+            yield from (row[0] for row in rows)
 
 
 def json_line(document: Json) -> bytes:

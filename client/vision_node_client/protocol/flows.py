@@ -21,10 +21,10 @@ from ..models import (
 from ..options import BatchOptions, SubmitOptions
 from . import calls
 from .batch_source import BatchSource
-from .lines import PartReader
+from .lines import GONE, PartReader
 from .messages import Call
 from .retries import Attempts, Retries, send, send_call
-from .steps import Do, Flow, Give, NextChunk, Open, Parallel, Sleep, TransportError
+from .steps import Do, Flow, Give, NextChunk, Open, Parallel, Send, Sleep, TransportError
 
 WAIT_SECONDS = 600.0
 """Default of the longest time to wait for a job, in seconds. The server's queue may be long."""
@@ -44,6 +44,9 @@ MAX_BATCH_PAUSE_SECONDS = 5.0
 PARALLEL_UPLOADS = 4
 """Number of images of a batch that are uploaded at the same time. More hardly help, because the
 connection or the server's storage is busy with four."""
+
+FINISHED = "BatchFinished"
+"""Reason for which a finished batch can't be cancelled."""
 
 T = TypeVar("T", Job, Batch)
 
@@ -147,6 +150,29 @@ def upload_image(batch: str, custom_id: str, image: Image, retries: Retries) -> 
     """Upload an image of a batch that is not started yet."""
     data: ImageData = yield Do(partial(read_image, image))
     yield from send_call(calls.upload_image(batch, custom_id, data), retries)
+
+
+def delete_batch(name: str, retries: Retries) -> Flow[None]:
+    """Delete a batch. If it is gone after an answer was lost, it has been deleted."""
+    attempts = Attempts(retries)
+    try:
+        yield from send(Send(calls.delete(name).request), attempts)
+    except ProblemError as problem:
+        if problem.reason != GONE or not attempts.has_failed:
+            raise
+
+
+def cancel_batch(name: str, retries: Retries) -> Flow[Batch]:
+    """Cancel a batch. If it is finished after an answer was lost, return its state."""
+    call, attempts = calls.cancel(name), Attempts(retries)
+    try:
+        reply = yield from send(Send(call.request), attempts)
+    except ProblemError as problem:
+        if problem.reason != FINISHED or not attempts.has_failed:
+            raise
+        return (yield from send_call(calls.batch(name), retries))
+
+    return call.read(reply)
 
 
 def stored_images(batch: str, retries: Retries) -> Flow[None]:

@@ -59,6 +59,8 @@ class Attempts:
         self._retries = retries
         self._may_repeat = may_repeat
         self._failures = 0
+        self.has_failed = False
+        """Whether any request has failed, so that the server may have handled it."""
 
     def succeeded(self) -> None:
         """Begin to count at 0 again."""
@@ -71,6 +73,7 @@ class Attempts:
             VisionNodeError: `error`, if the request must not be repeated.
         """
         self._failures += 1
+        self.has_failed = True
         pause = self._retries.pause(self._failures, retry_after) if self._may_repeat else None
         if pause is None:
             raise error

@@ -36,7 +36,7 @@ retried, because the caller has already waited long enough.
 No other layer retries storage requests, with one exception: aiohttp retries a request once if a
 kept-alive connection turns out to be closed. Such a retry is harmless, because it repeats a GET,
 a DELETE, or a PUT of the same bytes. aiohttp never repeats a POST, so this module repeats those
-that only delete objects."""
+that do no harm: they delete objects, or create or complete a multipart upload."""
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS

@@ -6,6 +6,7 @@ S3 needs the length of each request's body, so a stream is collected in parts of
 import asyncio
 import hashlib
 import logging
+import secrets
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType, TracebackType
@@ -46,6 +47,13 @@ spaces meanwhile."""
 
 ABORT_SECONDS = 5.0
 """Maximum seconds to wait until the service has deleted the parts of an abandoned upload."""
+
+_MARK_HEADER = "x-amz-meta-upload"
+"""Header with a random text, which the service stores with the object. It tells whether an object
+is that of this upload, if the answer to its completion was lost."""
+
+_NO_UPLOAD = "NoSuchUpload"
+"""Error code for an upload that is unknown, or already complete."""
 
 _NO_PART = memoryview(b"")
 
@@ -91,6 +99,7 @@ class ObjectUpload:
         self._aborts = aborts
         self._id: str | None = None
         """Id of the multipart upload; None while everything may fit into one PUT request."""
+        self._mark = secrets.token_hex(16)
         self._is_finished = False
 
         self._part = _NO_PART
@@ -182,7 +191,15 @@ class ObjectUpload:
         headers = {"Content-Type": self._media_type}
 
         with self._requests.failures.recording():
-            response = await self._exchange("POST", {"uploads": ""}, headers=headers)
+            # If the first request has arrived, its upload stays, without parts, until the service
+            # removes it (docs/store.md, "Abandoned uploads").
+            response = await self._exchange(
+                "POST",
+                {"uploads": ""},
+                headers=headers,
+                metadata={_MARK_HEADER: self._mark},
+                may_repeat=True,
+            )
 
             try:
                 return _read_upload_id(response.body)
@@ -205,18 +222,34 @@ class ObjectUpload:
         data = _PART_LIST.format(parts).encode()
 
         with self._requests.failures.recording():
-            response = await self._exchange(
-                "POST",
-                {"uploadId": upload},
-                data=data,
-                digest=hashlib.sha256(data).hexdigest(),
-                headers=_XML_HEADERS,
-                time_limits=COMPLETE_TIMEOUT,
-            )
+            try:
+                response = await self._exchange(
+                    "POST",
+                    {"uploadId": upload},
+                    data=data,
+                    digest=hashlib.sha256(data).hexdigest(),
+                    headers=_XML_HEADERS,
+                    time_limits=COMPLETE_TIMEOUT,
+                    may_repeat=True,
+                )
+            except StoreUnavailableError as error:
+                if error.code == _NO_UPLOAD and await self._is_complete():
+                    return  # the first request has arrived, and its answer was lost
+                raise
             # A service that sends spaces while it joins the parts has already sent the status 200,
             # so an error is only in the body.
             if b"CompleteMultipartUploadResult" not in response.body:
                 raise parse_refusal(200, response.body, conditional=False)
+
+    async def _is_complete(self) -> bool:
+        """Return whether the object has been made from the parts of this upload."""
+        sign = partial(self._signer.sign, "HEAD", self._key)
+        try:
+            found = await self._requests.exchange("HEAD", sign)
+        except (ObjectNotFoundError, StoreUnavailableError):
+            return False
+
+        return found.headers.get(_MARK_HEADER) == self._mark
 
     async def _abort(self, upload: str) -> None:
         try:
@@ -234,11 +267,18 @@ class ObjectUpload:
         data: bytes | memoryview | None = None,
         digest: str = NO_BODY_SHA256,
         headers: Mapping[str, str] = MappingProxyType({}),
+        metadata: Mapping[str, str] = MappingProxyType({}),
         time_limits: aiohttp.ClientTimeout = TIMEOUT,
+        may_repeat: bool = False,
     ) -> BucketResponse:
-        sign = partial(self._signer.sign, method, self._key, digest, query=query)
+        sign = partial(self._signer.sign, method, self._key, digest, query=query, metadata=metadata)
         return await self._requests.exchange(
-            method, sign, data=data, headers=headers, time_limits=time_limits
+            method,
+            sign,
+            data=data,
+            headers=headers,
+            time_limits=time_limits,
+            may_repeat=may_repeat,
         )
 
 

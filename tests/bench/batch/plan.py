@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from bench.errors import BenchError
 from bench.variables import whole_number
 
 MIN_IMAGES = 1000
 """Minimum number of images. In a smaller batch, the first shards take most of the time."""
+
+SPARE_BYTES = 1_000_000_000
+"""Space on the disk, in bytes, that the uploads must leave for everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,20 @@ class UploadsPlan:
 
         size = whole_number(env, "SIZE_MB", default.size_mb, least=1)
         return dataclasses.replace(default, size_mb=size)
+
+    def require_disk(self, free_bytes: int) -> None:
+        """Refuse a disk that the photographs would fill.
+
+        Raises:
+            BenchError: It has too little space.
+        """
+        needed = self.uploads * self.size_bytes + SPARE_BYTES
+        if free_bytes < needed:
+            raise BenchError(
+                f"{self.uploads} uploads of {self.size_mb} MB need {needed / 1e9:.1f} GB on the "
+                f"disk of the cluster's node, but {free_bytes / 1e9:.1f} GB are free. Free some "
+                "space, or lower SIZE_MB."
+            )
 
     @property
     def size_bytes(self) -> int:

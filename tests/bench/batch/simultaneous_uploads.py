@@ -17,6 +17,7 @@ from bench.batch.uploads import Uploads
 from bench.load import together
 from bench.measure import bucket_access, machine, release_state
 from bench.measure.meter import Meter
+from bench.measure.node import free_disk_bytes
 from bench.measure.peak_memory import PeakMemory
 from bench.measure.pictures_1080p import Picture, photographs
 from bench.measure.stage import WARM_WORKERS, Stage, staged
@@ -26,8 +27,13 @@ RESULTS = REPOSITORY / "build" / "bench" / "uploads.json"
 
 
 async def measure(plan: UploadsPlan) -> SimultaneousUploads:
-    """Upload the photographs, and save the results to RESULTS."""
+    """Upload the photographs, and save the results to RESULTS.
+
+    Raises:
+        BenchError: The disk has too little space for them.
+    """
     async with staged() as stage:
+        plan.require_disk(free_disk_bytes(stage.arena.kind))
         about = await machine.describe(stage.arena, stage.kube, quick=plan.quick)
 
         stage.arena.configure(WARM)

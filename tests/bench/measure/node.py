@@ -63,6 +63,12 @@ def ask(kind: Kind) -> Snapshot:
     return parse(text.splitlines())
 
 
+def free_disk_bytes(kind: Kind) -> int:
+    """Return the free space on the disk with the node's volumes and images, in bytes."""
+    command = ("df", "--block-size=1", "--output=avail", "/var")
+    return int(kind.engine.output("exec", kind.node_name, *command).split()[-1])
+
+
 def parse(lines: Iterable[str]) -> Snapshot:
     """Parse the output of SCRIPT."""
     found: Snapshot = defaultdict(Usage)

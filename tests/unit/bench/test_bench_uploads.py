@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -26,6 +27,7 @@ from bench.batch.uploads import Uploads
 from bench.errors import BenchError
 from bench.measure.bucket_access import BucketAccess
 from bench.measure.meter import Cost
+from bench.measure.node import free_disk_bytes
 from bench.measure.pictures_1080p import Picture
 from bench.plan import METADATA, NOTHING, QUICK, UPLOADED_FORM, UPLOADED_TAR
 from bench.results import VISION_NODE, Machine, Run
@@ -286,3 +288,21 @@ def test_uploads_have_the_size_from_make(env: dict[str, str], size_mb: int, *, q
 def test_size_of_uploads_is_a_whole_number(size: str) -> None:
     with pytest.raises(BenchError, match="SIZE_MB"):
         UploadsPlan.from_env({"SIZE_MB": size})
+
+
+@pytest.mark.parametrize(("free_gb", "is_enough"), [(9.1, True), (8.9, False), (0, False)])
+def test_uploads_need_room_on_the_disk(free_gb: float, *, is_enough: bool) -> None:
+    free_bytes = int(free_gb * 1e9)
+    if is_enough:
+        UploadsPlan().require_disk(free_bytes)
+        return
+
+    with pytest.raises(BenchError, match=r"4 uploads of 2000 MB need 9\.0 GB on the disk"):
+        UploadsPlan().require_disk(free_bytes)
+
+
+def test_free_space_is_that_of_the_images_disk() -> None:
+    kind = Mock(node_name="node")
+    kind.engine.output.return_value = "  Avail\n12345678\n"
+    assert free_disk_bytes(kind) == 12345678
+    assert kind.engine.output.call_args.args[:3] == ("exec", "node", "df")

@@ -1,5 +1,6 @@
 """Tests of a folder whose description is interrupted, and continued by the same command."""
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -243,3 +244,147 @@ def test_missing_folder_of_the_results_is_reported(
     assert vision_node("describe", folder, "--out", folder / "missing" / "out.jsonl") == 2
     assert "No such file or directory" in capfd.readouterr().err
     assert server.requests == []
+
+
+def change_journal(out: Path, **changes: object) -> None:
+    path = Path(f"{out}.state")
+    path.write_text(json.dumps(journal_of(out) | changes))
+
+
+@pytest.mark.parametrize("pattern", ["PUT ", "POST .*/start"])
+def test_batch_of_someone_else_with_the_same_name_gets_no_image(
+    server: VisionNodeServer, folder: Path, out: Path, pattern: str
+) -> None:
+    arguments = ("describe", folder, "--out", out)
+    interrupt(server, pattern, 0, *arguments, by=signal.SIGINT)
+    other = server.only_batch
+    other.started, other.starts, other.parts, other.images = False, 0, [], {}
+    other.key = "of someone else"
+    change_journal(out, uid="deleted")
+
+    assert vision_node(*arguments) == 0
+    assert (other.images, other.starts) == ({}, 0)
+    assert names_in(out) == NAMES
+
+
+def test_results_of_another_batch_are_not_written(
+    server: VisionNodeServer, folder: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.part_size, server.part_limit = 1, 2
+    with started("describe", folder, "--out", out) as process:
+        wait_for_lines(out, 2)
+        process.send_signal(signal.SIGINT)
+        process.wait(SECONDS)
+    change_journal(out, uid="deleted")
+    before = out.read_bytes()
+
+    server.part_limit = None
+    assert vision_node("describe", folder, "--out", out) == 2
+    assert "another batch" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_batch_that_is_gone_before_its_start_is_sent_again(
+    server: VisionNodeServer, folder: Path, out: Path
+) -> None:
+    server.fail("POST .*/start", 403)
+    assert vision_node("describe", folder, "--out", out) == 4
+    server.batches.clear()
+
+    assert vision_node("describe", folder, "--out", out) == 0
+    assert names_in(out) == NAMES
+    assert server.puts == dict.fromkeys(NAMES, 2)
+
+
+def test_image_that_became_unacceptable_has_one_line(
+    server: VisionNodeServer, folder: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.fail("POST .*/start", 403)
+    assert vision_node("describe", folder, "--out", out) == 4
+    change_journal(out, stage="sending")
+    (folder / "1.jpg").write_bytes(b"text")
+
+    assert vision_node("describe", folder, "--out", out) == 0
+    assert names_in(out) == NAMES
+    assert "1.jpg is described as it was sent before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--csv",)])
+def test_failed_image_that_is_gone_keeps_a_line(
+    server: VisionNodeServer, folder: Path, out: Path, arguments: tuple[str, ...]
+) -> None:
+    server.failing |= {"1.jpg", "3.jpg"}
+    assert vision_node("describe", folder, "--out", out, *arguments) == 1
+    server.failing.clear()
+    del server.only_batch.images["3.jpg"]
+
+    assert vision_node("describe", folder, "--out", out, "--only-failed", *arguments) == 1
+    lines = [it for it in out.read_text("utf-8-sig").splitlines() if "3.jpg" in it]
+    assert len(lines) == 1
+    assert "ImageGone" in lines[0]
+    assert (journal_of(out)["done"], journal_of(out)["failed"]) == (len(NAMES) - 1, 1)
+    before = out.read_bytes()
+    assert vision_node("describe", folder, "--out", out, "--only-failed", *arguments) == 1
+    assert out.read_bytes() == before
+
+
+def test_retry_of_a_batch_without_failed_images_ends(
+    server: VisionNodeServer, folder: Path, out: Path
+) -> None:
+    """As of one that was cancelled, where images were not described and have not failed."""
+    server.failing.add("1.jpg")
+    assert vision_node("describe", folder, "--out", out) == 1
+    server.fail("POST .*/retry", 409, reason="NothingFailed")
+    before = out.read_bytes()
+
+    assert vision_node("describe", folder, "--out", out, "--only-failed") == 1
+    assert journal_of(out)["stage"] == "finished"
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stage": "sleeping"},
+        {"stage": "following", "batch": None},
+        {"length": -1},
+        {"after": "2"},
+        {"sent": {"0.jpg": None}},
+        {"refused": {"0.jpg": ["reason"]}},
+        {"batch": 7},
+    ],
+)
+def test_damaged_journal_is_refused(
+    server: VisionNodeServer,
+    folder: Path,
+    out: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, object],
+) -> None:
+    assert vision_node("describe", folder, "--out", out) == 0
+    change_journal(out, **changes)
+    requests = len(server.requests)
+
+    assert vision_node("describe", folder, "--out", out) == 2
+    assert "is not a journal" in capsys.readouterr().err
+    assert len(server.requests) == requests
+
+
+def test_image_without_room_for_a_sidecar_does_not_stop_the_others(
+    server: VisionNodeServer, folder: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "x" * 245 + ".jpg"
+    (folder / name).write_bytes(JPEG)
+    assert vision_node("describe", folder, "--out", out, "--sidecar") == 0
+    assert f"{name} has no sidecar" in capsys.readouterr().err
+    assert len(list(folder.rglob("*.vision-node.json"))) == len(NAMES)
+
+
+def test_line_break_in_a_name_begins_no_line_of_the_terminal(
+    server: VisionNodeServer, folder: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a\nerror: b.jpg").write_bytes(b"text")
+    assert vision_node("describe", folder, "--out", out) == 1
+    assert vision_node("describe", folder, "--dry-run") == 0
+    output = capsys.readouterr()
+    assert "\nerror: b.jpg" not in output.err + output.out

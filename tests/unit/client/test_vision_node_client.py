@@ -342,3 +342,23 @@ def test_first_error_ends_an_upload(node: Any, server: VisionNodeServer, folder:
         node.create_batch(folder=folder)
     assert not server.only_batch.started
     assert server.count("PUT") <= 4
+
+
+def test_deletion_whose_answer_is_lost_succeeds(server: VisionNodeServer) -> None:
+    with VisionNode(server.url, timeout=0.5, retries=QUICK) as impatient:
+        name = impatient.create_upload().name
+        server.hold("DELETE")
+        impatient.delete(name)
+        assert server.batches == {}
+        with pytest.raises(ProblemError, match="BatchNotFound"):
+            impatient.delete(name)
+
+
+def test_cancellation_whose_answer_is_lost_returns_the_state(server: VisionNodeServer) -> None:
+    with VisionNode(server.url, timeout=0.5, retries=QUICK) as impatient:
+        name = impatient.create_upload().name
+        server.hold("POST .*/cancel")
+        server.fail("POST .*/cancel", 409, reason="BatchFinished", count=2)
+        assert impatient.cancel(name).status == "failed"
+        with pytest.raises(ProblemError, match="BatchFinished"):
+            impatient.cancel(name)

@@ -132,6 +132,35 @@ async def test_error_that_follows_the_status_of_success_is_an_error(
 
 
 @pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("request_kind", ["create", "complete"])
+async def test_request_whose_answer_is_lost_is_repeated(
+    behind: tuple[S3, Bucket], request_kind: str
+) -> None:
+    s3, bucket = behind
+    s3.multipart.loses = {request_kind}
+    assert await store(bucket, some_bytes(3000)) == 3000
+    assert s3.objects[KEY].data == some_bytes(3000)
+    assert s3.multipart.loses == set()
+
+
+@pytest.mark.usefixtures("small_parts")
+async def test_older_object_is_not_taken_for_the_completed_one(
+    behind: tuple[S3, Bucket],
+) -> None:
+    s3, bucket = behind
+    s3.put(KEY, bytes(3000))
+    async with bucket.upload(KEY, "application/zip") as upload:
+        await upload.write(some_bytes(3000))
+        await upload._storing.wait_until(0)
+        s3.multipart.uploads.clear()  # the service has forgotten it
+        with pytest.raises(StoreUnavailableError) as error:
+            await upload.finish()
+
+    assert error.value.code == "NoSuchUpload"
+    assert s3.objects[KEY].data == bytes(3000)
+
+
+@pytest.mark.usefixtures("small_parts")
 async def test_upload_that_is_not_finished_is_aborted(behind: tuple[S3, Bucket]) -> None:
     s3, bucket = behind
     async with bucket.upload(KEY, "application/zip") as upload:

@@ -1,7 +1,8 @@
 """Create ImageBatches, and complete or abandon their uploads."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +53,8 @@ class WantedBatch:
     is not compared, because the default may have changed since."""
     key: str | None = None
     """The Idempotency-Key."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels in addition to REQUEST_LABEL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +84,20 @@ class BatchCreation:
         request = request_id(wanted.key)
         name = wanted.name or f"batch-{request}"
 
-        if wanted.name or wanted.key:
-            existing = await self.read(name)
-            if existing is None and wanted.key:
-                existing = await self._archived_recently(name)
-            if existing:
-                _require_same_request(existing, wanted, request)
-                return CreatedBatch(existing, is_new=False)
+        if existing := await self._find(name, wanted, request):
+            return CreatedBatch(existing, is_new=False)
 
         return await self._create(name, wanted, request)
 
-    async def create_upload(
-        self, name: str | None, spec: ImageBatchSpec, key: str | None = None
-    ) -> ImageBatch:
-        """Create an ImageBatch whose images will be uploaded, or return that of the same request.
+    async def find(self, wanted: WantedBatch) -> ImageBatch | None:
+        """Return the ImageBatch that the same request has already created; None if there is none.
 
         Raises:
             Problem: as for `create`.
         """
-        uploaded = spec.model_copy(
-            update={"upload": UploadSpec(), "prefix": None, "manifest": None}
-        )
-        wanted = WantedBatch(uploaded, name, spec.describer, key)
-        return (await self.create(wanted)).batch
+        self.batches.require_watch()
+        request = request_id(wanted.key)
+        return await self._find(wanted.name or f"batch-{request}", wanted, request)
 
     async def complete(self, batch: ImageBatch, attempt: str | None, lists: int) -> ImageBatch:
         """Complete an upload, so that its images are described, and return the ImageBatch.
@@ -160,9 +154,22 @@ class BatchCreation:
         except NotFoundError:
             return None
 
+    async def _find(self, name: str, wanted: WantedBatch, request: str) -> ImageBatch | None:
+        if not wanted.name and not wanted.key:
+            return None  # the name is random
+
+        existing = await self.read(name)
+        if existing is None and wanted.key:
+            existing = await self._archived_recently(name)
+        if existing:
+            _require_same_request(existing, wanted, request)
+
+        return existing
+
     async def _create(self, name: str, wanted: WantedBatch, request: str) -> CreatedBatch:
         try:
-            created = await self.client.create(name, wanted.spec, {REQUEST_LABEL: request})
+            labels = {**wanted.labels, REQUEST_LABEL: request}
+            created = await self.client.create(name, wanted.spec, labels)
         except (AlreadyExistsError, UnavailableError) as error:
             # Another request has created it, or the answer was lost.
             existing = await self.read(name)

@@ -1,31 +1,23 @@
 """Describe the images of a finished ImageBatch again that have failed."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from vision_node_contract.batch_objects import ManifestLine
-from vision_node_contract.clients.kube import (
-    AlreadyExistsError,
-    KubeError,
-)
 from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec, UploadSpec
 from vision_node_contract.names import OWNER_LABEL
 
 from ...uploads.bulk.refusals import Refusal, Refusals, shown_name
 from ...web.problems import Problem
-from ..dependency_problems import kubernetes_unavailable, storage_problems
-from ..job_name import new_job_name
+from ..dependency_problems import storage_problems
 from .batches import Batches
-from .creation import BatchCreation, refused_by_kubernetes
+from .creation import BatchCreation, CreatedBatch, WantedBatch
 from .creation_upload import Receipt
 from .failed_images import MAX_FAILED, FailedImages
 from .image_copies import IMAGE_GONE, ImageSource, NotCopiedError
 from .upload_writer import UploadWriter, WriterLimits
-
-log = logging.getLogger(__name__)
 
 GROUP_IMAGES = 8
 """Maximum number of images to get from the bucket at the same time."""
@@ -57,8 +49,8 @@ class BatchRetry:
 
         Raises:
             Problem: as for `Batches.get`; 409 NotFinished, NothingFailed; 410 ImagesGone; 413
-                TooManyFailedImages; 422 BatchRefused; 429 TooManyRetries, QuotaExceeded; 503 with
-                one of STORAGE_REASONS.
+                TooManyFailedImages; 429 TooManyRetries; 503 with one of STORAGE_REASONS; or a
+                problem of `BatchCreation.create` or `complete`.
         """
         with self._running():
             batch = await self.batches.current(name)
@@ -66,8 +58,8 @@ class BatchRetry:
                 detail = f"Batch {name} is {batch.status.phase}. Wait for its end, or cancel it."
                 raise Problem(409, "NotFinished", detail, batch_status=batch.status.phase)
 
-            target = _name_of(batch, idempotency_key)
-            existing = await self.batches.live(target) if idempotency_key else None
+            wanted = _wanted(batch, idempotency_key)
+            existing = await self.creation.find(wanted)
             if existing and not existing.is_being_uploaded:
                 return Receipt(existing, existing.total)
 
@@ -77,7 +69,7 @@ class BatchRetry:
                 detail = f"No image of batch {name} has failed."
                 raise Problem(409, "NothingFailed", detail)
 
-            return await self._copy(batch, target, failed.lines(indexes))
+            return await self._copy(batch, wanted, failed.lines(indexes))
 
     @property
     def batches(self) -> Batches:
@@ -99,7 +91,7 @@ class BatchRetry:
             self._is_running = False
 
     async def _copy(
-        self, batch: ImageBatch, name: str, lines: AsyncIterator[ManifestLine | int]
+        self, batch: ImageBatch, wanted: WantedBatch, lines: AsyncIterator[ManifestLine | int]
     ) -> Receipt:
         refused = Refusals()
         async with aclosing(self._images(batch, lines, refused)) as images:
@@ -107,18 +99,27 @@ class BatchRetry:
             if first is None:
                 raise _images_gone(refused)
 
-            created, is_new = await self._create(name, batch)
-            try:
-                written = await self._write(created.metadata.uid, first, images)
-            except BaseException:  # the request may also be cancelled
-                if is_new:
-                    await asyncio.shield(self.creation.abandon(created))
-                raise
+            created = await self.creation.create(wanted)
+            if not created.batch.is_being_uploaded:  # by the same request at another replica
+                return Receipt(created.batch, created.batch.total)
+
+            async with self._abandoning(created, wanted):
+                written = await self._write(created.batch.metadata.uid, first, images)
 
         # From here on, the images may be described, even if the answer is lost.
         upload = written.upload
-        completed = await self.creation.complete(created, upload.attempt, upload.lists or 0)
+        completed = await self.creation.complete(created.batch, upload.attempt, upload.lists or 0)
         return Receipt(completed, written.images, refusals=refused)
+
+    @asynccontextmanager
+    async def _abandoning(self, created: CreatedBatch, wanted: WantedBatch) -> AsyncIterator[None]:
+        """Delete the new ImageBatch if the block fails, unless the request can be repeated."""
+        try:
+            yield
+        except BaseException:  # the request may also be cancelled
+            if created.is_new and wanted.key is None:
+                await asyncio.shield(self.creation.abandon(created.batch))
+            raise
 
     async def _write(
         self,
@@ -157,22 +158,6 @@ class BatchRetry:
                 else:
                     yield line, image
 
-    async def _create(self, name: str, batch: ImageBatch) -> tuple[ImageBatch, bool]:
-        """Create the ImageBatch that is to be uploaded, unless it exists.
-
-        Return it, and whether it is new.
-        """
-        owner = batch.metadata.labels.get(OWNER_LABEL)
-        labels = {OWNER_LABEL: owner} if owner else {}
-        try:
-            return await self.creation.client.create(name, _spec_of(batch), labels), True
-        except AlreadyExistsError as error:
-            if existing := await self.batches.live(name):
-                return existing, False
-            raise kubernetes_unavailable() from error
-        except KubeError as error:
-            raise refused_by_kubernetes(error) from error
-
 
 @dataclass(frozen=True, slots=True)
 class _Written:
@@ -182,10 +167,13 @@ class _Written:
     images: int
 
 
-def _name_of(batch: ImageBatch, idempotency_key: str | None) -> str:
-    """Return the name of the new ImageBatch."""
+def _wanted(batch: ImageBatch, idempotency_key: str | None) -> WantedBatch:
+    """Return the new ImageBatch. The same key may be used for several batches."""
     key = f"retry {batch.metadata.uid} {idempotency_key}" if idempotency_key else None
-    return "batch-" + new_job_name(key).removeprefix("job-")
+    owner = batch.metadata.labels.get(OWNER_LABEL)
+    labels = {OWNER_LABEL: owner} if owner else {}
+
+    return WantedBatch(_spec_of(batch), key=key, labels=labels)
 
 
 def _spec_of(batch: ImageBatch) -> ImageBatchSpec:

@@ -9,6 +9,7 @@ from typing import Self
 from vision_node_contract.background_writes import BackgroundWrites
 from vision_node_contract.batch_objects import LineError
 from vision_node_contract.batch_uploads import (
+    LIST_BYTES,
     LIST_LINES,
     PACK_BYTES,
     ZIP_NAME,
@@ -69,6 +70,7 @@ class UploadWriter:
         self._storing = BackgroundWrites()
         """Packs that are being stored."""
         self._lines: list[bytes] = []
+        self._lines_bytes = 0
         self._listed = 0
         """Number of lines so far."""
         self._lists = 0
@@ -145,8 +147,9 @@ class UploadWriter:
         self.images += line.error is None
         text = json.dumps(line.to_json(), ensure_ascii=False, separators=(",", ":"))
         self._lines.append(text.encode() + b"\n")
+        self._lines_bytes += len(self._lines[-1])
 
-        if len(self._lines) == LIST_LINES:
+        if len(self._lines) == LIST_LINES or self._lines_bytes >= LIST_BYTES:
             await self._store_list()
 
     async def flush(self) -> None:
@@ -196,3 +199,4 @@ class UploadWriter:
 
         self._lists += 1
         self._lines.clear()
+        self._lines_bytes = 0

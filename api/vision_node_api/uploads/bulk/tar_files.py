@@ -19,6 +19,13 @@ MAX_EXTENSION_BYTES = 1 << 18
 _PAX_RECORD = re.compile(rb"([0-9]{1,7}) ([^=\n]+)=")
 """Start of a record `<length> <keyword>=<value>\n` (POSIX.1-2024, pax, "pax Extended Header")."""
 
+_PAX_SPARSE = b"GNU.sparse."
+"""What the keywords of sparse files begin with."""
+
+_PAX_USED = frozenset({b"path", b"size", b"GNU.sparse.name"})
+"""Keywords whose values are used. Others are dropped, because a stream may have any number of pax
+headers before a member."""
+
 _COMPRESSED = (
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bzip2"),
@@ -61,6 +68,9 @@ class TarFiles:
         self._path: str | None = None
         """Path of the next member, from an extension header."""
         self._pax: dict[bytes, bytes] = {}
+        """Values of _PAX_USED for the next member."""
+        self._is_sparse = False
+        """Whether a pax header says that the next member is sparse."""
 
     @property
     def kept_bytes(self) -> int:
@@ -175,15 +185,16 @@ class TarFiles:
             if found is None or end <= found.end() or content[end - 1 : end] != b"\n":
                 raise _broken("The tar stream has an invalid pax header.")
 
-            self._pax[found[2]] = content[found.end() : end - 1]
+            self._is_sparse |= found[2].startswith(_PAX_SPARSE)
+            if found[2] in _PAX_USED:
+                self._pax[found[2]] = content[found.end() : end - 1]
             place = end
 
     def _begin_member(self, info: TarInfo, block: bytes) -> None:
         pax, self._pax = self._pax, {}
         path, self._path = self._path, None
-        is_sparse = info.type == tarfile.GNUTYPE_SPARSE or any(
-            it.startswith(b"GNU.sparse.") for it in pax
-        )
+        is_sparse = info.type == tarfile.GNUTYPE_SPARSE or self._is_sparse
+        self._is_sparse = False
         size = _size(pax.get(b"size"), info.size)
         named = pax.get(b"GNU.sparse.name") or pax.get(b"path")
         path = _text(named) if named is not None else path or info.name

@@ -13,6 +13,9 @@ from .zip_end import Directory, broken
 _ENTRY = struct.Struct("<4s2B3H4x3L5H2L")
 _MAGIC = b"PK\1\2"
 
+_FIELD = struct.Struct("<2H")
+"""Kind and size of an extra field, which precede its content."""
+
 _ZIP64_EXTRA = 1
 _MAX_32 = 0xFFFFFFFF
 """Value of a field whose real value is in the zip64 extra field."""
@@ -162,10 +165,13 @@ def _with_zip64(extra: bytes, values: list[int]) -> list[int] | None:
 
 def _zip64_extra(extra: bytes) -> bytes:
     """Return the content of the zip64 extra field; empty if there is none."""
-    while len(extra) >= 4:
-        kind, size = struct.unpack_from("<2H", extra)
+    place = 0
+    # Nothing is copied, because 64 KiB may have 16,000 empty fields.
+    while place + _FIELD.size <= len(extra):
+        kind, size = _FIELD.unpack_from(extra, place)
+        place += _FIELD.size
         if kind == _ZIP64_EXTRA:
-            return extra[4 : 4 + size]
-        extra = extra[4 + size :]
+            return extra[place : place + size]
+        place += size
 
     return b""

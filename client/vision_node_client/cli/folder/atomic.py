@@ -19,3 +19,16 @@ def write_atomically(path: Path, pieces: Iterable[bytes]) -> None:
         os.fsync(file.fileno())
 
     new.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure that a crash of the machine does not undo the renaming of a file."""
+    if os.name == "nt":
+        return  # folders can't be opened
+
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ...folder import ImageFile
 from ...models import Json
@@ -43,6 +43,10 @@ class Journal:
     """The Idempotency-Key of the batch that is created next, so that it is created only once."""
     batch: str | None = None
     """Name of the batch; None until it has been created."""
+    uid: str | None = None
+    """Its uid, because another batch may get its name; None in journals of older versions."""
+    is_retry: bool = False
+    """Whether it has only images that failed before."""
     after: int = 0
     """Number of parts of its results that have been written."""
     length: int = 0
@@ -82,7 +86,8 @@ class Journal:
     def begin_again(self) -> None:
         """Forget a batch that no longer exists before it was started."""
         fresh = Journal(self.folder, self.format, self.options)
-        self.key, self.batch = fresh.key, None
+        self.stage, self.key = fresh.stage, fresh.key
+        self.batch = self.uid = None
         self.sent, self.refused = {}, {}
 
 
@@ -109,7 +114,7 @@ class JournalFile:
             found = json.loads(self.path.read_bytes())
             if found.pop("version") != VERSION:
                 raise UsageError(f"{self.path} was written by another version of vision-node")
-            return Journal(**found)
+            return _checked(Journal(**found))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -128,6 +133,33 @@ class JournalFile:
     def is_due(self) -> bool:
         """Whether the last write was long enough ago."""
         return self._clock() >= self._due
+
+
+def _checked(journal: Journal) -> Journal:
+    """Return a journal that was read, if all of its values are possible.
+
+    Raises:
+        ValueError: One is not.
+    """
+    numbers = (journal.after, journal.length, journal.done, journal.failed)
+    is_valid = (
+        journal.stage in get_args(Stage)
+        and all(isinstance(it, int) and it >= 0 for it in numbers)
+        and all(isinstance(it, str) for it in (journal.folder, journal.format, journal.key))
+        and all(isinstance(it, str | None) for it in (journal.batch, journal.uid))
+        and all(isinstance(it, dict) for it in (journal.options, journal.sent, journal.refused))
+        and all(_is_pair(it, int) for it in journal.sent.values())
+        and all(_is_pair(it, str) for it in journal.refused.values())
+        and (journal.batch is not None or journal.stage in {"sending", "finished"})
+    )
+    if not is_valid:
+        raise ValueError("a value in the journal is impossible")
+
+    return journal
+
+
+def _is_pair(value: object, kind: type) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(it, kind) for it in value)
 
 
 def _stamp(image: ImageFile) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Never
 
 from tqdm import tqdm
 
-from ..terminal import safe
+from ..terminal import safe_name
 
 
 class Reporter:
@@ -43,4 +43,4 @@ class Reporter:
 
     def warn(self, text: str) -> None:
         """Print a message that the user must see."""
-        tqdm.write(safe(text), file=sys.stderr)
+        tqdm.write(safe_name(text), file=sys.stderr)

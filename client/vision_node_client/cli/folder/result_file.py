@@ -69,6 +69,11 @@ class ResultFile:
         old.close()
         self._file.seek(0, os.SEEK_END)
 
+    def names(self) -> set[str]:
+        """Return the customIds of all lines, as `Format.name_of` writes them."""
+        with self.path.open("rb") as file:
+            return set(self.format.names(file))
+
 
 def _open_locked(path: Path) -> BinaryIO:
     file = path.open("ab+")

@@ -1,6 +1,7 @@
 """Send the images of a folder that the server does not have."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from ...protocol.flows import PARALLEL_UPLOADS
 from ..terminal import safe_name
 from .journal import Journal, JournalFile
 from .reporter import Reporter
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Characters that the server refuses in names. Some proxies refuse them in URLs, too."""
 
 
 class Sending:
@@ -30,6 +34,7 @@ class Sending:
         self._journal = journal
         self._file = file
         self._reporter = reporter
+        self._arrived: dict[str, int] = {}
 
     async def run(self, batch: str, arrived: dict[str, int]) -> None:
         """Send all images that have not arrived, or have been changed since.
@@ -42,6 +47,7 @@ class Sending:
             VisionNodeError: The server refused all images, or did not respond.
             OSError: The folder can't be read.
         """
+        self._arrived = arrived
         limits = await self._node.limits()
         max_bytes = int(limits["imageBytes"])
         images = await asyncio.to_thread(lambda: list(find_images(Path(self._journal.folder))))
@@ -94,6 +100,14 @@ class Sending:
             self._file.save(self._journal)
 
     def _refuse(self, image: ImageFile, reason: str, message: str) -> None:
+        if image.custom_id in self._arrived:
+            # An image can't be taken out of the batch. A line for the refusal would be its second.
+            self._reporter.warn(
+                f"{image.custom_id} is described as it was sent before, not as it is now: "
+                f"{reason}: {message}"
+            )
+            return
+
         self._journal.record_refused(image, reason, message)
         name = safe_name(image.custom_id)
         self._reporter.warn(f"{name} is not described: {reason}: {message}")
@@ -105,6 +119,9 @@ def _refusal(image: ImageFile, max_bytes: int) -> tuple[str, str] | None:
         image.custom_id.encode()
     except UnicodeEncodeError:
         return "NameInvalid", "The name is not UTF-8. Rename the file."
+
+    if not image.custom_id.isprintable() and _CONTROL.search(image.custom_id):
+        return "NameInvalid", "the name has control characters; rename the file"
 
     if image.size > max_bytes:
         return (

@@ -15,9 +15,13 @@ class LineSplitter:
 
     A line ends with LF or CRLF. A line that is too long is reported as None, and its bytes are
     dropped.
+
+    Args:
+        max_bytes: Maximum length of a line without its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MAX_LINE_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._started = False
         self._rest = b""
         self._is_too_long = False
@@ -29,7 +33,7 @@ class LineSplitter:
             yield self._end(part)
 
         self._rest += rest
-        if len(self._rest) > MAX_LINE_BYTES + 1:  # with a CR that may precede the LF
+        if len(self._rest) > self._max_bytes + 1:  # with a CR that may precede the LF
             self._is_too_long, self._rest = True, b""
 
     def finish(self) -> Iterator[bytes | None]:
@@ -44,4 +48,4 @@ class LineSplitter:
             line, self._started = line.removeprefix(_BYTE_ORDER_MARK), True
 
         line = line.strip()
-        return None if is_too_long or len(line) > MAX_LINE_BYTES else line
+        return None if is_too_long or len(line) > self._max_bytes else line

@@ -6,7 +6,7 @@ from itertools import islice
 
 from pydantic import TypeAdapter, ValidationError
 from vision_node_contract.batch_objects import ManifestLine
-from vision_node_contract.batch_uploads import MAX_LIST_BYTES, UploadFolder
+from vision_node_contract.batch_uploads import MAX_LINE_BYTES, MAX_LIST_BYTES, UploadFolder
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.clients.bucket_objects import StoredObject
 from vision_node_contract.digest_set import DigestSet
@@ -14,7 +14,7 @@ from vision_node_contract.models.imagebatch import UploadSpec
 from vision_node_contract.models.reasons import BatchReason, Reason
 
 from .freeze_errors import SourceRefusedError
-from .line_splitter import MAX_LINE_BYTES, LineSplitter
+from .line_splitter import LineSplitter
 from .manifest_line import CustomId, error_line, too_long_line
 from .manifest_source import PAGE_LINES
 from .object_parts import parts_of
@@ -68,7 +68,7 @@ class UploadSource:
             raise _unreadable(f"spec.upload.attempt: {error}") from error
 
         found = await self._find(self._folder.list_key(self._upload.attempt or "", number))
-        splitter = LineSplitter()
+        splitter = LineSplitter(MAX_LINE_BYTES)
         async for piece in parts_of(self._bucket, found):
             for page in self._pages(splitter.feed(piece), folder):
                 yield page

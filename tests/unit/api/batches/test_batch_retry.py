@@ -11,7 +11,7 @@ import pytest
 from api_fakes import LIMIT, Cluster
 from batch_fixture import MANIFEST, NAME, UID, Batch, custom_id
 from fakes.s3 import S3
-from vision_node_api.services.batches import failed_images, retry
+from vision_node_api.services.batches import failed_images, retry, upload_writer
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.batches.image_copies import ImageSource, NotCopiedError
 from vision_node_contract.batch_objects import IndexEntry, LineError, ManifestLine, ZipMember
@@ -127,6 +127,8 @@ async def test_failed_images_are_described_again(
     assert uploaded[custom_id(5)][1].options == Options(language="de")
 
     created = cluster.batches[name]
+    request = created["metadata"]["labels"].pop("vision-node.dev/request")
+    assert name == f"batch-{request}"
     assert created["metadata"]["labels"] == {"vision-node.dev/owner": "ada"}
     spec = {it: value for it, value in created["spec"].items() if it != "upload"}
     assert spec == {
@@ -320,6 +322,65 @@ async def test_interrupted_request_is_continued(
     answer = (await web.post(PATH, headers=headers)).json()
     assert (answer["name"], answer["images"]) == (name, 1)
     assert finished.uploaded(name).keys() == {custom_id(1)}
+
+
+async def test_lists_with_long_prompts_are_small_enough_for_the_archiver(
+    web: httpx.AsyncClient, finished: Finished, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_writer, "LIST_BYTES", 10_000)
+    for index in range(10):
+        finished.change(index, options=Options(prompt="x" * 4000))
+    finished.fail(*range(10))
+    name = (await web.post(PATH)).json()["name"]
+    assert list(finished.uploaded(name)) == [custom_id(it) for it in range(10)]
+    sizes = [len(it.data) for key, it in s3.objects.items() if "/l0" in key]
+    assert len(sizes) == 4
+    assert max(sizes) < 15_000
+
+
+async def test_lost_answer_to_the_creation_does_not_fail_the_request(
+    web: httpx.AsyncClient, finished: Finished, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished.fail(1)
+    create = cluster._create_batch
+
+    def lose_answer(*arguments: Any) -> Any:
+        create(*arguments)
+        monkeypatch.undo()
+        raise UnavailableError(0, "NoAnswer", "no answer")
+
+    monkeypatch.setattr(cluster, "_create_batch", lose_answer)
+    response = await web.post(PATH)
+    assert response.status_code == 202, response.text
+    assert finished.uploaded(response.json()["name"]).keys() == {custom_id(1)}
+
+
+async def test_batch_of_another_request_is_not_taken_over(
+    web: httpx.AsyncClient, finished: Finished, cluster: Cluster
+) -> None:
+    finished.fail(1)
+    headers = {"Idempotency-Key": "k"}
+    name = (await web.post(PATH, headers=headers)).json()["name"]
+    body = cluster.batches[name]
+    body["metadata"]["labels"].clear()
+    body["spec"]["upload"] = {"complete": False}
+    response = await web.post(PATH, headers=headers)
+    assert (response.status_code, response.json()["reason"]) == (409, "BatchExists")
+
+
+async def test_batch_with_a_key_stays_for_the_next_attempt(
+    web: httpx.AsyncClient, finished: Finished, cluster: Cluster, s3: S3
+) -> None:
+    """Another request with this key may be copying to it."""
+    finished.fail(1)
+    headers = {"Idempotency-Key": "k"}
+
+    async def fail(key: str) -> None:
+        s3.fails = (503, "SlowDown")
+
+    s3.before_put = fail
+    assert (await web.post(PATH, headers=headers)).status_code == 503
+    assert len(cluster.batches) == 2
 
 
 async def test_one_batch_is_copied_at_a_time(

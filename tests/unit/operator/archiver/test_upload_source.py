@@ -204,7 +204,7 @@ async def test_image_that_the_api_has_refused_is_an_error(
         zipped("x", zip={"crc32": 1 << 32}),
         zipped("x", zip={"crc32": None}),
         {"customId": "x", "error": {"reason": "no reason", "message": ""}},
-        "x" * 20_000,
+        "x" * 30_000,
     ],
 )
 async def test_invalid_line_is_an_error_and_does_not_stop_the_batch(
@@ -259,6 +259,22 @@ async def test_upload_without_usable_lists_fails_with_the_reason_and_is_deleted(
     assert words in api.condition("b", "Failed")[2]
     await until(lambda: not any(key.startswith(f"{BATCHES}u-b/") for key in s3.objects))
     assert f"{BATCHES}u-bb/u/first/p000000000" in s3.objects
+
+
+async def test_line_with_the_longest_prompt_and_customid_is_read(
+    s3: S3, api: BatchApi, freezer_of: FreezerOf, frozen: Frozen
+) -> None:
+    name = "🌨" * 512
+    options = {"prompt": "🌨" * 4000, "language": "zh-Hant-TW", "detail": "high", "maxLength": 20}
+    text = json.dumps(packed(name) | {"options": options}, ensure_ascii=False)
+    assert len(text.encode()) > 16 << 10
+    put_list(s3, text)
+    api.create("b", upload=COMPLETE)
+
+    await freezer_of().freeze("b", "u-b")
+
+    (found,) = frozen("b")
+    assert (found.error, found.custom_id) == (None, name)
 
 
 @pytest.mark.parametrize("part_bytes", [101, 1 << 18])

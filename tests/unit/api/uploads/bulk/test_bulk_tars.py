@@ -3,12 +3,15 @@
 import gzip
 import io
 import tarfile
+import tracemalloc
 
 import httpx
 import pytest
 from api_fakes import LIMIT, picture
 from form_bytes import chunks
 from uploaded_batches import TAR, World, refused, tar_of
+from vision_node_api.uploads.bulk.file_collector import FileCollector
+from vision_node_api.uploads.bulk.tar_files import TarFiles
 
 PNG, JPEG = picture(), picture("JPEG")
 FORMATS = {"pax": tarfile.PAX_FORMAT, "gnu": tarfile.GNU_FORMAT, "ustar": tarfile.USTAR_FORMAT}
@@ -169,3 +172,32 @@ async def test_size_in_a_pax_header_counts(web: httpx.AsyncClient, world: World)
 
     answer = (await web.post("/batches", content=bytes(body), headers=TAR)).json()
     assert world.images(answer["name"]) == {"x" * 200 + ".png": PNG, "b.png": PNG}
+
+
+def pax_header(records: bytes) -> bytes:
+    """Return a pax header with these records, without the member that should follow it."""
+    info = member("h", tarfile.XHDTYPE, size=len(records))
+    return info.tobuf(tarfile.USTAR_FORMAT) + records + bytes(-len(records) % tarfile.BLOCKSIZE)
+
+
+def test_pax_headers_without_a_member_take_no_memory() -> None:
+    files = TarFiles(FileCollector(LIMIT))
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            value = b"%d" % number + b"x" * 200_000
+            record = b" k%d=" % number + value + b"\n"
+            length = len(record) + 6
+            files.write(pax_header(b"%d" % length + record))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 1 << 20
+
+
+async def test_only_the_next_member_is_sparse(web: httpx.AsyncClient, world: World) -> None:
+    body = pax_header(b"22 GNU.sparse.major=1\n") + tar_of({"a.png": PNG, "b.png": PNG})
+    answer = (await web.post("/batches", content=body, headers=TAR)).json()
+    assert refused(answer) == {"a.png": "NotAFile"}
+    assert world.images(answer["name"]) == {"b.png": PNG}
