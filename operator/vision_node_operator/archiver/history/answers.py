@@ -1,6 +1,6 @@
 """What the history's store returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -42,5 +42,5 @@ class Written:
     refused: int
     """Number of rows that were stored without their result, because PostgreSQL refused it, or that
     could not be stored at all."""
-    counter: int = 0
+    counter: int = field(default=0, compare=False)
     """The number of rows and marks that were ever written, afterward; 0 if nothing was written."""
