@@ -42,6 +42,9 @@ def options_of(arguments: argparse.Namespace) -> SubmitOptions:
         "fallback": arguments.fallback,
         "text": arguments.text,
         "ttl_seconds": arguments.ttl,
+        "labels": dict(arguments.label) or None,
+        "priority": arguments.priority,
+        "reuse": arguments.reuse or None,
     }
     return found
 
@@ -93,6 +96,23 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--text", action=argparse.BooleanOptionalAction, help="always or never read text in images"
     )
     group.add_argument("--ttl", type=int, metavar="SECONDS", help="how long the server keeps them")
+    group.add_argument(
+        "--label",
+        type=_label,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a label by which they are found again; it can be repeated",
+    )
+    group.add_argument(
+        "--priority", type=int, metavar="NUMBER", help="images with a higher one go first"
+    )
+    group.add_argument(
+        "--reuse",
+        action="store_true",
+        help="take the result of an earlier job with the same image and options, if there is one "
+        "(not for a folder)",
+    )
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +154,14 @@ def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--follow", action="store_true", help="wait for further results until the batch is finished"
     )
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError("must be KEY=VALUE")
+
+    return key, value
 
 
 def _positive(text: str) -> float:
