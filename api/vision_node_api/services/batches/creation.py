@@ -1,7 +1,8 @@
 """Create ImageBatches, and complete or abandon their uploads."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +53,9 @@ class WantedBatch:
     is not compared, because the default may have changed since."""
     key: str | None = None
     """The Idempotency-Key."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that the client has chosen. They are not compared with those of a repeated request,
+    because they don't change what the client gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +165,9 @@ class BatchCreation:
             return None
 
     async def _create(self, name: str, wanted: WantedBatch, request: str) -> CreatedBatch:
+        labels = {**wanted.labels, REQUEST_LABEL: request}
         try:
-            created = await self.client.create(name, wanted.spec, {REQUEST_LABEL: request})
+            created = await self.client.create(name, wanted.spec, labels)
         except (AlreadyExistsError, UnavailableError) as error:
             # Another request has created it, or the answer was lost.
             existing = await self.read(name)
