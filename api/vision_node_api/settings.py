@@ -65,6 +65,10 @@ class Settings:
     inbox_kept: timedelta | None = timedelta(days=7)
     """How long the operator keeps an object under inbox/. None means forever."""
 
+    workers_revision: str = ""
+    """Hash of what the chart sets for all workers, such as their image; empty if an older chart
+    does not set it. Results of workers with another one are not reused."""
+
     identity_name: str = ""
     """Name of the release's identity ConfigMap; empty if an older chart created none."""
 
@@ -92,6 +96,7 @@ class Settings:
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
             inbox_kept=timedelta(seconds=inbox_seconds) or None,
+            workers_revision=os.environ.get("WORKERS_REVISION", ""),
             identity_name=os.environ.get("IDENTITY_CONFIGMAP", ""),
             job_kept=None if database and not job_kept else job_kept,
             database=database,

@@ -33,6 +33,9 @@ class Job:
     """The name of its Describer; None directly after the submission."""
     error: Failure | None = None
     """Why it failed; None if it did not."""
+    reused: bool = False
+    """Whether it is the job of an earlier submission, because of the option `reuse`. It is known
+    only directly after the submission."""
 
     @property
     def finished(self) -> bool:

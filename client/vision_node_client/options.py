@@ -23,16 +23,28 @@ class ImageOptions(TypedDict, total=False):
     """Whether to read the text in the image; None: where text is likely."""
 
 
-class SubmitOptions(ImageOptions, total=False):
-    """The options of a submission. None stands for the server's default."""
+class DescribeOptions(ImageOptions, total=False):
+    """The options that submissions and batches have in common."""
 
     describer: str | None
     """Name of a Describer, from `describers()`."""
     ttl_seconds: int | None
     """How long the finished job is kept, in seconds."""
+    labels: Mapping[str, str] | None
+    """Labels by which it is found again, such as `{"team": "web"}`."""
 
 
-class BatchOptions(SubmitOptions, total=False):
+class SubmitOptions(DescribeOptions, total=False):
+    """The options of a submission. None stands for the server's default."""
+
+    priority: int | None
+    """Jobs with a higher priority are described first: from -10 to 10."""
+    reuse: bool | None
+    """Whether to take the result of an earlier job with the same image and options, if there is
+    one."""
+
+
+class BatchOptions(DescribeOptions, total=False):
     """The options of a batch. None stands for the server's default."""
 
     name: str | None
@@ -66,7 +78,8 @@ _WIRE_NAMES = {
 
 def query_of(options: SubmitOptions) -> dict[str, str]:
     """Return the options as a query string."""
-    return {_WIRE_NAMES.get(name, name): _text_of(value) for name, value in _given(options)}
+    given = _given(options, SubmitOptions)
+    return {_WIRE_NAMES.get(name, name): _text_of(value) for name, value in given}
 
 
 def document_of(options: BatchOptions) -> Json:
@@ -76,7 +89,7 @@ def document_of(options: BatchOptions) -> Json:
     """
     document: Json = {}
     about_images: Json = {}
-    for name, value in _given(options):
+    for name, value in _given(options, BatchOptions):
         wire_name = _WIRE_NAMES.get(name, name)
         if name in ImageOptions.__annotations__:
             about_images[wire_name] = value
@@ -88,13 +101,13 @@ def document_of(options: BatchOptions) -> Json:
     return document | ({"options": about_images} if about_images else {})
 
 
-def _given(options: Mapping[str, object]) -> list[tuple[str, object]]:
+def _given(options: Mapping[str, object], known: type) -> list[tuple[str, object]]:
     """Return the options that are set.
 
     Raises:
-        TypeError: There is no such option.
+        TypeError: An option is not among the `known` ones.
     """
-    unknown = sorted(options.keys() - BatchOptions.__annotations__.keys())
+    unknown = sorted(options.keys() - known.__annotations__.keys())
     if unknown:
         raise TypeError(f"there is no option {', '.join(unknown)}")
 
@@ -102,4 +115,7 @@ def _given(options: Mapping[str, object]) -> list[tuple[str, object]]:
 
 
 def _text_of(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={text}" for key, text in value.items())
+
     return str(value).lower() if isinstance(value, bool) else str(value)

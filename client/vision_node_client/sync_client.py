@@ -69,6 +69,8 @@ class VisionNode:
     def submit(self, image: Image, **options: Unpack[SubmitOptions]) -> Job:
         """Submit an image, and return its job, which is queued.
 
+        With the option `reuse`, it may be an earlier job, which is often done.
+
         Args:
             image: Path, bytes, or a file that is open in binary mode.
             options: How to describe it; see SubmitOptions.

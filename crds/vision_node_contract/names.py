@@ -18,6 +18,11 @@ def path_of(plural: str, namespace: str) -> str:
 OWNER_LABEL = f"{GROUP}/owner"
 """Label on an ImageJob. Its value is the name of the user who submitted the ImageJob."""
 
+REUSE_LABEL = f"{GROUP}/reuse-key"
+"""Label on an ImageJob that the API has created. Its value is the same for all submissions that
+would get the same result: a hash of the owner, the image, the options, and the Describer's name and
+state at the time of the submission."""
+
 BATCH_LABEL = f"{GROUP}/batch"
 """Label on the shards of an ImageBatch. Its value is the ImageBatch's uid."""
 

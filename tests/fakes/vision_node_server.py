@@ -198,7 +198,14 @@ class VisionNodeServer:
         self.jobs[job] = data
         self.options[job] = dict(request.query)
         self.file_names.append(request.headers.get("Content-Disposition", ""))
-        return web.json_response({"job_id": job, "status": "queued"}, status=202)
+        if request.query.get("reuse") != "true":
+            return web.json_response({"job_id": job, "status": "queued"}, status=202)
+
+        first = next(it for it in self.jobs if self.jobs[it] == data)
+        answer = {"job_id": first, "reused": first != job}
+        if first == job:
+            return web.json_response({**answer, "status": "queued"}, status=202)
+        return web.json_response({**answer, "status": "done"})
 
     async def job_status(self, request: web.Request) -> web.Response:
         """Say that a job has ended."""

@@ -26,6 +26,9 @@ changed it to GET."""
 
 SUBMIT = ("POST", "/submit")
 
+ACCEPTED_STATUSES = frozenset({"200", "202"})
+"""Statuses of accepted submissions: 200 for one whose result exists already."""
+
 
 class RequestMetricsMiddleware:
     """Records every request in `metrics`.
@@ -64,7 +67,7 @@ class RequestMetricsMiddleware:
         self._metrics.requests.labels(method, route, status).observe(seconds)
 
         if (method, route) == SUBMIT:
-            outcome = ACCEPTED if status == "202" else scope.get(REASON, NO_RESPONSE)
+            outcome = ACCEPTED if status in ACCEPTED_STATUSES else scope.get(REASON, NO_RESPONSE)
             self._metrics.submits.labels(outcome).inc()
 
 

@@ -1,6 +1,6 @@
 """Routes for submitting images, and for reading jobs and describers."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -11,7 +11,7 @@ from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
 
 from ..services.batches.batch_images import BatchImage, BatchImages
 from ..services.jobs import Jobs
-from ..services.time_to_live import batch_expires_at, ttl_of
+from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
 from ..web.problems import MEDIA_TYPE, Problem
@@ -27,6 +27,11 @@ class SubmitResponse(BaseModel):
 
     job_id: str
     status: Phase
+    reused: bool | None = Field(
+        None,
+        description="whether this is the job of an earlier submission; only present if the option "
+        "reuse is true",
+    )
 
 
 class WaitingReason(BaseModel):
@@ -101,8 +106,12 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 @router.post(
     "/submit",
     status_code=202,
+    response_model_exclude_none=True,
     openapi_extra=submit_schema(),
-    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 503), _PROBLEM),
+    responses={
+        200: {"model": SubmitResponse, "description": "The result of an earlier job is reused"},
+        **dict.fromkeys((400, 408, 413, 415, 422, 429, 503), _PROBLEM),
+    },
 )
 async def submit(
     request: Request,
@@ -112,15 +121,20 @@ async def submit(
 ) -> SubmitResponse:
     """Submit an image to be described. Send it in the form field `file` or as the whole body.
 
-    The response is sent when the image has been stored and its job has been queued.
+    The response is sent when the image has been stored and its job has been queued. With the option
+    `reuse`, the status is 200 if the result of an earlier job is reused.
     """
     with jobs.uploads.admit() as slot:
         upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
-        job = await jobs.submit(upload, idempotency_key)
+        submitted = await jobs.submit(upload, idempotency_key)
 
+    job = submitted.job
     job_id = job.metadata.name
     response.headers["Location"] = f"{request.scope.get('root_path', '')}/status/{job_id}"
-    return SubmitResponse(job_id=job_id, status=job.status.phase)
+    if submitted.reused and job.status.phase == "done":
+        response.status_code = 200
+
+    return SubmitResponse(job_id=job_id, status=job.status.phase, reused=submitted.reused)
 
 
 @router.get(
@@ -192,7 +206,7 @@ def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
         created_at=job.metadata.creation_timestamp,
         started_at=status.start_time,
         completed_at=status.completion_time,
-        expires_at=_expires_at(job, jobs.settings.job_kept),
+        expires_at=job_expires_at(job, jobs.settings.job_kept),
         duration_seconds=seconds_of(status.duration),
         error=status.error,
         waiting=WaitingReason(reason=problem.reason, message=problem.message) if problem else None,
@@ -239,18 +253,6 @@ def _describer_response(describer: Describer, default: str) -> DescriberResponse
         processing=status.processing,
         default=name == default,
     )
-
-
-def _expires_at(job: ImageJob, default_ttl: timedelta | None) -> datetime | None:
-    """Return when a finished job's time to live ends.
-
-    Return None if the job is unfinished, or kept forever.
-    """
-    if not job.finished or job.status.completion_time is None:
-        return None
-
-    ttl = ttl_of(job.spec, default_ttl)
-    return job.completed(datetime.now(UTC)) + ttl if ttl is not None else None
 
 
 def seconds_of(duration: str | None) -> float | None:

@@ -12,7 +12,10 @@ from vision_node_contract.images.formats import SUPPORTED
 
 from ..services.batches.failed_images import MAX_FAILED
 from ..services.jobs import REPEATED_SECONDS
+from ..services.reusable_jobs import REUSE_SECONDS
+from ..uploads.labels import MAX_LABELS
 from ..uploads.minimum_rate import longest_upload_seconds
+from ..uploads.submit_options import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from .jobs import JobsDep
 
 router = APIRouter(tags=["jobs"])
@@ -23,7 +26,7 @@ look up the idempotency key, create the ImageJob, and read it back."""
 
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
 """Maximum number of seconds between the end of an upload and the response to it. This is the sum of
-the time limits of all steps, without the history's."""
+the time limits of all steps, without those of the history and of the search for a job to reuse."""
 
 
 class LimitsResponse(BaseModel):
@@ -52,6 +55,9 @@ class LimitsResponse(BaseModel):
         description="number of seconds for which a finished job is kept by default; null if it is "
         "kept forever"
     )
+    labels: int = Field(description="maximum number of labels (the option labels)")
+    min_priority: int = Field(description="minimum of the option priority of POST /submit")
+    max_priority: int = Field(description="maximum of the option priority of POST /submit")
     history: bool = Field(
         description="whether there is a database with all finished jobs, which can be searched"
     )
@@ -97,6 +103,9 @@ async def limits(jobs: JobsDep) -> LimitsResponse:
         image_jobs=settings.max_imagejobs,
         ttl_seconds=settings.max_ttl_seconds,
         default_ttl_seconds=int(kept.total_seconds()) if kept is not None else None,
+        labels=MAX_LABELS,
+        min_priority=LOWEST_PRIORITY,
+        max_priority=HIGHEST_PRIORITY,
         history=jobs.history is not None,
         batch_images=settings.max_batch_images,
         batch_zip_bytes=MAX_PARTS * PART_BYTES,
@@ -108,5 +117,5 @@ async def limits(jobs: JobsDep) -> LimitsResponse:
         upload_seconds=longest_upload_seconds(
             uploads.largest_bytes, uploads.bytes_per_second, uploads.grace_seconds
         ),
-        answer_seconds=RESPONSE_SECONDS + (REPEATED_SECONDS if jobs.history else 0),
+        answer_seconds=RESPONSE_SECONDS + REUSE_SECONDS + (REPEATED_SECONDS if jobs.history else 0),
     )

@@ -21,6 +21,7 @@ from vision_node_contract.history.database import HistoryError
 from vision_node_contract.models.description import Result
 from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef, StoredResult
 from vision_node_contract.models.reasons import Reason
+from vision_node_contract.names import OWNER_LABEL, REUSE_LABEL
 
 from ..settings import Settings
 from ..uploads.form import Upload
@@ -37,6 +38,8 @@ from .history.history_rows import JobRow
 from .history.reader import HistoryReader
 from .job_limits import refused_by_kubernetes, require_capacity
 from .job_name import is_job_name, new_job_name
+from .reusable_jobs import ReusableJobs, Wanted
+from .reuse_key import reuse_key
 from .storage_health import StorageHealth
 from .stored_result import LargeResultLimit, read_stored_result
 
@@ -54,6 +57,27 @@ REPEATED_WITHIN = timedelta(hours=24)
 REPEATED_SECONDS = 0.5
 """How long a submission waits for the history, in seconds. While the database is away, every job
 stays in etcd, so hardly any repeated submission is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """An ImageJob to create."""
+
+    name: str
+    spec: ImageJobSpec
+    describer: str | None
+    """The Describer that the request names; None if it names none."""
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The outcome of a submission."""
+
+    job: ImageJob
+    reused: bool | None = None
+    """Whether it is the job of an earlier submission with the same image and options; None if the
+    client did not ask for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +104,12 @@ class Jobs:
         )
         object.__setattr__(self, "uploads", UploadLimiter(limits))
 
-    async def submit(self, upload: Upload, idempotency_key: str | None) -> ImageJob:
+    async def submit(self, upload: Upload, idempotency_key: str | None) -> Submitted:
         """Store the image, create the ImageJob, and return it.
 
         If the same image is submitted again with the same idempotency key, return the existing
-        ImageJob.
+        ImageJob. With the option `reuse`, return the ImageJob of any submission that has the same
+        result, if there is one.
 
         Raises:
             Problem: the image or an option is not acceptable (see inspect_image and SubmitOptions);
@@ -94,26 +119,23 @@ class Jobs:
         key = self.bucket.folders.new_image_key()
         image = await self.inspect(upload, key)
         options = SubmitOptions.read(upload.fields, self.settings.max_ttl_seconds)
-        spec = ImageJobSpec(
-            image=image,
-            describer=await self.choose_describer(options.describer),
-            options=options.options,
-            ttl_seconds_after_finished=options.ttl_seconds,
-        )
+        new = await self._new_job(image, options, new_job_name(idempotency_key))
+        not_reused = False if options.reuse else None
 
-        name = new_job_name(idempotency_key)
-        if idempotency_key:
-            existing = await self._read(name) or await self._archived_recently(name)
-            if existing:
-                _require_same_request(existing, spec, options.describer)
-                return existing
+        existing = await self._repeated(new) if idempotency_key else None
+        if existing:
+            return Submitted(existing, not_reused)
+
+        reusable = await self._reusable(new) if options.reuse else None
+        if reusable:
+            return Submitted(reusable, reused=True)
 
         require_capacity(self.cache, self.settings)
 
         with self.storage_problems(writing=True):
             await self.bucket.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
 
-        return await self._create(name, spec, options.describer)
+        return Submitted(await self._create(new), not_reused)
 
     async def inspect(self, upload: Upload, key: str) -> ImageRef:
         """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
@@ -188,6 +210,49 @@ class Jobs:
     def storage_problems(self, *, writing: bool = False) -> AbstractContextManager[None]:
         """Convert bucket errors into problems and record the health of the storage."""
         return storage_problems(self.storage, writing=writing)
+
+    async def _new_job(self, image: ImageRef, options: SubmitOptions, name: str) -> NewJob:
+        spec = ImageJobSpec(
+            image=image,
+            describer=await self.choose_describer(options.describer),
+            options=options.options,
+            priority=options.priority or 0,
+            ttl_seconds_after_finished=options.ttl_seconds,
+        )
+        return NewJob(name, spec, options.describer, self._labels(spec, options.labels or {}))
+
+    def _labels(self, spec: ImageJobSpec, chosen: dict[str, str]) -> dict[str, str]:
+        """Return the labels of a new ImageJob: those that the client has chosen, and the reuse key.
+
+        Until the watch has reported the Describer, its state is unknown, and there is no key.
+        """
+        describer = self.describers.peek(spec.describer)
+        if describer is None:
+            return chosen
+
+        owner = chosen.get(OWNER_LABEL, "")
+        key = reuse_key(owner, spec, describer, self.settings.workers_revision)
+        return {**chosen, REUSE_LABEL: key}
+
+    async def _repeated(self, new: NewJob) -> ImageJob | None:
+        """Return the ImageJob of an earlier request with the same Idempotency-Key."""
+        existing = await self._read(new.name) or await self._archived_recently(new.name)
+        if existing:
+            _require_same_request(existing, new)
+
+        return existing
+
+    async def _reusable(self, new: NewJob) -> ImageJob | None:
+        """Return an ImageJob whose result is, or will be, that of `new`."""
+        key = new.labels.get(REUSE_LABEL)
+        if key is None:
+            return None
+
+        settings = self.settings
+        jobs = ReusableJobs(
+            self.imagejobs, self.cache, self.bucket, self.history, settings.job_kept
+        )
+        return await jobs.find(Wanted(key, new.spec, new.labels.get(OWNER_LABEL, "")))
 
     async def _live(self, job_id: str) -> ImageJob | None:
         """Return an ImageJob from the cache or the API server; None if it is not in etcd."""
@@ -286,35 +351,33 @@ class Jobs:
 
         return current
 
-    async def _create(self, name: str, spec: ImageJobSpec, describer: str | None) -> ImageJob:
+    async def _create(self, new: NewJob) -> ImageJob:
         try:
-            created = await self.imagejobs.create(name, spec, {})
+            created = await self.imagejobs.create(new.name, new.spec, new.labels)
         except (AlreadyExistsError, UnavailableError) as error:
-            return await self._find_created(name, spec, describer, error)
+            return await self._find_created(new, error)
         except KubeError as error:
-            await self._discard(spec.image.key)
+            await self._discard(new.spec.image.key)
             raise refused_by_kubernetes(error) from error
 
         self.cache.add_created(created)
         return created
 
-    async def _find_created(
-        self, name: str, spec: ImageJobSpec, describer: str | None, error: KubeError
-    ) -> ImageJob:
+    async def _find_created(self, new: NewJob, error: KubeError) -> ImageJob:
         """Return the ImageJob if it exists even though creating it failed with `error`.
 
         Either another submission created it, or the request succeeded but its response was lost.
         """
-        existing = await self._read(name)
+        existing = await self._read(new.name)
         if existing is None:
             # The request may still be executed, so the image is kept. If no ImageJob is created, a
             # sweep will delete the image.
             raise kubernetes_unavailable() from error
 
-        if existing.spec.image.key != spec.image.key:
-            await self._discard(spec.image.key)
+        if existing.spec.image.key != new.spec.image.key:
+            await self._discard(new.spec.image.key)
 
-        _require_same_request(existing, spec, describer)
+        _require_same_request(existing, new)
         return existing
 
     async def _read(self, name: str) -> ImageJob | None:
@@ -366,22 +429,22 @@ def _is_uid(text: str) -> bool:
         return False
 
 
-def _require_same_request(job: ImageJob, spec: ImageJobSpec, describer: str | None) -> None:
+def _require_same_request(job: ImageJob, new: NewJob) -> None:
     """Refuse an idempotency key that was already used for a different request.
 
-    The time to live is not compared, because it does not change what the client gets.
+    Time to live, priority and labels are not compared, because they don't change what the client
+    gets. If the request names no describer, that is not compared either, because the default may
+    have changed since the first request.
 
     Args:
         job: The ImageJob that the key belongs to.
-        spec: The requested ImageJob.
-        describer: The describer that the request names. If it names none, the describer is not
-            compared, because the default may have changed since the first request.
+        new: The requested ImageJob.
 
     Raises:
         Problem: 422 IdempotencyKeyReused.
     """
-    before, now = ((it.image.sha256, it.options) for it in (job.spec, spec))
-    if before != now or describer not in (None, job.spec.describer):
+    before, now = ((it.image.sha256, it.options) for it in (job.spec, new.spec))
+    if before != now or new.describer not in (None, job.spec.describer):
         detail = (
             f"Job {job.metadata.name} already used this Idempotency-Key for a different image or "
             "different options. Use a new key."

@@ -1,9 +1,9 @@
 """How long finished jobs and batches are kept."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec
-from vision_node_contract.models.imagejob import ImageJobSpec
+from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec
 
 
 def ttl_of(spec: ImageJobSpec | ImageBatchSpec, default: timedelta | None) -> timedelta | None:
@@ -15,6 +15,18 @@ def ttl_of(spec: ImageJobSpec | ImageBatchSpec, default: timedelta | None) -> ti
         return None
 
     return spec.ttl(default or timedelta())
+
+
+def job_expires_at(job: ImageJob, default: timedelta | None) -> datetime | None:
+    """Return when a finished job's time to live ends.
+
+    Return None if the job is unfinished, or kept forever.
+    """
+    if not job.finished or job.status.completion_time is None:
+        return None
+
+    ttl = ttl_of(job.spec, default)
+    return job.completed(datetime.now(UTC)) + ttl if ttl is not None else None
 
 
 def batch_expires_at(batch: ImageBatch, default: timedelta | None) -> datetime | None:

@@ -8,13 +8,13 @@ from vision_node_contract.models.imagebatch import ImageBatchSpec, UploadSpec
 from vision_node_contract.models.reasons import Reason
 
 from ..web.problems import Problem
-from .submit_options import SubmitOptions
+from .submit_options import DescribeOptions, option_names
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 """Pattern of the names of ImageBatches, which are DNS subdomains."""
 
 
-class BatchOptions(SubmitOptions):
+class BatchOptions(DescribeOptions):
     """The options that `POST /batches` accepts as form fields or query parameters."""
 
     own: ClassVar[frozenset[str]] = frozenset(
@@ -73,13 +73,8 @@ class BatchOptions(SubmitOptions):
         )
 
 
-BATCH_OPTION_NAMES = frozenset(
-    {
-        *BatchOptions.model_fields,
-        *(field.alias for field in BatchOptions.model_fields.values() if field.alias),
-    }
-)
-"""Names of the fields that hold options."""
+BATCH_OPTION_NAMES = option_names(BatchOptions)
+"""Names of the form fields that hold options of `POST /batches`."""
 
 
 class _Document(BaseModel):
@@ -125,6 +120,9 @@ class BatchDocument(_Document):
     max_tokens: int | None = None
     ttl_seconds_after_finished: int | None = None
     suspend: bool | None = None
+    labels: str | dict[str, str] | None = Field(
+        None, description="labels of the ImageBatch, as text (team=web,tier=gold) or as an object"
+    )
 
     @classmethod
     def read(cls, body: bytes) -> "BatchDocument":

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .submit_options import SubmitOptions
+from .submit_options import DescribeOptions, SubmitOptions
 
 
 def submit_schema() -> dict[str, Any]:
@@ -38,7 +38,7 @@ def image_form_schema() -> dict[str, Any]:
     return {"type": "object", "required": ["file"], "properties": {"file": image}}
 
 
-def option_schemas(options: type[SubmitOptions]) -> dict[str, dict[str, Any]]:
+def option_schemas(options: type[DescribeOptions]) -> dict[str, dict[str, Any]]:
     """Return the OpenAPI schema of each option, by its name."""
     properties = options.model_json_schema()["properties"]
     return {name: _without_null(schema) for name, schema in properties.items()}

@@ -16,6 +16,7 @@ from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import Reason
 
 from ..web.problems import Problem
+from .labels import Labels
 
 # The CRD has the same limits, but its messages are less helpful.
 _Text = Annotated[str, Field(min_length=1)]
@@ -25,11 +26,17 @@ MIN_TTL_SECONDS = 60
 through a slow proxy or retries a request could miss its result."""
 
 
-class SubmitOptions(BaseModel):
-    """The options that `POST /submit` accepts as form fields or query parameters.
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -10, 10
+"""Range of the priority that a client may set. The API does not authenticate its clients, so the
+range is a small part of the CRD's (-1000 to 1000): users whom the cluster authenticates can always
+put an ImageJob before or behind all those of clients, with kubectl."""
 
-    Clients can't set the priority, the number of attempts or the timeout. Only users whom the
-    cluster authenticates may do so, and the API does not authenticate its clients.
+
+class DescribeOptions(BaseModel):
+    """The options that single images and batches have in common.
+
+    Clients of `POST /submit` can't set the number of attempts or the timeout of an image. Only
+    users whom the cluster authenticates may do so, and the API does not authenticate its clients.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -69,6 +76,11 @@ class SubmitOptions(BaseModel):
         ge=MIN_TTL_SECONDS,
         description="how long to keep the finished job with its image and its result, in seconds; "
         "GET /limits has the maximum (ttlSeconds) and the default (defaultTtlSeconds)",
+    )
+    labels: Labels | None = Field(
+        None,
+        description="labels for finding it again, such as team=web,tier=gold; GET /limits has the "
+        "maximum number (labels)",
     )
 
     @classmethod
@@ -114,10 +126,27 @@ class SubmitOptions(BaseModel):
         return Options(**chosen) if chosen else None
 
 
-OPTION_NAMES = frozenset(
-    {
-        *SubmitOptions.model_fields,
-        *(field.alias for field in SubmitOptions.model_fields.values() if field.alias),
-    }
-)
-"""Names of the fields that hold options."""
+class SubmitOptions(DescribeOptions):
+    """The options that `POST /submit` accepts as form fields or query parameters."""
+
+    priority: int | None = Field(
+        None,
+        ge=LOWEST_PRIORITY,
+        le=HIGHEST_PRIORITY,
+        description="jobs with a higher priority are described first; the default is 0",
+    )
+    reuse: bool | None = Field(
+        None,
+        description="true: if the same image was described with the same options before, return "
+        "that job instead of creating a new one",
+    )
+
+
+def option_names(options: type[DescribeOptions]) -> frozenset[str]:
+    """Return the names of the form fields that hold options."""
+    fields = options.model_fields
+    return frozenset({*fields, *(field.alias for field in fields.values() if field.alias)})
+
+
+OPTION_NAMES = option_names(SubmitOptions)
+"""Names of the form fields that hold options of `POST /submit`."""

@@ -27,6 +27,10 @@ class DescriberCache:
         """Return all Describers, sorted by name."""
         return [self._known[name] for name in sorted(self._known)]
 
+    def peek(self, name: str) -> Describer | None:
+        """Return a Describer if it is cached; otherwise, return None."""
+        return self._known.get(name)
+
     def problem(self, name: str) -> Condition | None:
         """Return the Ready condition of a Describer if it shows a problem; otherwise, return None.
 

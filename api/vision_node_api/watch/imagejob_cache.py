@@ -15,9 +15,11 @@ from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob, ObjectMeta
+from vision_node_contract.names import REUSE_LABEL
 
 from .creation_order import CreationOrder
 from .inbox_users import InboxUsers
+from .reuse_index import ReuseIndex
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +29,13 @@ poll immediately after a submission, and each of these polls would otherwise cos
 much as a write."""
 
 CACHE_BYTES = 80 << 20
-"""Maximum memory for cached jobs. It is enough for 27,000 finished jobs of usual size (2.5 kB). The
+"""Maximum memory for cached jobs. It is enough for 26,000 finished jobs of usual size (2.6 kB). The
 limit counts bytes, because a job may take up to 20 kB. If it is reached, the oldest finished jobs
 are dropped first. Dropped jobs are read from the API server."""
 
-ENTRY_BYTES = 500
-"""Memory of a cached job in addition to its text: its name and its place in a dict, and as
-much again for its place in the order of lists."""
+ENTRY_BYTES = 600
+"""Memory of a cached job in addition to its text: its name, and its places in a dict, in the order
+of lists, and in the index by the key for reuse."""
 
 _PARTS = tuple(ImageJob.model_fields)
 _METADATA = frozenset(it.alias for it in ObjectMeta.model_fields.values())
@@ -62,6 +64,8 @@ class ImageJobCache:
         """ImageJobs by name that the watch has not reported yet, from oldest to newest, each with
         the monotonic time until which it may be served."""
         self._inbox_users = InboxUsers()
+        self._reusable_unfinished = ReuseIndex()
+        self._reusable_done = ReuseIndex()
         self._order = CreationOrder()
 
     @property
@@ -82,6 +86,19 @@ class ImageJobCache:
     def users_of(self, key: str) -> list[str]:
         """Return the names of unfinished ImageJobs whose image is the object `key` under inbox/."""
         return self._inbox_users.of(key)
+
+    def done_for(self, reuse_key: str) -> list[str]:
+        """Return the names of some cached ImageJobs with this key that are done, newest first."""
+        return self._reusable_done.of(reuse_key)
+
+    def unfinished_for(self, reuse_key: str) -> list[str]:
+        """Return the names of some unfinished ImageJobs with this key, the newest first."""
+        created = [
+            job.metadata.name
+            for job in self.just_created()
+            if job.metadata.labels.get(REUSE_LABEL) == reuse_key
+        ]
+        return [*reversed(created), *self._reusable_unfinished.of(reuse_key)]
 
     async def get(self, name: str) -> ImageJob:
         """Return an ImageJob from the cache or, if it is not cached, from the API server.
@@ -158,8 +175,10 @@ class ImageJobCache:
 
         if (text := self._unfinished.pop(name, None)) is not None:
             self._inbox_users.remove(name)
+            self._reusable_unfinished.remove(name)
             self._bytes -= _size(text)
         elif text := self._finished.pop(name, None):
+            self._reusable_done.remove(name)
             self._bytes -= _size(text)
 
     def _add(self, body: Json) -> None:
@@ -167,11 +186,15 @@ class ImageJobCache:
         self._bytes += _size(text)
         self._order.add(name, body)
 
-        if (body.get("status") or {}).get("phase") in TERMINAL:
+        phase = (body.get("status") or {}).get("phase")
+        if phase in TERMINAL:
             self._finished[name] = text
+            if phase == "done":
+                self._reusable_done.add(name, body)
         else:
             self._unfinished[name] = text
             self._inbox_users.add(name, body)
+            self._reusable_unfinished.add(name, body)
 
         self._drop_finished()
         if self._bytes > CACHE_BYTES and name in self._unfinished:
@@ -183,6 +206,7 @@ class ImageJobCache:
         while self._bytes > CACHE_BYTES and self._finished:
             oldest = next(iter(self._finished))
             self._bytes -= _size(self._finished.pop(oldest))
+            self._reusable_done.remove(oldest)
             self._dropped.add(oldest)
 
 

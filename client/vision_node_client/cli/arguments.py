@@ -68,6 +68,9 @@ def options_of(arguments: argparse.Namespace) -> SubmitOptions:
         "fallback": arguments.fallback,
         "text": arguments.text,
         "ttl_seconds": arguments.ttl,
+        "labels": dict(arguments.label) or None,
+        "priority": arguments.priority,
+        "reuse": arguments.reuse or None,
     }
     return found
 
@@ -129,6 +132,23 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ttl", type=int, metavar="SECONDS", help="how long the server keeps the results"
     )
+    group.add_argument(
+        "--label",
+        type=_label,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a label by which they are found again; it can be repeated",
+    )
+    group.add_argument(
+        "--priority", type=int, metavar="NUMBER", help="images with a higher one go first"
+    )
+    group.add_argument(
+        "--reuse",
+        action="store_true",
+        help="take the result of an earlier job with the same image and options, if there is one "
+        "(not for a folder)",
+    )
 
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +204,14 @@ def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--follow", action="store_true", help="wait for further results until the batch is finished"
     )
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError("must be KEY=VALUE")
+
+    return key, value
 
 
 def _positive(text: str) -> float:

@@ -57,6 +57,8 @@ def _run(arguments: argparse.Namespace) -> ExitCode:
         raise UsageError("a folder can't be combined with other paths")
     if arguments.json:
         raise UsageError("--json is for single images; the results of a folder are always complete")
+    if arguments.reuse:
+        raise UsageError("--reuse is for single images; a folder becomes a batch, which has none")
 
     return asyncio.run(describe_folder(paths[0], arguments))
 

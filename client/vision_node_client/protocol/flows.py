@@ -90,7 +90,8 @@ def describe(
         WaitTimeoutError: It was not described after `timeout` seconds.
     """
     job = yield from submit(image, options, retries)
-    ended = yield from wait_for_job(job.id, timeout, retries)
+    is_done = job.status == "done"
+    ended = job if is_done else (yield from wait_for_job(job.id, timeout, retries))
     if ended.status == "failed":
         error = ended.error or Failure("Unknown", "the server does not say why")
         raise JobFailedError(job.id, error.reason, error.message)

@@ -72,7 +72,7 @@ def nothing(_: Reply) -> None:
 @_reader
 def submitted_job(found: Json) -> Job:
     """Return the job in the response to a submission."""
-    return Job(str(found["job_id"]), found["status"])
+    return Job(str(found["job_id"]), found["status"], reused=found.get("reused") is True)
 
 
 @_reader

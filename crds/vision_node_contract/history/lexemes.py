@@ -69,26 +69,42 @@ def query_words(text: str) -> list[QueryWord]:
     return list(found.values())[:MAX_QUERY_WORDS]
 
 
-def vector_text(chunk: int, words: Iterable[str], owner: str) -> str:
-    """Return the text of a tsvector with the words of an image, for example `'7:cat' '7:sofa'`."""
-    lexemes = [_quoted(_owner_lexeme(chunk, owner))] if owner else []
-    return " ".join([*lexemes, *(_quoted(_lexeme(chunk, word)) for word in words)])
+def vector_text(chunk: int, words: Iterable[str], owner: str, reuse_key: str = "") -> str:
+    """Return the text of a tsvector with the words of an image, for example `'7:cat' '7:sofa'`.
+
+    `reuse_key` is empty if the image's result can't be reused.
+    """
+    lexemes = [_owner_lexeme(chunk, owner)] if owner else []
+    if reuse_key:
+        lexemes.append(_reuse_lexeme(chunk, reuse_key))
+
+    return " ".join(map(_quoted, [*lexemes, *(_lexeme(chunk, word) for word in words)]))
 
 
-def query_text(chunks: Iterable[int], words: Iterable[QueryWord], owner: str | None) -> str:
+def query_text(
+    chunks: Iterable[int],
+    words: Iterable[QueryWord],
+    owner: str | None,
+    reuse_key: str | None = None,
+) -> str:
     """Return the text of a tsquery that finds the images in these chunks that have all the words.
 
-    With `owner`, only this owner's images are found.
+    With `owner`, only this owner's images are found, and with `reuse_key`, only images whose
+    results can be reused for it.
     """
     words = list(words)
-    return " | ".join(f"({' & '.join(_terms(chunk, words, owner))})" for chunk in chunks)
+    return " | ".join(f"({' & '.join(_terms(chunk, words, owner, reuse_key))})" for chunk in chunks)
 
 
-def _terms(chunk: int, words: Iterable[QueryWord], owner: str | None) -> Iterator[str]:
+def _terms(
+    chunk: int, words: Iterable[QueryWord], owner: str | None, reuse_key: str | None
+) -> Iterator[str]:
     for it in words:
         yield _quoted(_lexeme(chunk, it.word)) + (":*" if it.is_prefix else "")
     if owner:
         yield _quoted(_owner_lexeme(chunk, owner))
+    if reuse_key:
+        yield _quoted(_reuse_lexeme(chunk, reuse_key))
 
 
 def _words(text: str) -> Iterator[str]:
@@ -130,6 +146,11 @@ def _lexeme(chunk: int, word: str) -> str:
 def _owner_lexeme(chunk: int, owner: str) -> str:
     # No word contains an @, so no search for words finds an owner.
     return f"{chunk}@{owner}"
+
+
+def _reuse_lexeme(chunk: int, reuse_key: str) -> str:
+    # No word contains a #, and all words of a chunk begin with `<chunk>:`.
+    return f"{chunk}#{reuse_key}"
 
 
 def _quoted(lexeme: str) -> str:

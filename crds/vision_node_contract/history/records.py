@@ -12,7 +12,7 @@ from ..json_types import Json
 from ..models.description import FrozenModel
 from ..models.imagebatch import ImageBatch
 from ..models.imagejob import ImageJob, ObjectMeta
-from ..names import OWNER_LABEL
+from ..names import OWNER_LABEL, REUSE_LABEL
 from .lexemes import words_of
 from .schema import SINGLE
 
@@ -92,6 +92,8 @@ class ImageRow:
     """JSON in ASCII; None if there is none, or if it stays in the bucket."""
     words: tuple[str, ...]
     archive_error: str | None = None
+    reuse_key: str = ""
+    """Value of the label vision-node.dev/reuse-key; empty if the result can't be reused."""
 
     @classmethod
     def of_job(cls, job: ImageJob, body: Json, result: Json | None, now: datetime) -> Self:
@@ -121,6 +123,7 @@ class ImageRow:
             excerpt=Excerpt.of_job(job, result).to_text(),
             result=_dumps(result) if result is not None else None,
             words=tuple(words_of([*_texts(result or {}), *names])),
+            reuse_key=_reuse_key(job) if result is not None else "",
         )
 
     @classmethod
@@ -149,7 +152,7 @@ class ImageRow:
         """Return a row without the parts that PostgreSQL may refuse. `error` says what it said."""
         clean = error.encode("ascii", "replace").decode().replace("\0", " ")[:512]
         values = {name: getattr(self, name) for name in self.__slots__}
-        lost = {"excerpt": "{}", "result": None, "words": ()}
+        lost = {"excerpt": "{}", "result": None, "words": (), "reuse_key": ""}
         return type(self)(**values | lost | {"archive_error": clean})
 
 
@@ -202,6 +205,16 @@ def without_inline_result(body: Json) -> Json:
         parts["status"] = {**status, "result": result}
 
     return parts
+
+
+def _reuse_key(job: ImageJob) -> str:
+    """Return the key by which a job's result is found for a repeated image; empty if it is not.
+
+    What a fallback has described is not reused: once the problem is over, the describer itself can
+    describe the image.
+    """
+    result = job.status.result if job.status.phase == "done" else None
+    return job.metadata.labels.get(REUSE_LABEL, "") if result and not result.fallback else ""
 
 
 def _texts(result: Json) -> Iterator[str]:

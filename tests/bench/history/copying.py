@@ -126,7 +126,7 @@ def _of_batch(history: Invented, piece: int) -> Piece:
 
 def _image_line(row: ImageRow, chunk: int) -> str:
     columns = IMAGES.split()[:-1]
-    search = vector_text(chunk, row.words, row.owner)
+    search = vector_text(chunk, row.words, row.owner, row.reuse_key)
     return copy_line([*(getattr(row, name) for name in columns), search])
 
 

@@ -16,7 +16,7 @@ from vision_node_contract.history.schema import CHUNK_ROWS
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_contract.names import OWNER_LABEL, SIGNATURE
+from vision_node_contract.names import OWNER_LABEL, REUSE_LABEL, SIGNATURE
 
 from bench.history import vocabulary
 
@@ -137,7 +137,10 @@ def _imagejob(chance: random.Random, at: datetime, result: Json) -> Json:
             "resourceVersion": "1000",
             "generation": 1,
             "creationTimestamp": time,
-            "labels": {OWNER_LABEL: _owner(chance)},
+            "labels": {
+                OWNER_LABEL: _owner(chance),
+                REUSE_LABEL: f"{chance.getrandbits(128):032x}",
+            },
         },
         "spec": {
             "image": {

@@ -146,3 +146,23 @@ def test_workers_and_the_api_have_the_same_pixel_limit(pixels: int) -> None:
         (container,) = containers(pod(objects, name))
         env = {variable["name"]: variable.get("value") for variable in container["env"]}
         assert env.get("MAX_IMAGE_PIXELS") == str(pixels), name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": {"describer": "vision-node-describer:2"}},
+        {"workers": {"extraEnv": [{"name": "OPENAI_BASE_URL", "value": "http://models"}]}},
+        {"providerSecret": "keys"},
+    ],
+)
+def test_api_notices_what_changes_the_results_of_all_workers(change: dict[str, Any]) -> None:
+    def revision(values: dict[str, Any]) -> str:
+        (api,) = containers(pod(template(values), "vision-node-api"))
+        (found,) = (it["value"] for it in api["env"] if it["name"] == "WORKERS_REVISION")
+        return str(found)
+
+    usual = revision({})
+    assert len(usual) == 16
+    assert revision({"workers": {"podLabels": {"a": "b"}}}) == usual
+    assert revision(change) != usual

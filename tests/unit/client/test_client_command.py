@@ -59,6 +59,26 @@ def test_several_images_are_printed_in_the_order_of_the_arguments(
     assert [line["file"] for line in lines] == [str(paths[0]), str(paths[3])]
 
 
+def test_labels_priority_and_reuse_are_sent(
+    server: VisionNodeServer, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--label", "team=web", "--label", "tier=", "--priority", "-3"]
+    assert vision_node("describe", folder / "0.jpg", "--reuse", *options) == 0
+    expected = {"labels": "team=web,tier=", "priority": "-3", "reuse": "true"}
+    assert server.options == {"job-0": expected}
+
+    out = folder / "out.jsonl"
+    assert vision_node("describe", folder, "--out", out, "--reuse") == ExitCode.USAGE
+    assert "--reuse is for single images" in capfd.readouterr().err
+    assert vision_node("describe", folder, "--out", out, *options) == 0
+    assert server.only_batch.spec["labels"] == {"team": "web", "tier": ""}
+    assert server.only_batch.spec["priority"] == -3
+
+    with pytest.raises(SystemExit) as caught:
+        vision_node("describe", folder / "0.jpg", "--label", "team")
+    assert caught.value.code == ExitCode.USAGE
+
+
 def test_text_of_the_server_cannot_control_the_terminal(
     server: VisionNodeServer, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,34 @@ def test_image_is_described(node: Any, server: VisionNodeServer, folder: Path) -
     assert server.file_names == ["attachment; filename*=UTF-8''%C3%A4%20%252F%3F%23.png"]
 
 
+def test_labels_and_priority_are_sent(node: Any, server: VisionNodeServer) -> None:
+    labels = {"team": "web", "example.com/tier": "gold"}
+    node.submit(JPEG, labels=labels, priority=-5)
+    assert server.options == {
+        "job-0": {"labels": "team=web,example.com/tier=gold", "priority": "-5"}
+    }
+
+    node.create_upload(labels=labels, priority=100)
+    assert server.only_batch.spec == {"upload": {}, "labels": labels, "priority": 100}
+
+
+def test_result_is_reused(node: Any, server: VisionNodeServer) -> None:
+    first, again = (node.submit(JPEG, reuse=True) for _ in range(2))
+    assert (first.id, first.status, first.reused) == ("job-0", "queued", False)
+    assert (again.id, again.status, again.reused) == ("job-0", "done", True)
+
+    assert node.describe(JPEG, reuse=True).caption == "A cat."
+    assert server.count("GET /status") == 0
+    assert server.count("GET /result/job-0") == 1
+
+
+def test_batch_has_no_option_reuse(node: Any) -> None:
+    with pytest.raises(TypeError, match="there is no option reuse"):
+        node.create_upload(reuse=True)
+    with pytest.raises(TypeError, match="there is no option parallelism"):
+        node.submit(JPEG, parallelism=1)
+
+
 @pytest.mark.parametrize("kind", ["bytes", "file", "text"])
 def test_image_may_be_bytes_a_file_or_a_path(
     node: Any, server: VisionNodeServer, folder: Path, kind: str

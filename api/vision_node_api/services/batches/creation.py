@@ -54,7 +54,8 @@ class WantedBatch:
     key: str | None = None
     """The Idempotency-Key."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels in addition to REQUEST_LABEL."""
+    """Labels in addition to REQUEST_LABEL, such as those that the client has chosen. They are not
+    compared with those of a repeated request, because they don't change what the client gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,8 @@ class BatchCreation:
         return existing
 
     async def _create(self, name: str, wanted: WantedBatch, request: str) -> CreatedBatch:
+        labels = {**wanted.labels, REQUEST_LABEL: request}
         try:
-            labels = {**wanted.labels, REQUEST_LABEL: request}
             created = await self.client.create(name, wanted.spec, labels)
         except (AlreadyExistsError, UnavailableError) as error:
             # Another request has created it, or the answer was lost.

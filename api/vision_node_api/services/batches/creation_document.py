@@ -30,7 +30,8 @@ async def create_from_document(
     options = document.batch_options(creation.jobs.settings.max_ttl_seconds)
     describer = await creation.jobs.choose_describer(options.describer)
     spec = options.spec(describer, **document.source)
-    created = await creation.create(WantedBatch(spec, options.name, options.describer, key))
+    wanted = WantedBatch(spec, options.name, options.describer, key, options.labels or {})
+    created = await creation.create(wanted)
     return Receipt(created.batch)
 
 

@@ -72,7 +72,7 @@ class BatchUpload:
         options = BatchOptions.read(fields, self._jobs.settings.max_ttl_seconds)
         describer = await self._jobs.choose_describer(options.describer)
         spec = options.spec(describer, upload=UploadSpec())
-        wanted = WantedBatch(spec, options.name, options.describer, self._key)
+        wanted = WantedBatch(spec, options.name, options.describer, self._key, options.labels or {})
 
         created = await self._creation.create(wanted)
         self._batch, self._is_new = created.batch, created.is_new

@@ -17,6 +17,7 @@ from vision_node_contract.history.schema import OLDEST_READABLE
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..storage_health import OK
+from .cursor import NEWEST
 from .history_rows import BatchImageRow, BatchQuery, BatchRow, ImageRow, JobRow, Position
 from .outage_guard import OutageGuard
 from .search import Search, SearchLimit, search
@@ -136,6 +137,20 @@ class HistoryReader:
     async def find_result(self, uid: str) -> JobRow | None:
         """Return the job with this uid, together with its result; None if there is none."""
         return await self._run(lambda it: _job_row(it, _FIND_RESULT, {"uid": UUID(uid)}))
+
+    async def find_reusable(self, reuse_key: str, limit: int, *, seconds: float) -> list[JobRow]:
+        """Return up to `limit` jobs whose results can be reused for a key, the newest first.
+
+        Their results are in their rows. Rows that older releases archived are not found.
+        """
+        query = Search((), reuse_key=reuse_key)
+
+        async def read(connection: AsyncConnection) -> list[JobRow]:
+            found = await search(connection, query, NEWEST, limit)
+            rows = [await _job_row(connection, _FIND_RESULT, {"uid": it.uid}) for it in found]
+            return [row for row in rows if row]
+
+        return await self._run(read, seconds)
 
     async def find_batch(self, name: str) -> ImageBatch | None:
         """Return the newest finished ImageBatch with this name; None if there is none.

@@ -71,6 +71,13 @@ class Search:
 
     words: Sequence[QueryWord]
     owner: str | None = None
+    reuse_key: str | None = None
+    """If set, only single images are found whose results can be reused for this key."""
+
+    @property
+    def terms(self) -> int:
+        """Number of terms that an image must have."""
+        return len(self.words) + bool(self.owner) + bool(self.reuse_key)
 
 
 class SearchLimit:
@@ -122,7 +129,7 @@ async def search(
         if not group:
             continue
 
-        text = query_text(group, query.words, query.owner)
+        text = query_text(group, query.words, query.owner, query.reuse_key)
         is_complete = False
         while not is_complete and len(found) < limit:
             _require_time(deadline)
@@ -167,8 +174,7 @@ async def _page(
 
 def groups_of(chunks: Sequence[int], query: Search) -> Iterator[Sequence[int]]:
     """Yield the first chunk, the next two, the next four and so on, up to MAX_GROUP for a word."""
-    words = len(query.words) + bool(query.owner)
-    largest = max(1, MAX_GROUP // words)
+    largest = max(1, MAX_GROUP // query.terms)
 
     start, size = 0, 1
     while start < len(chunks):

@@ -159,7 +159,7 @@ def _values(piece: list[Entry], chunk: Chunk) -> list[object]:
         [it.excerpt for it in images],
         [clean(it.result) for it in images],
         [clean(it.archive_error) for it in images],
-        [vector_text(chunk.id, it.words, it.owner) for it in images],
+        [vector_text(chunk.id, it.words, it.owner, it.reuse_key) for it in images],
         [it.uid for it in jobs],
         [clean(it.name) for it in jobs],
         [it.finished_at for it in jobs],

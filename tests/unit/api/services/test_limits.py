@@ -11,7 +11,8 @@ from vision_node_api.uploads.upload_body import largest_upload_bytes
 from vision_node_contract.images.formats import SUPPORTED
 
 OPTIONS = {
-    *("describer", "prompt", "language", "detail", "maxLength", "fallback", "text", "ttlSeconds")
+    *("describer", "prompt", "language", "detail", "maxLength", "fallback", "text", "ttlSeconds"),
+    *("labels", "priority", "reuse"),
 }
 
 
@@ -27,6 +28,9 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "imageJobs": SETTINGS.max_imagejobs,
         "ttlSeconds": 604_800,
         "defaultTtlSeconds": 86_400,
+        "labels": 16,
+        "minPriority": -10,
+        "maxPriority": 10,
         "history": False,
         "batchImages": SETTINGS.max_batch_images,
         "batchZipBytes": 10_000 * 8 * 1024**2,
@@ -36,7 +40,7 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "uploadBytesPerSecond": 4096,
         "uploadStallSeconds": 30,
         "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
-        "answerSeconds": 100,
+        "answerSeconds": 102,
     }
 
 
@@ -62,6 +66,7 @@ async def test_limits_are_documented(document: dict[str, Any]) -> None:
         *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds", "history"),
         *("batchImages", "batchZipBytes", "batchStartSeconds", "retryImages"),
         *("customIdCharacters", "uploadBytesPerSecond", "uploadStallSeconds"),
+        *("labels", "minPriority", "maxPriority"),
     }
     assert all(field["description"] for field in schema["properties"].values())
 

@@ -120,7 +120,12 @@ async def test_form_options_are_documented(client: httpx.AsyncClient) -> None:
         "fallback",
         "text",
         "ttlSeconds",
+        "labels",
+        "priority",
+        "reuse",
     }
+    assert form["labels"]["type"] == "string"
+    assert (form["priority"]["minimum"], form["priority"]["maximum"]) == (-10, 10)
     assert form["text"]["type"] == "boolean"
     assert form["detail"] == {
         "type": "string",

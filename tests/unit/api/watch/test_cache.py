@@ -15,6 +15,7 @@ from vision_node_api.watch.follower import WatchFollower
 from vision_node_api.watch.imagejob_cache import ENTRY_BYTES, ImageJobCache, imagejob_text
 from vision_node_contract.clients.kube import NotFoundError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.names import REUSE_LABEL
 
 
 def body(name: str, phase: str = "queued", **status: Any) -> dict[str, Any]:
@@ -223,8 +224,9 @@ def test_memory_is_bounded_however_many_jobs_there_are(
     try:
         before, _ = tracemalloc.get_traced_memory()
         for number in range(2000):
-            text = numbered(done if number % 2 else queued, number)
-            cache.observe(WatchEvent("ADDED", [json.loads(text)]))
+            job = json.loads(numbered(done if number % 2 else queued, number))
+            job["metadata"]["labels"] = {REUSE_LABEL: f"{number:032x}"}
+            cache.observe(WatchEvent("ADDED", [job]))
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:

@@ -56,6 +56,7 @@ def test_words_and_owner_are_stored_with_their_chunk() -> None:
     assert vector_text(7, ["cat", "sofa"], "ann") == "'7@ann' '7:cat' '7:sofa'"
     assert vector_text(7, [], "") == ""
     assert vector_text(7, [], "o'brien\\") == r"'7@o''brien\\'"
+    assert vector_text(7, ["cat"], "ann", "0123") == "'7@ann' '7#0123' '7:cat'"
 
 
 def test_query_finds_all_words_in_any_of_the_chunks() -> None:
@@ -63,3 +64,4 @@ def test_query_finds_all_words_in_any_of_the_chunks() -> None:
 
     assert query_text([8, 7], words, None) == "('8:a' & '8:cat':*) | ('7:a' & '7:cat':*)"
     assert query_text([7], words, "ann") == "('7:a' & '7:cat':* & '7@ann')"
+    assert query_text([8, 7], [], None, "0123") == "('8#0123') | ('7#0123')"

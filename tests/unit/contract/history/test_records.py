@@ -79,6 +79,31 @@ def test_row_has_no_character_that_postgresql_refuses() -> None:
     assert json.loads(row.result)["text"] == "NO ENTRY\x00"
 
 
+KEY = {"vision-node.dev/reuse-key": "0123"}
+FALLBACK = {"describer": "local", "summary": "a", "fallback": {"from": "x", "reason": "Y"}}
+ERROR = {"reason": "ContentRefused", "message": "refused", "retryable": False}
+
+
+@pytest.mark.parametrize(
+    ("labels", "status", "result", "expected"),
+    [
+        (KEY, {}, RESULT, "0123"),
+        ({}, {}, RESULT, ""),
+        (KEY, {}, None, ""),
+        (KEY, {"result": FALLBACK}, RESULT, ""),
+        (KEY, {"phase": "failed", "result": None, "error": ERROR}, None, ""),
+    ],
+)
+def test_only_a_result_in_the_row_can_be_reused(
+    labels: dict[str, str], status: dict[str, Any], result: dict[str, Any] | None, expected: str
+) -> None:
+    found = body(**{"result": {"describer": "local", "summary": "a cat"}} | status)
+    found["metadata"]["labels"] = labels
+    row = ImageRow.of_job(ImageJob.model_validate(found), found, result, NOW)
+    assert row.reuse_key == expected
+    assert row.refused("bad").reuse_key == ""
+
+
 def test_refused_row_lacks_result_and_words() -> None:
     row = image_row(body(), RESULT).refused('bad "\x00" byte')
 
