@@ -26,12 +26,17 @@ from .routes import (
     batch_retry,
     batch_uploads,
     inbox,
+    job_actions,
     job_list,
     jobs,
     limits,
     probes,
 )
 from .routes import batches as batch_routes
+from .services.acting.control import JobControl
+from .services.acting.failed_jobs import FailedJobs
+from .services.acting.retry import JobRetry
+from .services.acting.retry_failed import FailedRetry
 from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
@@ -138,6 +143,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
     app.include_router(job_list.router)
+    app.include_router(job_actions.router)
     app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(batch_results.router)
@@ -170,11 +176,14 @@ def attach_services(
     app.state.batches = batches
     creation = BatchCreation(jobs, batches, batches.cache.client)
     app.state.batch_creation = creation
-    app.state.batch_images = BatchImages(batches)
+    app.state.batch_images = images = BatchImages(batches)
     app.state.batch_control = BatchControl(batches)
     app.state.batch_retry = BatchRetry(creation)
     app.state.batch_list = BatchList(batches.cache, batches.history)
     app.state.job_list = JobList(jobs.cache, jobs.history)
+    app.state.job_control = JobControl(jobs, images)
+    app.state.job_retry = retry = JobRetry(jobs, images)
+    app.state.failed_retry = FailedRetry(retry, FailedJobs(jobs.cache, jobs.history))
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health
 

@@ -103,9 +103,9 @@ class Jobs:
 
         name = new_job_name(idempotency_key)
         if idempotency_key:
-            existing = await self._read(name) or await self._archived_recently(name)
+            existing = await self.read(name) or await self.archived_recently(name)
             if existing:
-                _require_same_request(existing, spec, options.describer)
+                require_same_request(existing, spec, options.describer)
                 return existing
 
         require_capacity(self.cache, self.settings)
@@ -113,7 +113,7 @@ class Jobs:
         with self.storage_problems(writing=True):
             await self.bucket.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
 
-        return await self._create(name, spec, options.describer)
+        return await self.create(name, spec, options.describer, {})
 
     async def inspect(self, upload: Upload, key: str) -> ImageRef:
         """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
@@ -136,7 +136,7 @@ class Jobs:
             Problem: 404 JobNotFound; 502 JobUnreadable; 503 KubernetesUnavailable,
                 HistoryUnavailable or another reason of the history.
         """
-        return await self._live(job_id) or _readable(await self._archived(job_id))
+        return await self._live(job_id) or readable(await self.archived(job_id))
 
     async def result(self, job_id: str) -> dict[str, Any]:
         """Return the complete result of a job that is done.
@@ -149,7 +149,7 @@ class Jobs:
         live = await self._live(job_id)
         job = await self._confirm(live) if live else None
         if job is None:
-            job = _readable(await self._archived(job_id, with_result=True))
+            job = readable(await self.archived(job_id, with_result=True))
         status = job.status
 
         if status.error and status.phase == "failed":
@@ -192,7 +192,7 @@ class Jobs:
     async def _live(self, job_id: str) -> ImageJob | None:
         """Return an ImageJob from the cache or the API server; None if it is not in etcd."""
         if not is_job_name(job_id):
-            raise _not_found()
+            raise job_not_found()
 
         with kubernetes_problems():
             try:
@@ -200,19 +200,23 @@ class Jobs:
             except NotFoundError:
                 return None
 
-    async def _archived(self, job_id: str, *, with_result: bool = False) -> JobRow:
-        """Return a job from the history."""
+    async def archived(self, job_id: str, *, with_result: bool = False) -> JobRow:
+        """Return a job from the history.
+
+        Raises:
+            Problem: 404 JobNotFound; 503 HistoryUnavailable or another reason of the history.
+        """
         if self.history is None:
-            raise _not_found()
+            raise job_not_found()
 
         with history_problems():
             row = await self.history.find_job(job_id, with_result=with_result)
         if row is None:
-            raise _not_found()
+            raise job_not_found()
 
         return row
 
-    async def _archived_recently(self, name: str) -> ImageJob | None:
+    async def archived_recently(self, name: str) -> ImageJob | None:
         """Return a job from the history that may be repeated by its Idempotency-Key.
 
         While the history is unavailable, there is none: submissions must go on.
@@ -226,7 +230,7 @@ class Jobs:
             log.warning("the history can't tell whether %s exists: %s", name, error)
             return None
 
-        job = _readable(row) if row else None
+        job = readable(row) if row else None
         created = job.metadata.creation_timestamp if job else None
         is_recent = created is not None and datetime.now(UTC) - created < REPEATED_WITHIN
         return job if is_recent else None
@@ -263,7 +267,7 @@ class Jobs:
             detail = "The job is done, but the database refused its result. Submit the image again."
             raise Problem(410, "ResultGone", detail)
 
-        stored = _readable(row).status.result if row else None
+        stored = readable(row).status.result if row else None
         return stored.inline if stored else None
 
     async def _confirm(self, job: ImageJob) -> ImageJob | None:
@@ -276,7 +280,7 @@ class Jobs:
             return job
 
         try:
-            current = await self._read(job.metadata.name)
+            current = await self.read(job.metadata.name)
         except Problem:
             # The state of a failed job is final, too. The request was only needed to check whether
             # the job has been deleted, or replaced by a new job with the same name.
@@ -286,9 +290,26 @@ class Jobs:
 
         return current
 
-    async def _create(self, name: str, spec: ImageJobSpec, describer: str | None) -> ImageJob:
+    async def create(
+        self, name: str, spec: ImageJobSpec, describer: str | None, labels: dict[str, str]
+    ) -> ImageJob:
+        """Create an ImageJob whose image has been stored, and return it.
+
+        If it exists, because the same request was sent twice, return the existing one. If it can't
+        be created, delete the image.
+
+        Args:
+            name: Its name.
+            spec: Its spec.
+            describer: The describer that the request names; None if it names none.
+            labels: Its labels.
+
+        Raises:
+            Problem: 422 IdempotencyKeyReused, JobRefused; 429 QuotaExceeded; 503
+                KubernetesUnavailable, after which the ImageJob may exist or not.
+        """
         try:
-            created = await self.imagejobs.create(name, spec, {})
+            created = await self.imagejobs.create(name, spec, labels)
         except (AlreadyExistsError, UnavailableError) as error:
             return await self._find_created(name, spec, describer, error)
         except KubeError as error:
@@ -305,7 +326,7 @@ class Jobs:
 
         Either another submission created it, or the request succeeded but its response was lost.
         """
-        existing = await self._read(name)
+        existing = await self.read(name)
         if existing is None:
             # The request may still be executed, so the image is kept. If no ImageJob is created, a
             # sweep will delete the image.
@@ -314,13 +335,16 @@ class Jobs:
         if existing.spec.image.key != spec.image.key:
             await self._discard(spec.image.key)
 
-        _require_same_request(existing, spec, describer)
+        require_same_request(existing, spec, describer)
         return existing
 
-    async def _read(self, name: str) -> ImageJob | None:
+    async def read(self, name: str) -> ImageJob | None:
         """Return an ImageJob from the API server, or None if it does not exist.
 
         The cache is not used, because it may be out of date.
+
+        Raises:
+            Problem: 502 JobUnreadable; 503 KubernetesUnavailable.
         """
         with kubernetes_problems():
             try:
@@ -340,12 +364,13 @@ class Jobs:
             log.warning("upload %s could not be deleted: %s", key, error)
 
 
-def _not_found() -> Problem:
+def job_not_found() -> Problem:
+    """Return the problem for an id that no job has."""
     detail = "No job has this id. Finished jobs are deleted after some time."
     return Problem(404, "JobNotFound", detail)
 
 
-def _readable(row: JobRow) -> ImageJob:
+def readable(row: JobRow) -> ImageJob:
     """Return the job of a row.
 
     Raises:
@@ -366,7 +391,7 @@ def _is_uid(text: str) -> bool:
         return False
 
 
-def _require_same_request(job: ImageJob, spec: ImageJobSpec, describer: str | None) -> None:
+def require_same_request(job: ImageJob, spec: ImageJobSpec, describer: str | None) -> None:
     """Refuse an idempotency key that was already used for a different request.
 
     The time to live is not compared, because it does not change what the client gets.
