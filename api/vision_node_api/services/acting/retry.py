@@ -118,7 +118,10 @@ class JobRetry:
                 TooManyJobs, TooManyImageJobs, TooManyUploads, QuotaExceeded; 503 while storage or
                 Kubernetes is unavailable.
         """
-        existing = await self.existing(original, key) if key else None
+        name = name_of(original, key)
+        existing = None
+        if key:
+            existing = await self.jobs.read(name) or await self.jobs.archived_recently(name)
         if existing is None:
             return await self.create(original, changes, key, slot)
 
@@ -127,16 +130,24 @@ class JobRetry:
         require_same_request(existing, same_image, _named(changes, spec))
         return existing
 
-    async def existing(self, original: Original, key: str) -> ImageJob | None:
-        """Return the job that was created with this key to repeat another; None if there is none.
-
-        It is found for as long as it is in etcd, and for a day after its creation in the history.
+    async def was_repeated(self, original: Original, key: str) -> bool:
+        """Return whether a job that was created with this key to repeat another still exists.
 
         Raises:
-            Problem: 502 JobUnreadable; 503 KubernetesUnavailable.
+            Problem: 502 JobUnreadable; 503 KubernetesUnavailable, HistoryUnavailable or another
+                reason of the history.
         """
         name = name_of(original, key)
-        return await self.jobs.read(name) or await self.jobs.archived_recently(name)
+        if await self.jobs.read(name):
+            return True
+
+        try:
+            await self.jobs.archived(name)
+        except Problem as problem:
+            if problem.reason == "JobNotFound":
+                return False
+            raise
+        return True
 
     async def create(
         self, original: Original, changes: RetryOptions, key: str | None, slot: UploadSlot

@@ -81,7 +81,8 @@ class FailedRetry:
                 repeated request creates no second job, and returns the same ones.
 
         Jobs that a newer job already retries are left out where that is known: if the newer one is
-        in etcd or, without a key, if a request without a key has created it within a day.
+        in etcd or, without a key, if a request without a key has created it, for as long as it is
+        kept.
 
         If storage or Kubernetes is away, or takes no more jobs, the report ends early.
 
@@ -170,7 +171,7 @@ class _Group:
     async def _repeat(self, found: FailedJob, original: Original) -> ImageJob | None:
         if self._has_newer(found, original):
             return None
-        if self.key is None and await self.retry.existing(original, WITHOUT_KEY):
+        if self.key is None and await self.retry.was_repeated(original, WITHOUT_KEY):
             return None
 
         with self.retry.jobs.uploads.admit() as slot:

@@ -14,6 +14,7 @@ from fakes.job_api import JobApi
 from fakes.s3 import RELEASE_ID, S3
 from vision_node_api.app import attach_services, build_app
 from vision_node_api.middleware.stack import add_middleware
+from vision_node_api.services.acting.retry_failed import FailedRetry
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.jobs import Jobs
@@ -39,6 +40,7 @@ class Replica:
     jobs: Jobs
     batches: Batches
     client: httpx.AsyncClient
+    failed_retry: FailedRetry
 
     def report(self, body: dict[str, Any], kind: Any = "ADDED") -> None:
         """Let the watch report an ImageJob."""
@@ -70,7 +72,7 @@ async def replica(
     attach_services(app, jobs, batches, health_of(jobs), {})
     transport = httpx.ASGITransport(add_middleware(app, HttpSettings(), app.state.metrics))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        yield Replica(jobs, batches, client)
+        yield Replica(jobs, batches, client, app.state.failed_retry)
 
 
 @dataclass
