@@ -60,7 +60,7 @@ async def read_retry_options(
             ContentEncodingUnsupported; 422 OptionsInvalid; or as for other bodies.
     """
     data = await _read(request, slot)
-    given = query_options(request, OPTION_NAMES) | _fields(request, data)
+    given = {**query_options(request, OPTION_NAMES), **_fields(request, data)}
     return RetryOptions.check(_without_blanks(given), max_ttl_seconds)
 
 
