@@ -26,6 +26,7 @@ from .routes import (
     batch_retry,
     batch_uploads,
     inbox,
+    job_actions,
     job_images,
     job_list,
     jobs,
@@ -33,6 +34,10 @@ from .routes import (
     probes,
 )
 from .routes import batches as batch_routes
+from .services.acting.control import JobControl
+from .services.acting.failed_jobs import FailedJobs
+from .services.acting.retry import JobRetry
+from .services.acting.retry_failed import FailedRetry
 from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
@@ -143,6 +148,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(jobs.router)
     app.include_router(job_list.router)
     app.include_router(job_images.router)
+    app.include_router(job_actions.router)
     app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(batch_results.router)
@@ -175,12 +181,15 @@ def attach_services(
     app.state.batches = batches
     creation = BatchCreation(jobs, batches, batches.cache.client)
     app.state.batch_creation = creation
-    app.state.batch_images = BatchImages(batches)
-    app.state.images = Images(StoredImages(jobs, app.state.batch_images))
+    app.state.batch_images = images = BatchImages(batches)
+    app.state.images = Images(StoredImages(jobs, images))
     app.state.batch_control = BatchControl(batches)
     app.state.batch_retry = BatchRetry(creation)
     app.state.batch_list = BatchList(batches.cache, batches.history)
     app.state.job_list = JobList(jobs.cache, jobs.history)
+    app.state.job_control = JobControl(jobs, images)
+    app.state.job_retry = retry = JobRetry(jobs, images)
+    app.state.failed_retry = FailedRetry(retry, FailedJobs(jobs.cache, jobs.history))
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health
 

@@ -1,6 +1,7 @@
 """The asynchronous client."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from os import PathLike
 from types import TracebackType
 from typing import Self, Unpack
@@ -20,6 +21,7 @@ from .models import (
     Part,
     Result,
     ResultPhase,
+    RetriedJobs,
     StoredImage,
 )
 from .options import BatchOptions, SubmitOptions
@@ -116,6 +118,69 @@ class AsyncVisionNode:
         return await performer.run(
             self._http, flows.describe(image, options, timeout, self._retries)
         )
+
+    async def cancel_job(self, job: Job | str) -> Job:
+        """Cancel a job that has not ended, and return it. It soon fails with `Cancelled`.
+
+        Raises:
+            ProblemError: 409 JobFinished if it has ended.
+        """
+        return await performer.run(
+            self._http, send_call(calls.cancel_job(_id_of(job)), self._retries)
+        )
+
+    async def retry_job(
+        self, job: Job | str, *, key: str | None = None, **changes: Unpack[SubmitOptions]
+    ) -> Job:
+        """Describe the image of a finished job again, and return the new job, which is queued.
+
+        Args:
+            job: The finished job.
+            key: An Idempotency-Key. With the same one, a second call returns the same job.
+            changes: What is to be different; see SubmitOptions. None: as before.
+
+        Raises:
+            ProblemError: 409 JobUnfinished; 410 ImageGone if the server no longer has the image.
+        """
+        call = calls.retry_job(_id_of(job), changes, key or flows.new_key())
+        return await performer.run(self._http, send_call(call, self._retries))
+
+    async def delete_job(self, job: Job | str) -> None:
+        """Delete a job with its image and its result. It may be unfinished."""
+        return await performer.run(
+            self._http, send_call(calls.delete_job(_id_of(job)), self._retries)
+        )
+
+    async def retry_failed(
+        self,
+        reason: str,
+        *,
+        of_describer: str | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        key: str | None = None,
+        **changes: Unpack[SubmitOptions],
+    ) -> RetriedJobs:
+        """Retry the jobs that have failed for a reason, from the newest to the oldest.
+
+        Jobs that a newer one already retries are left out.
+
+        Args:
+            reason: The reason, such as `ProviderUnavailable`.
+            of_describer: Only jobs with this describer.
+            after: Only jobs that were created at or after this time.
+            before: Only jobs that were created before this time.
+            limit: How many failed jobs to look at.
+            cursor: Where to continue, from `RetriedJobs.next_cursor`.
+            key: An Idempotency-Key. With the same one, a second call returns the same jobs. Without
+                one, it returns only further ones; nothing is retried twice either way.
+            changes: What is to be different; see SubmitOptions. None: as before.
+        """
+        wanted = calls.FailedSelection(reason, of_describer, after, before, limit, cursor)
+        call = calls.retry_failed(wanted, changes, key)
+        return await performer.run(self._http, send_call(call, self._retries))
 
     async def describers(self) -> list[Describer]:
         """Return the Describers that a submission may name."""

@@ -44,6 +44,36 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriedJob:
+    """A job that was created to describe the image of another one again."""
+
+    id: str
+    retry_of: str
+    """The id of the other one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotRetriedJob:
+    """A failed job that could not be retried, and why."""
+
+    id: str
+    reason: str
+    """Word in CamelCase that programs can act on, such as `ImageGone`."""
+    detail: str
+    """What happened, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedJobs:
+    """What has become of failed jobs that were to be retried."""
+
+    retried: tuple[RetriedJob, ...]
+    failed: tuple[NotRetriedJob, ...]
+    next_cursor: str | None
+    """Where to continue, as `cursor` of the next call; None if there is no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """The description of an image."""
 

@@ -82,6 +82,11 @@ def query_of(options: SubmitOptions) -> dict[str, str]:
     return {_WIRE_NAMES.get(name, name): _text_of(value) for name, value in given}
 
 
+def changes_of(options: SubmitOptions) -> Json:
+    """Return the options of a retry as a JSON object. Those that are None stay as they were."""
+    return {_WIRE_NAMES.get(name, name): value for name, value in _given(options)}
+
+
 def document_of(options: BatchOptions) -> Json:
     """Return the options as a JSON object with the names of an ImageBatch's spec.
 

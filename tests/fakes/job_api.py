@@ -42,10 +42,20 @@ class JobApi:
         """Function to call with the name before a DELETE request is handled."""
         self.after_delete: Callable[[str], Awaitable[None]] = do_nothing
         """Function to call with the name after a DELETE request was handled."""
+        self.before_patch: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the name before a PATCH request is handled."""
+        self.before_create: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the name before a POST request is handled."""
+        self.patches: list[Json] = []
+        """Bodies of all PATCH requests that were carried out."""
+        self.batches: dict[str, Json] = {}
+        """ImageBatches by name, which can only be read."""
         self.loses_answers = 0
-        """Number of DELETE requests to carry out, and answer with 504."""
+        """Number of DELETE, PATCH and POST requests to carry out, and answer with 504."""
         self.refuses: dict[str, tuple[int, str]] = {}
-        """Status and message with which DELETE requests are refused, by name."""
+        """Status and message with which DELETE and PATCH requests are refused, by name."""
+        self.refuses_new: tuple[int, str] | None = None
+        """Status and message with which POST requests are refused."""
         self.refused: list[str] = []
         """Names in DELETE requests that were refused for this reason."""
         self.identity_uid = "release-uid"
@@ -75,6 +85,10 @@ class JobApi:
         body = {"metadata": meta, "spec": spec, "status": parts.get("status", {"phase": "queued"})}
         self._store("ADDED", body)
         return str(meta["uid"])
+
+    def put(self, body: Json) -> None:
+        """Store an ImageJob as it is, with a new resourceVersion."""
+        self._store("ADDED", json.loads(json.dumps(body)))
 
     def finish(self, name: str, ended: datetime | None = None, **result: Any) -> None:
         """End an ImageJob. `result` are fields of status.result."""
@@ -124,6 +138,9 @@ class JobApi:
         root = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}"
         app.router.add_get(f"{root}/imagejobs", self._list)
         app.router.add_get(f"{root}/imagebatches", self._list_batches)
+        app.router.add_get(f"{root}/imagebatches/{{name}}", self._get_batch)
+        app.router.add_post(f"{root}/imagejobs", self._create)
+        app.router.add_patch(f"{root}/imagejobs/{{name}}", self._patch)
         app.router.add_get(f"{root}/imagejobs/{{name}}", self._get)
         app.router.add_delete(f"{root}/imagejobs/{{name}}", self._delete)
         app.router.add_get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{{name}}", self._configmap)
@@ -182,9 +199,38 @@ class JobApi:
         body = self.bodies.get(name)
         return web.json_response(body) if body else refusal(404)
 
-    async def _delete(self, request: web.Request) -> web.Response:
-        name, options = request.match_info["name"], await request.json()
-        await self.before_delete(name)
+    async def _get_batch(self, request: web.Request) -> web.Response:
+        body = self.batches.get(request.match_info["name"])
+        return web.json_response(body) if body else refusal(404)
+
+    async def _create(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        name = body["metadata"]["name"]
+        await self.before_create(name)
+        if self.refuses_new:
+            return refusal(*self.refuses_new)
+        if name in self.bodies:
+            return refusal(409, reason="AlreadyExists")
+
+        created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        own = {"uid": str(uuid.uuid4()), "creationTimestamp": created, "namespace": NAMESPACE}
+        metadata = {**body["metadata"], **own}
+        self._store("ADDED", {**body, "metadata": metadata, "status": {"phase": "queued"}})
+        return self._answer(self.bodies[name], 201)
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        """Change the spec by a merge patch."""
+        name, patch = request.match_info["name"], await request.json()
+        await self.before_patch(name)
+        if refused := self._refused(name, patch["metadata"]):
+            return refused
+
+        self.patches.append(patch)
+        self.change(name, **patch["spec"])
+        return self._answer(self.bodies[name])
+
+    def _refused(self, name: str, wanted: Json) -> web.Response | None:
+        """Return why a write is refused; `wanted` is the metadata that the ImageJob must have."""
         if name in self.refuses:
             self.refused.append(name)
             return refusal(*self.refuses[name])
@@ -192,17 +238,28 @@ class JobApi:
         body = self.bodies.get(name)
         if body is None:
             return refusal(404)
-        if any(body["metadata"][key] != it for key, it in options["preconditions"].items()):
-            return refusal(409)
 
-        self.delete(name)
-        self.deletes.append(name)
-        await self.after_delete(name)
+        is_same = all(body["metadata"][key] == it for key, it in wanted.items())
+        return None if is_same else refusal(409)
+
+    def _answer(self, body: Json, status: int = 200) -> web.Response:
+        """Return the response to a request that was carried out, or 504 if it is to be lost."""
         if self.loses_answers:
             self.loses_answers -= 1
             return refusal(504)
 
-        return web.json_response({"kind": "Status", "status": "Success"})
+        return web.json_response(body, status=status)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        name, options = request.match_info["name"], await request.json()
+        await self.before_delete(name)
+        if refused := self._refused(name, options["preconditions"]):
+            return refused
+
+        self.delete(name)
+        self.deletes.append(name)
+        await self.after_delete(name)
+        return self._answer({"kind": "Status", "status": "Success"})
 
     async def _configmap(self, request: web.Request) -> web.Response:
         meta = {"name": request.match_info["name"], "uid": self.identity_uid}

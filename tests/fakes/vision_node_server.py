@@ -78,6 +78,10 @@ class VisionNodeServer:
         self.options: dict[str, dict[str, str]] = {}
         """Query of each submission by its job."""
         self.job_keys: dict[str, str] = {}
+        self.cancelled: set[str] = set()
+        """Jobs that were cancelled."""
+        self.retries: list[Json] = []
+        """Bodies of all requests to retry jobs, with the Idempotency-Key as `key`."""
         self.file_names: list[str] = []
         """Content-Disposition of each submission."""
         self.puts: Counter[str] = Counter()
@@ -145,6 +149,10 @@ class VisionNodeServer:
                 web.post("/submit", self.submit),
                 web.get("/status/{job}", self.job_status),
                 web.get("/result/{job}", self.job_result),
+                web.post("/jobs/retry", self.retry_failed),
+                web.post("/jobs/{job}/cancel", self.cancel_job),
+                web.post("/jobs/{job}/retry", self.retry_job),
+                web.delete("/jobs/{job}", self.delete_job),
                 web.get("/describers", self.describers),
                 web.get("/limits", self.limits),
                 web.post("/batches", self.create_batch),
@@ -219,6 +227,46 @@ class VisionNodeServer:
         return web.json_response(
             {"job_id": job, "status": status, "describer": "local", "error": error}
         )
+
+    async def cancel_job(self, request: web.Request) -> web.Response:
+        """Cancel a job, unless it is done."""
+        job = request.match_info["job"]
+        if job not in self.jobs:
+            return refusal(404, "JobNotFound")
+        if self.jobs[job].decode("latin-1") in self.failing:
+            return refusal(409, "JobFinished")
+
+        self.cancelled.add(job)
+        return web.json_response({"job_id": job, "status": "processing", "describer": "local"})
+
+    async def retry_job(self, request: web.Request) -> web.Response:
+        """Create a job with the image of another, once for each key."""
+        job, key = request.match_info["job"], request.headers["Idempotency-Key"]
+        self.retries.append({**(await request.json()), "key": key})
+        if job not in self.jobs:
+            return refusal(404, "JobNotFound")
+
+        new = self.job_keys.setdefault(key, f"job-{len(self.jobs)}")
+        self.jobs[new] = self.jobs[job]
+        return web.json_response({"job_id": new, "status": "queued"}, status=202)
+
+    async def retry_failed(self, request: web.Request) -> web.Response:
+        """Say that two of four failed jobs were retried, on two pages."""
+        body = await request.json()
+        self.retries.append({**body, "key": request.headers.get("Idempotency-Key")})
+        if "cursor" in body:
+            retried = [{"job_id": "job-8", "retry_of": "job-3"}]
+            return web.json_response({"retried": retried, "failed": [], "next": None})
+
+        retried = [{"job_id": "job-9", "retry_of": "job-4"}]
+        failed = [{"job_id": "job-5", "reason": "ImageGone", "detail": "The image was deleted."}]
+        return web.json_response({"retried": retried, "failed": failed, "next": "more"})
+
+    async def delete_job(self, request: web.Request) -> web.Response:
+        """Delete a job."""
+        if self.jobs.pop(request.match_info["job"], None) is None:
+            return refusal(404, "JobNotFound")
+        return web.Response(status=204)
 
     async def job_result(self, request: web.Request) -> web.Response:
         """Return a description."""

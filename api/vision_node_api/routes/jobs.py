@@ -148,7 +148,7 @@ async def status(job_id: str, jobs: JobsDep, images: ImagesDep) -> Response:
     `<batch>.<index>` is an image of a batch, unless a job has this id.
     """
     try:
-        found = _status_response(await jobs.get(job_id), jobs)
+        found = status_response(await jobs.get(job_id), jobs)
     except Problem as problem:
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:
@@ -166,7 +166,7 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     except ValueError:
         return None
 
-    return _status_response(job, jobs).model_dump_json() if job else None
+    return status_response(job, jobs).model_dump_json() if job else None
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
@@ -194,7 +194,8 @@ async def describers(jobs: JobsDep) -> DescribersResponse:
     )
 
 
-def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
+def status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
+    """Return the response to GET /status for a job."""
     status = job.status
     problem = jobs.describers.problem(job.spec.describer) if status.phase == "queued" else None
 

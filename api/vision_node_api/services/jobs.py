@@ -135,7 +135,7 @@ class Jobs:
         with self.storage_problems(writing=True):
             await self.bucket.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
 
-        return Submitted(await self._create(new), not_reused)
+        return Submitted(await self.create(new), not_reused)
 
     async def inspect(self, upload: Upload, key: str) -> ImageRef:
         """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
@@ -158,7 +158,7 @@ class Jobs:
             Problem: 404 JobNotFound; 502 JobUnreadable; 503 KubernetesUnavailable,
                 HistoryUnavailable or another reason of the history.
         """
-        return await self._live(job_id) or _readable(await self._archived(job_id))
+        return await self._live(job_id) or readable(await self.archived(job_id))
 
     async def result(self, job_id: str) -> dict[str, Any]:
         """Return the complete result of a job that is done.
@@ -171,7 +171,7 @@ class Jobs:
         live = await self._live(job_id)
         job = await self._confirm(live) if live else None
         if job is None:
-            job = _readable(await self._archived(job_id, with_result=True))
+            job = readable(await self.archived(job_id, with_result=True))
         status = job.status
 
         if status.error and status.phase == "failed":
@@ -219,9 +219,9 @@ class Jobs:
             priority=options.priority or 0,
             ttl_seconds_after_finished=options.ttl_seconds,
         )
-        return NewJob(name, spec, options.describer, self._labels(spec, options.labels or {}))
+        return NewJob(name, spec, options.describer, self.labels_of(spec, options.labels or {}))
 
-    def _labels(self, spec: ImageJobSpec, chosen: dict[str, str]) -> dict[str, str]:
+    def labels_of(self, spec: ImageJobSpec, chosen: dict[str, str]) -> dict[str, str]:
         """Return the labels of a new ImageJob: those that the client has chosen, and the reuse key.
 
         Until the watch has reported the Describer, its state is unknown, and there is no key.
@@ -236,9 +236,9 @@ class Jobs:
 
     async def _repeated(self, new: NewJob) -> ImageJob | None:
         """Return the ImageJob of an earlier request with the same Idempotency-Key."""
-        existing = await self._read(new.name) or await self._archived_recently(new.name)
+        existing = await self.read(new.name) or await self.archived_recently(new.name)
         if existing:
-            _require_same_request(existing, new)
+            require_same_request(existing, new)
 
         return existing
 
@@ -257,7 +257,7 @@ class Jobs:
     async def _live(self, job_id: str) -> ImageJob | None:
         """Return an ImageJob from the cache or the API server; None if it is not in etcd."""
         if not is_job_name(job_id):
-            raise _not_found()
+            raise job_not_found()
 
         with kubernetes_problems():
             try:
@@ -265,19 +265,23 @@ class Jobs:
             except NotFoundError:
                 return None
 
-    async def _archived(self, job_id: str, *, with_result: bool = False) -> JobRow:
-        """Return a job from the history."""
+    async def archived(self, job_id: str, *, with_result: bool = False) -> JobRow:
+        """Return a job from the history.
+
+        Raises:
+            Problem: 404 JobNotFound; 503 HistoryUnavailable or another reason of the history.
+        """
         if self.history is None:
-            raise _not_found()
+            raise job_not_found()
 
         with history_problems():
             row = await self.history.find_job(job_id, with_result=with_result)
         if row is None:
-            raise _not_found()
+            raise job_not_found()
 
         return row
 
-    async def _archived_recently(self, name: str) -> ImageJob | None:
+    async def archived_recently(self, name: str) -> ImageJob | None:
         """Return a job from the history that may be repeated by its Idempotency-Key.
 
         While the history is unavailable, there is none: submissions must go on.
@@ -291,7 +295,7 @@ class Jobs:
             log.warning("the history can't tell whether %s exists: %s", name, error)
             return None
 
-        job = _readable(row) if row else None
+        job = readable(row) if row else None
         created = job.metadata.creation_timestamp if job else None
         is_recent = created is not None and datetime.now(UTC) - created < REPEATED_WITHIN
         return job if is_recent else None
@@ -328,7 +332,7 @@ class Jobs:
             detail = "The job is done, but the database refused its result. Submit the image again."
             raise Problem(410, "ResultGone", detail)
 
-        stored = _readable(row).status.result if row else None
+        stored = readable(row).status.result if row else None
         return stored.inline if stored else None
 
     async def _confirm(self, job: ImageJob) -> ImageJob | None:
@@ -341,7 +345,7 @@ class Jobs:
             return job
 
         try:
-            current = await self._read(job.metadata.name)
+            current = await self.read(job.metadata.name)
         except Problem:
             # The state of a failed job is final, too. The request was only needed to check whether
             # the job has been deleted, or replaced by a new job with the same name.
@@ -351,7 +355,16 @@ class Jobs:
 
         return current
 
-    async def _create(self, new: NewJob) -> ImageJob:
+    async def create(self, new: NewJob) -> ImageJob:
+        """Create an ImageJob whose image has been stored, and return it.
+
+        If it exists, because the same request was sent twice, return the existing one. If it can't
+        be created, delete the image.
+
+        Raises:
+            Problem: 422 IdempotencyKeyReused, JobRefused; 429 QuotaExceeded; 503
+                KubernetesUnavailable, after which the ImageJob may exist or not.
+        """
         try:
             created = await self.imagejobs.create(new.name, new.spec, new.labels)
         except (AlreadyExistsError, UnavailableError) as error:
@@ -368,7 +381,7 @@ class Jobs:
 
         Either another submission created it, or the request succeeded but its response was lost.
         """
-        existing = await self._read(new.name)
+        existing = await self.read(new.name)
         if existing is None:
             # The request may still be executed, so the image is kept. If no ImageJob is created, a
             # sweep will delete the image.
@@ -377,13 +390,16 @@ class Jobs:
         if existing.spec.image.key != new.spec.image.key:
             await self._discard(new.spec.image.key)
 
-        _require_same_request(existing, new)
+        require_same_request(existing, new)
         return existing
 
-    async def _read(self, name: str) -> ImageJob | None:
+    async def read(self, name: str) -> ImageJob | None:
         """Return an ImageJob from the API server, or None if it does not exist.
 
         The cache is not used, because it may be out of date.
+
+        Raises:
+            Problem: 502 JobUnreadable; 503 KubernetesUnavailable.
         """
         with kubernetes_problems():
             try:
@@ -403,12 +419,13 @@ class Jobs:
             log.warning("upload %s could not be deleted: %s", key, error)
 
 
-def _not_found() -> Problem:
+def job_not_found() -> Problem:
+    """Return the problem for an id that no job has."""
     detail = "No job has this id. Finished jobs are deleted after some time."
     return Problem(404, "JobNotFound", detail)
 
 
-def _readable(row: JobRow) -> ImageJob:
+def readable(row: JobRow) -> ImageJob:
     """Return the job of a row.
 
     Raises:
@@ -429,7 +446,7 @@ def _is_uid(text: str) -> bool:
         return False
 
 
-def _require_same_request(job: ImageJob, new: NewJob) -> None:
+def require_same_request(job: ImageJob, new: NewJob) -> None:
     """Refuse an idempotency key that was already used for a different request.
 
     Time to live, priority and labels are not compared, because they don't change what the client

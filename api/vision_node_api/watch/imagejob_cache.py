@@ -7,9 +7,11 @@ missing.
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WatchEvent
@@ -19,6 +21,7 @@ from vision_node_contract.names import REUSE_LABEL
 
 from .creation_order import CreationOrder
 from .inbox_users import InboxUsers
+from .own_writes import OwnWrites
 from .reuse_index import ReuseIndex
 
 log = logging.getLogger(__name__)
@@ -37,9 +40,23 @@ ENTRY_BYTES = 600
 """Memory of a cached job in addition to its text: its name, and its places in a dict, in the order
 of lists, and in the index by the key for reuse."""
 
+_FAILED = b'"phase":"failed"'
+_RETRY_OF = re.compile(rb'"retryOf":"([^"]*)"')
+"""The name in `spec.retryOf`. A text in the spec can't look like it, because its quotes are
+escaped."""
+
+_CREATED = re.compile(rb'"creationTimestamp":"([^"]*)"')
+
 _PARTS = tuple(ImageJob.model_fields)
 _METADATA = frozenset(it.alias for it in ObjectMeta.model_fields.values())
 """Names of the metadata fields to cache. Others may be large, such as annotations (256 KiB)."""
+
+
+class Retry(NamedTuple):
+    """An ImageJob that retries another."""
+
+    created_at: datetime
+    name: str
 
 
 class ImageJobCache:
@@ -67,6 +84,7 @@ class ImageJobCache:
         self._reusable_unfinished = ReuseIndex()
         self._reusable_done = ReuseIndex()
         self._order = CreationOrder()
+        self._written = OwnWrites()
 
     @property
     def unfinished(self) -> int:
@@ -142,6 +160,45 @@ class ImageJobCache:
             if job:
                 yield job
 
+    def failed_before(self, at: datetime, uid: str, reason: str) -> Iterator[ImageJob]:
+        """Yield the ImageJobs after a place in the list that have failed for this reason.
+
+        The text is looked at first, because parsing all ImageJobs would take a second. Those that
+        did not fit are left out. They are finished, and so in the history.
+
+        Args:
+            at: Creation time of the last ImageJob before them.
+            uid: Its uid.
+            reason: The reason in `status.error`.
+        """
+        wanted = f'"reason":{json.dumps(reason)}'.encode()
+        for name in self._order.before(at, uid, None):
+            text = self._finished.get(name, b"")
+            if _FAILED not in text or wanted not in text:
+                continue
+
+            try:
+                job = ImageJob.model_validate_json(text)
+            except ValueError as error:
+                log.warning("ImageJob %s can't be retried: %s", name, error)
+                continue
+            failure = job.status.error if job.status.phase == "failed" else None
+            if failure and failure.reason == reason:
+                yield job
+
+    def retries(self) -> dict[str, Retry]:
+        """Return the newest cached ImageJob that retries another, by the other's name."""
+        found: dict[str, Retry] = {}
+        for name, text in (*self._unfinished.items(), *self._finished.items()):
+            retry_of = _RETRY_OF.search(text)
+            created = _CREATED.search(text) if retry_of else None
+            if retry_of and created:
+                it = Retry(datetime.fromisoformat(created[1].decode()), name)
+                before = found.get(retry_of[1].decode(), it)
+                found[retry_of[1].decode()] = max(it, before)
+
+        return found
+
     def just_created(self) -> list[ImageJob]:
         """Return the ImageJobs that this replica created but the watch has not reported yet."""
         now = time.monotonic()
@@ -155,6 +212,43 @@ class ImageJobCache:
 
         self._created[job.metadata.name] = (now + CREATED_SECONDS, job)
 
+    def add_changed(self, job: ImageJob) -> None:
+        """Cache an ImageJob that this replica has changed, as the API server has returned it.
+
+        Events that are older than the change are then ignored, so that no client sees the ImageJob
+        in an older state than the response to its request.
+        """
+        body = job.to_json()
+        if self._written.changed(body) and not self._has_newer(body):
+            self._remove(job.metadata.name)
+            self._add(body)
+
+    def forget_deleted(self, job: ImageJob) -> None:
+        """Forget an ImageJob that this replica has deleted, or that it has found to be gone.
+
+        Events that are older than the deletion don't bring it back.
+        """
+        self._written.deleted(job.to_json())
+        try:
+            known = self.peek(job.metadata.name)
+        except ValueError:
+            known = None
+        if known is None or known.metadata.uid == job.metadata.uid:
+            self._remove(job.metadata.name)
+
+    def _has_newer(self, body: Json) -> bool:
+        """Return whether the cached ImageJob is another one, or newer than `body`."""
+        try:
+            known = self.peek(body["metadata"]["name"])
+        except ValueError:
+            return False
+        if known is None:
+            return False
+
+        meta = known.metadata
+        is_same = meta.uid == body["metadata"]["uid"]
+        return not is_same or int(meta.resource_version) > int(body["metadata"]["resourceVersion"])
+
     def observe(self, event: WatchEvent) -> None:
         """Update the cache with a watch event."""
         if event.type == "SYNCED":
@@ -164,6 +258,9 @@ class ImageJobCache:
                     self._remove(name)
 
         for body in event.objects:
+            if event.type != "DELETED" and self._written.is_outdated(body):
+                continue
+
             self._remove(body["metadata"]["name"])
             if event.type != "DELETED":
                 self._add(body)

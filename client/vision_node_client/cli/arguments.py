@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,6 +54,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     _add_list(commands, "describers", "list the describers that --describer can name")
     _add_list(commands, "batches", "list the batches")
     _add_results(commands)
+    _add_action(commands, "cancel", "cancel jobs that have not ended")
+    _add_retry(commands)
+    _add_action(commands, "delete", "delete jobs with their images and results")
 
     return parser.parse_args(arguments)
 
@@ -212,6 +216,38 @@ def _label(text: str) -> tuple[str, str]:
         raise argparse.ArgumentTypeError("must be KEY=VALUE")
 
     return key, value
+def _add_action(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> None:
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.add_argument("jobs", nargs="+", metavar="ID", help="ids of jobs")
+    _add_common(parser)
+
+
+def _add_retry(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "describe the images of finished jobs again, in new jobs"
+    parser = commands.add_parser(
+        "retry",
+        help=text,
+        description=text.capitalize() + ". Print the id of each new job, and that of the old one. "
+        "Options that are not given stay as they were.",
+    )
+    parser.add_argument("jobs", nargs="*", metavar="ID", help="ids of jobs")
+    _add_common(parser)
+    _add_options(parser)
+
+    group = parser.add_argument_group("all jobs that have failed, in place of IDs")
+    group.add_argument("--reason", help="for this reason, such as ProviderUnavailable")
+    group.add_argument("--of-describer", metavar="NAME", help="only with this describer")
+    group.add_argument("--after", type=_time, metavar="TIME", help="only created at or after it")
+    group.add_argument("--before", type=_time, metavar="TIME", help="only created before it")
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-01-31T12:00") from error
 
 
 def _positive(text: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import ProblemError, ProtocolError, UnreachableError, VisionNodeError
 from ..sync_client import VisionNode
+from .acting import cancel_jobs, delete_jobs, retry_jobs
 from .arguments import parse_arguments
 from .describe_files import describe_files
 from .exit_codes import ExitCode, UsageError
@@ -15,7 +16,14 @@ from .folder.command import describe_folder
 from .listing import list_batches, list_describers, print_results
 from .terminal import say_error
 
-_LISTS = {"describers": list_describers, "batches": list_batches, "results": print_results}
+_COMMANDS = {
+    "describers": list_describers,
+    "batches": list_batches,
+    "results": print_results,
+    "cancel": cancel_jobs,
+    "retry": retry_jobs,
+    "delete": delete_jobs,
+}
 
 
 def run() -> None:
@@ -45,7 +53,7 @@ def main(argv: list[str]) -> int:
 def _run(arguments: argparse.Namespace) -> ExitCode:
     if arguments.command != "describe":
         with VisionNode(arguments.server, arguments.timeout) as node:
-            return _LISTS[arguments.command](node, arguments)
+            return _COMMANDS[arguments.command](node, arguments)
 
     paths: list[Path] = arguments.paths
     for path in paths:

@@ -1,10 +1,21 @@
 """Requests to the routes of the API, each with the function that reads its response."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote
 
 from ..images import ImageData
-from ..models import Batch, CreatedBatch, Describer, Description, Job, Json, StoredImage
-from ..options import BatchOptions, SubmitOptions, document_of, query_of
+from ..models import (
+    Batch,
+    CreatedBatch,
+    Describer,
+    Description,
+    Job,
+    Json,
+    RetriedJobs,
+    StoredImage,
+)
+from ..options import BatchOptions, SubmitOptions, changes_of, document_of, query_of
 from . import readers
 from .messages import Call, Request
 
@@ -27,6 +38,57 @@ def job(job_id: str) -> Call[Job]:
 def description(job_id: str) -> Call[Description]:
     """Get the description that a job has produced."""
     return Call(Request("GET", f"/result/{_segment(job_id)}"), readers.description_reply)
+
+
+def cancel_job(job_id: str) -> Call[Job]:
+    """Cancel a job that has not ended."""
+    return Call(Request("POST", f"{_job(job_id)}/cancel"), readers.job)
+
+
+def retry_job(job_id: str, changes: SubmitOptions, key: str) -> Call[Job]:
+    """Describe the image of a finished job again, in a new job."""
+    headers = {KEY_HEADER: key}
+    request = Request("POST", f"{_job(job_id)}/retry", headers=headers, json=changes_of(changes))
+    return Call(request, readers.submitted_job)
+
+
+def delete_job(job_id: str) -> Call[None]:
+    """Delete a job with its image and its result."""
+    return Call(Request("DELETE", _job(job_id)), readers.nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedSelection:
+    """Which failed jobs to retry. None means any."""
+
+    reason: str
+    describer: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+    limit: int | None = None
+    cursor: str | None = None
+
+    def document(self) -> Json:
+        """Return the selection as a JSON object."""
+        found: Json = {
+            "reason": self.reason,
+            "describer": self.describer,
+            "after": self.after.astimezone().isoformat() if self.after else None,
+            "before": self.before.astimezone().isoformat() if self.before else None,
+            "limit": self.limit,
+            "cursor": self.cursor,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def retry_failed(
+    wanted: FailedSelection, changes: SubmitOptions, key: str | None
+) -> Call[RetriedJobs]:
+    """Describe the images of failed jobs again. Without a key, each is retried once."""
+    body = wanted.document() | {"changes": changes_of(changes)}
+    headers = {KEY_HEADER: key} if key is not None else {}
+    request = Request("POST", "/jobs/retry", headers=headers, json=body)
+    return Call(request, readers.retried_jobs)
 
 
 def describers() -> Call[list[Describer]]:
@@ -117,6 +179,10 @@ def retry(name: str, key: str) -> Call[CreatedBatch]:
 def delete(name: str) -> Call[None]:
     """Delete a batch with its results."""
     return Call(Request("DELETE", _batch(name)), readers.nothing)
+
+
+def _job(job_id: str) -> str:
+    return f"/jobs/{_segment(job_id)}"
 
 
 def _batch(name: str) -> str:

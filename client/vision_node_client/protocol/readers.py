@@ -17,8 +17,11 @@ from ..models import (
     Job,
     Json,
     ListedBatch,
+    NotRetriedJob,
     Refusal,
     Result,
+    RetriedJob,
+    RetriedJobs,
     StoredImage,
 )
 from .messages import Reply
@@ -80,6 +83,19 @@ def job(found: Json) -> Job:
     """Return a job."""
     return Job(
         str(found["job_id"]), found["status"], found.get("describer"), _failure(found.get("error"))
+    )
+
+
+@_reader
+def retried_jobs(found: Json) -> RetriedJobs:
+    """Return what has become of failed jobs that were to be retried."""
+    return RetriedJobs(
+        tuple(RetriedJob(str(it["job_id"]), str(it["retry_of"])) for it in found["retried"]),
+        tuple(
+            NotRetriedJob(str(it["job_id"]), str(it["reason"]), str(it["detail"]))
+            for it in found["failed"]
+        ),
+        found["next"],
     )
 
 

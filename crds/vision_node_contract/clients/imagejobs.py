@@ -1,7 +1,7 @@
 """Client for the ImageJobs in one namespace, with typed reads and conditional writes."""
 
 from ..json_types import Json
-from ..models.imagejob import ImageJob, ImageJobSpec
+from ..models.imagejob import ImageJob, ImageJobSpec, ObjectMeta
 from ..models.shard import Shard
 from ..models.transitions import AnyJob, StatusPatch
 from ..names import PLURAL, path_of
@@ -43,3 +43,32 @@ class ImageJobClient:
             ConflictError: the object has changed since `job` was read, so nothing was written.
         """
         return await patch_status(self._kube, self.path, job.metadata, patch)
+
+    async def cancel(self, known: ObjectMeta) -> ImageJob:
+        """Cancel an ImageJob by its spec, and return the changed ImageJob.
+
+        Args:
+            known: The ImageJob's metadata when it was read.
+
+        Raises:
+            ConflictError: The ImageJob has changed, or another one has the name. Nothing was
+                written.
+        """
+        metadata = {"uid": known.uid, "resourceVersion": known.resource_version}
+        body = {"metadata": metadata, "spec": {"cancel": True}}
+        found = await self._kube.request("PATCH", f"{self.path}/{known.name}", body=body)
+        return ImageJob.model_validate(found)
+
+    async def delete(self, known: ObjectMeta) -> None:
+        """Delete an ImageJob.
+
+        Args:
+            known: The ImageJob's metadata when it was read.
+
+        Raises:
+            ConflictError: The ImageJob has changed, or another one has the name. Nothing was
+                deleted.
+        """
+        wanted = {"uid": known.uid, "resourceVersion": known.resource_version}
+        body = {"preconditions": wanted}
+        await self._kube.request("DELETE", f"{self.path}/{known.name}", body=body)

@@ -14,6 +14,7 @@ from conftest import NAMESPACE, Kubectl
         ("worker", "create", "imagebatches"),
         ("worker", "create", "imagejobs"),
         ("api", "patch", "imagebatches/status"),
+        ("api", "patch", "imagejobs/status"),
         ("archiver", "patch", "imagejobs/status"),
         ("archiver", "create", "imagejobs"),
         ("operator", "patch", "imagebatches"),

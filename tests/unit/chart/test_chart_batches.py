@@ -67,7 +67,7 @@ READ = {"get", "list", "watch"}
 @pytest.mark.parametrize(
     ("component", "resource", "verbs"),
     [
-        ("api", "imagejobs", READ | {"create"}),
+        ("api", "imagejobs", READ | {"create", "patch", "delete"}),
         ("api", "imagebatches", READ | {"create", "patch", "delete"}),
         ("api", "imagebatches/status", set()),
         ("operator", "imagejobs", READ | {"create", "patch", "delete"}),
@@ -115,6 +115,18 @@ def test_only_the_operator_creates_shards_and_sets_their_label() -> None:
         "request.operation != 'CREATE' || !has(object.spec.images)",
         "variables.new == variables.old",
     ]
+
+
+def test_policies_let_the_api_cancel_and_delete_imagejobs() -> None:
+    """Only the policy about the label of shards sees changes, and none sees deletions."""
+    seen: dict[str, list[str]] = {}
+    for name in ("inbox", "shards", "workers", "leases"):
+        for rule in policy(name)["matchConstraints"]["resourceRules"]:
+            if "imagejobs" in rule["resources"]:
+                for operation in rule["operations"]:
+                    seen.setdefault(operation, []).append(name)
+
+    assert seen == {"CREATE": ["inbox", "shards"], "UPDATE": ["shards"]}
 
 
 def test_inbox_policy_ignores_imagejobs_without_an_image() -> None:

@@ -3,14 +3,11 @@
 from starlette.requests import Request
 
 from ...uploads.batch_options import BatchDocument
+from ...uploads.document import read_document
 from ...uploads.upload_body import RequestBody, draining, require_identity
 from ...uploads.upload_limit import UploadSlot
-from ...web.problems import Problem
 from .creation import BatchCreation, WantedBatch
 from .creation_upload import Receipt
-
-MAX_DOCUMENT_BYTES = 64 << 10
-"""Maximum size of a JSON body in bytes. A prompt has up to 16 kB, and escapes are longer."""
 
 
 async def create_from_document(
@@ -25,7 +22,7 @@ async def create_from_document(
     require_identity(request)
     body = RequestBody(request.receive, slot)
     async with draining(request, body, slot):
-        document = BatchDocument.read(await _read(body, slot))
+        document = BatchDocument.read(await read_document(body, slot))
 
     options = document.batch_options(creation.jobs.settings.max_ttl_seconds)
     describer = await creation.jobs.choose_describer(options.describer)
@@ -33,15 +30,3 @@ async def create_from_document(
     wanted = WantedBatch(spec, options.name, options.describer, key, options.labels or {})
     created = await creation.create(wanted)
     return Receipt(created.batch)
-
-
-async def _read(body: RequestBody, slot: UploadSlot) -> bytes:
-    data = bytearray()
-    while (chunk := await body.read()) is not None:
-        data += chunk
-        if len(data) > MAX_DOCUMENT_BYTES:
-            detail = f"The JSON body has more than {MAX_DOCUMENT_BYTES} bytes. Shorten it."
-            raise Problem(413, "DocumentTooLarge", detail)
-        await slot.hold(len(data))
-
-    return bytes(data)

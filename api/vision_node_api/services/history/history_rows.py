@@ -70,6 +70,18 @@ class ImageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedQuery:
+    """Which failed jobs to list."""
+
+    reason: str
+    before: Position
+    """The place after which the list begins."""
+    since: datetime
+    """The earliest time of creation."""
+    describer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BatchQuery:
     """Which finished ImageBatches to list."""
 

@@ -18,7 +18,15 @@ from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..storage_health import OK
 from .cursor import NEWEST
-from .history_rows import BatchImageRow, BatchQuery, BatchRow, ImageRow, JobRow, Position
+from .history_rows import (
+    BatchImageRow,
+    BatchQuery,
+    BatchRow,
+    FailedQuery,
+    ImageRow,
+    JobRow,
+    Position,
+)
 from .outage_guard import OutageGuard
 from .search import Search, SearchLimit, search
 
@@ -47,6 +55,14 @@ _FIND_RESULT = """
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
 """
 
+_FIND_NAMED = """
+    SELECT uid
+    FROM images
+    WHERE image_index < 0 AND name = %(name)s
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
+    LIMIT %(limit)s
+"""
+
 _FIND_BATCH = """
     SELECT body
     FROM batches
@@ -61,6 +77,20 @@ _LIST = """
       false AS is_deleted
     FROM images
     WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s)
+      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
+    ORDER BY at DESC, uid DESC
+    LIMIT %(limit)s
+"""
+
+# There is no index of reasons. The rows are read in the order of the list until enough have been
+# found, or until `since`; if that takes too long, the request is refused.
+_LIST_FAILED = """
+    SELECT uid, image_index, at, name, custom_id, describer, phase, reason, excerpt,
+      false AS is_deleted
+    FROM images
+    WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s) AND at >= %(since)s
+      AND phase = 'failed' AND reason = %(reason)s
+      AND (%(describer)s::text IS NULL OR describer = %(describer)s)
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
     ORDER BY at DESC, uid DESC
     LIMIT %(limit)s
@@ -100,6 +130,10 @@ _FIND_IMAGE = """
 _IN_ORDER = "SET LOCAL enable_sort = off"
 
 _ADD_TOMBSTONE = "INSERT INTO tombstones (uid, is_batch) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+
+MAX_NAMESAKES = 1000
+"""Maximum number of jobs with the same name. A name is used again if a client repeats an
+Idempotency-Key after days."""
 
 T = TypeVar("T")
 
@@ -151,6 +185,35 @@ class HistoryReader:
             return [row for row in rows if row]
 
         return await self._run(read, seconds)
+
+    async def uids_named(self, name: str) -> set[str]:
+        """Return the uids of all jobs with this name, up to MAX_NAMESAKES."""
+
+        async def read(connection: AsyncConnection) -> set[str]:
+            values = {"name": name, "limit": MAX_NAMESAKES}
+            rows = await (await connection.execute(_FIND_NAMED, values)).fetchall()
+            return {str(row[0]) for row in rows}
+
+        return await self._run(read)
+
+    async def list_failed(self, wanted: FailedQuery, limit: int) -> list[ImageRow]:
+        """Return up to `limit` single images that have failed, from the newest to the oldest."""
+        values = {
+            "at": wanted.before.at,
+            "uid": UUID(wanted.before.uid),
+            "since": wanted.since,
+            "reason": wanted.reason,
+            "describer": wanted.describer,
+            "limit": limit,
+        }
+
+        async def read(connection: AsyncConnection) -> list[ImageRow]:
+            await connection.execute(_IN_ORDER)
+            async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
+                await cursor.execute(_LIST_FAILED, values)
+                return await cursor.fetchall()
+
+        return await self._run(read)
 
     async def find_batch(self, name: str) -> ImageBatch | None:
         """Return the newest finished ImageBatch with this name; None if there is none.

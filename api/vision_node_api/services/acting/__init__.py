@@ -1,0 +1,1 @@
+"""Act on jobs: cancel, delete and retry them."""

@@ -1,0 +1,1 @@
+"""Tests of cancelling, retrying and deleting jobs."""
