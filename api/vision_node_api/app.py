@@ -30,6 +30,7 @@ from .routes import (
     jobs,
     limits,
     probes,
+    problems,
 )
 from .routes import batches as batch_routes
 from .services.batches.batch_images import BatchImages
@@ -144,6 +145,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(batch_retry.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
+    app.include_router(problems.router)
     app.include_router(probes.router)
     app.include_router(ui.router)
 

@@ -12,10 +12,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from .reasons import REGISTER
+
 MEDIA_TYPE = "application/problem+json"
 
 REASON = "vision_node.reason"
 """Key in the scope under which the reason for a problem is stored for metrics."""
+
+HELP_PATH = "/problems"
+"""Path below which each reason has a page."""
 
 _URI_CHARACTERS = "/:@!$&'()*+,;=~"
 """Characters that need no encoding in a path (RFC 3986, section 3.3), in addition to letters,
@@ -59,29 +64,37 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         """Return the response to the request with this ASGI scope."""
         scope[REASON] = self.reason
         path = quote(scope["path"], safe=_URI_CHARACTERS, errors="replace")
-        return ProblemResponse(self.document(path), self.status, headers=self.headers)
+        document = self.document(path, scope.get("root_path", ""))
+        return ProblemResponse(document, self.status, headers=self.headers)
 
-    def document(self, instance: str | None = None) -> dict[str, Any]:
+    def document(self, instance: str | None = None, root_path: str = "") -> dict[str, Any]:
         """Return the problem document.
 
         Its `type` is a tag URI (RFC 4151), which is an identifier and not the address of a page.
+        That address is `help`, which is missing if the reason is not in the register. A custom
+        describer, for example, may have reasons of its own.
 
         Args:
-            instance: Percent-encoded path of the request; None if the path could not be read.
+            instance: Percent-encoded path of the request; None if the path could not be read. The
+                client then is hardly behind a proxy, which would have refused the request.
+            root_path: Path below which the client reaches the API.
         """
+        entry = REGISTER.get(self.reason)
         document = {
             "type": f"tag:vision-node.dev,2026:{self.reason}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": entry.title if entry else HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "instance": instance,
             "reason": self.reason,
+            "help": f"{root_path}{HELP_PATH}/{self.reason}" if entry else None,
             **jsonable_encoder(self.extensions),
         }
-        if instance is None:
-            del document["instance"]
+        return {name: value for name, value in document.items() if not _is_missing(name, value)}
 
-        return document
+
+def _is_missing(name: str, value: object) -> bool:
+    return name in {"instance", "help"} and value is None
 
 
 class ProblemResponse(JSONResponse):
