@@ -16,10 +16,10 @@ _COMMENT = (
 )
 
 _INTRODUCTION = (
-    "Each error of the API is a problem document (RFC 9457), whose member `reason` programs can act "
-    "on. [api.md](api.md#errors) describes its members. This page lists all reasons, also those of "
-    "failed jobs and batches, and of refused files. `GET /problems/{reason}` shows the same for the "
-    "version that is installed."
+    "Each error of the API is a problem document (RFC 9457), whose member `reason` programs can "
+    "act on. [api.md](api.md#errors) describes its members. This page lists all reasons, also "
+    "those of failed jobs and batches, and of refused files. `GET /problems/{reason}` shows the "
+    "same for the version that is installed."
 )
 
 

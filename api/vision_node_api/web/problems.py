@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from .allowed_methods import allowed_methods
 from .reasons import REGISTER
 
 MEDIA_TYPE = "application/problem+json"
@@ -110,6 +111,9 @@ class ProblemResponse(JSONResponse):
 
 async def on_problem(request: Request, error: Exception) -> ProblemResponse:
     """Respond to an error that the API or the framework raised intentionally."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error = _method_not_allowed(request, error)
+
     problem = problem_of(error)
     if problem is None:
         raise error
@@ -127,6 +131,12 @@ def problem_of(error: Exception) -> Problem | None:
             return _framework_problem(error)
         case _:
             return None
+
+
+def _method_not_allowed(request: Request, error: HTTPException) -> HTTPException:
+    """Return the error with all methods that the path supports. Static files list none."""
+    allowed = allowed_methods(request.scope)
+    return HTTPException(405, headers={"Allow": ", ".join(allowed)}) if allowed else error
 
 
 def _invalid_request(error: RequestValidationError) -> Problem:

@@ -126,6 +126,8 @@ async def test_head_request_for_the_current_version_gets_304(web: httpx.AsyncCli
         ("/", "GET, HEAD, OPTIONS"),
         ("/status/job-unknown", "GET, HEAD, OPTIONS"),
         ("/submit", "POST, OPTIONS"),
+        ("/batches", "GET, HEAD, POST, OPTIONS"),
+        ("/batches/holiday", "GET, HEAD, DELETE, OPTIONS"),
     ],
 )
 async def test_options_response_lists_the_allowed_methods(
@@ -153,6 +155,8 @@ async def test_options_request_for_an_unknown_path_gets_404(web: httpx.AsyncClie
         ("PUT", "/submit", "POST, OPTIONS"),
         ("PUT", "/inbox/photo.png", "GET, HEAD, POST, DELETE, OPTIONS"),
         ("POST", "/inbox", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/batches", "GET, HEAD, POST, OPTIONS"),
+        ("PUT", "/batches/holiday", "GET, HEAD, DELETE, OPTIONS"),
         ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
         ("POST", "/static-offline-docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
     ],
