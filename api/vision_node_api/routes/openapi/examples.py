@@ -64,7 +64,7 @@ _JOBS = {
     "next": None,
 }
 
-_DESCRIBERS = {
+_DESCRIBERS: dict[str, Any] = {
     "describers": [
         {
             "name": "local",

@@ -55,7 +55,7 @@ STATUSES: dict[str, int] = {
 READ_ONLY = [
     path
     for path, status in STATUSES.items()
-    if status in {200, 409} and not path.startswith("/inbox/")
+    if status in {200, 409} and not path.startswith(("/inbox/", "/batches/"))
 ]
 
 
