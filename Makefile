@@ -34,6 +34,8 @@ IMAGEJOB_SECONDS ?= 240
 ROWS ?= 1000000
 # Size of each of the four uploads of `make bench-uploads` in millions of bytes; with QUICK=1, the default is 200.
 SIZE_MB ?= 2000
+# 1: let `make openapi` write a document that breaks clients of the one that is there.
+INCOMPATIBLE ?= 0
 # New version for `make version`, such as 0.2.0.
 VERSION ?=
 # Python 3.11 or newer.
@@ -47,6 +49,7 @@ TOOL := $(PYTHON) -m cluster
 UV_RUN := $(TOOL) uv -- run --frozen
 # exec: the shell of a recipe would not pass on SIGTERM.
 BENCH := exec env PYTHONPATH=.:tests $(UV_RUN) --group bench python -m bench
+DOCUMENTS := env PYTHONPATH=.:tests $(UV_RUN) python -m api_documents
 KUBECTL := $(TOOL) run --name $(NAME) -- kubectl --namespace vision-node
 
 .DEFAULT_GOAL := help
@@ -117,11 +120,16 @@ lint-chart:
 	@$$($(TOOL) tool helm3) lint --strict charts/vision-node
 
 .PHONY: format
-format: ## Fix the style, and update the chart's copies of the CRDs and values.yaml
+format: ## Fix the style, and update docs/errors.md and the chart's copies of the CRDs and values.yaml
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
 	@cp charts/vision-node/values.yaml charts/vision-node/defaults.yaml
+	@$(DOCUMENTS) errors
+
+.PHONY: openapi
+openapi: ## Update docs/openapi.json, unless the API would break clients of it (INCOMPATIBLE=1: in any case)
+	@$(DOCUMENTS) openapi $(if $(filter 1,$(INCOMPATIBLE)),--incompatible)
 
 .PHONY: version
 version: ## Set the project's version everywhere: make version VERSION=0.2.0

@@ -32,8 +32,11 @@ from .routes import (
     jobs,
     limits,
     probes,
+    problems,
 )
 from .routes import batches as batch_routes
+from .routes.openapi import complete_openapi, operation_id
+from .routes.openapi.texts import DESCRIPTION
 from .services.acting.control import JobControl
 from .services.acting.failed_jobs import FailedJobs
 from .services.acting.retry import JobRetry
@@ -133,13 +136,17 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     # FastAPIOffline serves /docs without a CDN, because clusters often have no internet access.
     app = FastAPIOffline(
         title="vision-node",
-        summary="Images in, descriptions out. Submit an image, follow its job, read its result.",
+        summary="Images in, descriptions out.",
+        description=DESCRIPTION,
         version=version("vision-node-api"),
         lifespan=lifespan,
         redoc_url=None,
         # This URL is relative to /docs, which may be below a proxy's path.
         favicon_url="ui/icon.svg",
+        generate_unique_id_function=operation_id,
+        swagger_ui_parameters={"docExpansion": "list", "displayRequestDuration": True},
     )
+    complete_openapi(app)
     app.state.metrics = Metrics()
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
@@ -155,6 +162,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(batch_retry.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
+    app.include_router(problems.router)
     app.include_router(probes.router)
     app.include_router(ui.router)
 

@@ -16,10 +16,8 @@ from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, require_inbox_na
 from ..uploads.form import read_upload
 from ..uploads.openapi import body_schema, image_form_schema
 from ..web.problems import MEDIA_TYPE
-from ..web.shared_path import share_paths
 
 router = APIRouter(tags=["inbox"])
-share_paths(router)
 
 DEFAULT_PAGE = 100
 """Maximum number of objects on a page of the list if the client does not set a limit."""

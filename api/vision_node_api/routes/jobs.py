@@ -15,6 +15,7 @@ from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
 from ..web.problems import MEDIA_TYPE, Problem
+from .result_response import ResultResponse
 
 router = APIRouter(tags=["jobs"])
 
@@ -169,7 +170,14 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     return status_response(job, jobs).model_dump_json() if job else None
 
 
-@router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
+@router.get(
+    "/result/{job_id}",
+    response_model=None,
+    responses={
+        200: {"model": ResultResponse, "description": "The result"},
+        **dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM),
+    },
+)
 async def result(job_id: str, jobs: JobsDep, images: ImagesDep) -> dict[str, Any]:
     """Return the description that a job has produced.
 

@@ -1,15 +1,38 @@
 """Routes for the probes of Kubernetes."""
 
+from typing import Any, Literal
+
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..services.health import Health
 from ..services.storage_health import DependencyState
-from ..web.problems import Problem
+from ..web.problems import MEDIA_TYPE, Problem
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["health"])
 
 RETRY_AFTER_SECONDS = "2"
 """Retry-After, in seconds, while the replica is not ready."""
+
+
+_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+
+
+class AliveResponse(BaseModel):
+    """Response to GET /healthz."""
+
+    status: Literal["ok"]
+
+
+class ReadyResponse(BaseModel):
+    """Response to GET /readyz. Each state is `ok`, or a reason."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["ready"]
+    kubernetes: str
+    storage: str
+    details: dict[str, str] = Field(description="explanations of states that are not ok")
 
 
 def get_health(request: Request) -> Health:
@@ -18,18 +41,22 @@ def get_health(request: Request) -> Health:
     return health
 
 
-@router.get("/healthz")
-async def healthz(request: Request) -> dict[str, str]:
+@router.get("/healthz", responses={500: _PROBLEM})
+async def healthz(request: Request) -> AliveResponse:
     """Report whether all background tasks are running. If not, Kubernetes restarts the pod."""
     try:
         get_health(request).check_alive()
     except RuntimeError as error:
         raise Problem(500, "WatchStopped", str(error)) from error
 
-    return {"status": "ok"}
+    return AliveResponse(status="ok")
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz",
+    response_model=None,
+    responses={200: {"model": ReadyResponse, "description": "The replica is ready"}, 503: _PROBLEM},
+)
 async def readyz(request: Request) -> dict[str, object]:
     """Report whether the API can serve requests. Include the states of storage and Kubernetes."""
     health = get_health(request)

@@ -11,6 +11,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
+from ..web.page_headers import PAGE_HEADERS
+
 router = APIRouter(include_in_schema=False)
 
 MEDIA_TYPES = {
@@ -18,19 +20,6 @@ MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-}
-
-HEADERS = {
-    # Previews are blob: URLs of files that the user chose. Everything else comes from this server.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    # Browsers must revalidate all files on every load, so that an upgraded page never runs an old
-    # script.
-    "Cache-Control": "no-cache",
 }
 
 
@@ -51,7 +40,7 @@ class StaticFile:
 
     def response(self, if_none_match: str | None) -> Response:
         """Return the file, or a 304 response if the browser already has this version."""
-        headers = HEADERS | {"ETag": self.etag}
+        headers = PAGE_HEADERS | {"ETag": self.etag}
         cached = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
         if self.etag in cached:
             return Response(status_code=304, headers=headers)

@@ -45,8 +45,12 @@ def option_schemas(options: type[DescribeOptions]) -> dict[str, dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema without its null variant, because a form field can't be null."""
-    variant = next(kind for kind in schema["anyOf"] if kind != {"type": "null"})
+    """Return the schema without its null variant, because a form field can't be null.
+
+    It has no minimum length, because blank fields are ignored.
+    """
+    options = next(kind for kind in schema["anyOf"] if kind != {"type": "null"})
+    variant = {name: value for name, value in options.items() if name != "minLength"}
     rest = {
         name: value for name, value in schema.items() if name not in {"anyOf", "default", "title"}
     }

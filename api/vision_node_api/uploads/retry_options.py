@@ -36,7 +36,7 @@ class RetryOptions(SubmitOptions):
 
     @field_validator("reuse")
     @classmethod
-    def _refuse_reuse(cls, value: bool | None) -> None:
+    def _refuse_reuse(cls, value: object) -> None:
         if value is not None:
             raise PydanticCustomError("no_reuse", "a retry always describes the image again")
 

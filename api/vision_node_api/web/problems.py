@@ -12,10 +12,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from .allowed_methods import allowed_methods
+from .reasons import REGISTER
+
 MEDIA_TYPE = "application/problem+json"
 
 REASON = "vision_node.reason"
 """Key in the scope under which the reason for a problem is stored for metrics."""
+
+HELP_PATH = "/problems"
+"""Path below which each reason has a page."""
 
 _URI_CHARACTERS = "/:@!$&'()*+,;=~"
 """Characters that need no encoding in a path (RFC 3986, section 3.3), in addition to letters,
@@ -59,29 +65,37 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         """Return the response to the request with this ASGI scope."""
         scope[REASON] = self.reason
         path = quote(scope["path"], safe=_URI_CHARACTERS, errors="replace")
-        return ProblemResponse(self.document(path), self.status, headers=self.headers)
+        document = self.document(path, scope.get("root_path", ""))
+        return ProblemResponse(document, self.status, headers=self.headers)
 
-    def document(self, instance: str | None = None) -> dict[str, Any]:
+    def document(self, instance: str | None = None, root_path: str = "") -> dict[str, Any]:
         """Return the problem document.
 
         Its `type` is a tag URI (RFC 4151), which is an identifier and not the address of a page.
+        That address is `help`, which is missing if the reason is not in the register. A custom
+        describer, for example, may have reasons of its own.
 
         Args:
-            instance: Percent-encoded path of the request; None if the path could not be read.
+            instance: Percent-encoded path of the request; None if the path could not be read. The
+                client then is hardly behind a proxy, which would have refused the request.
+            root_path: Path below which the client reaches the API.
         """
+        entry = REGISTER.get(self.reason)
         document = {
             "type": f"tag:vision-node.dev,2026:{self.reason}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": entry.title if entry else HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "instance": instance,
             "reason": self.reason,
+            "help": f"{root_path}{HELP_PATH}/{self.reason}" if entry else None,
             **jsonable_encoder(self.extensions),
         }
-        if instance is None:
-            del document["instance"]
+        return {name: value for name, value in document.items() if not _is_missing(name, value)}
 
-        return document
+
+def _is_missing(name: str, value: object) -> bool:
+    return name in {"instance", "help"} and value is None
 
 
 class ProblemResponse(JSONResponse):
@@ -97,6 +111,9 @@ class ProblemResponse(JSONResponse):
 
 async def on_problem(request: Request, error: Exception) -> ProblemResponse:
     """Respond to an error that the API or the framework raised intentionally."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error = _method_not_allowed(request, error)
+
     problem = problem_of(error)
     if problem is None:
         raise error
@@ -114,6 +131,12 @@ def problem_of(error: Exception) -> Problem | None:
             return _framework_problem(error)
         case _:
             return None
+
+
+def _method_not_allowed(request: Request, error: HTTPException) -> HTTPException:
+    """Return the error with all methods that the path supports. Static files list none."""
+    allowed = allowed_methods(request.scope)
+    return HTTPException(405, headers={"Allow": ", ".join(allowed)}) if allowed else error
 
 
 def _invalid_request(error: RequestValidationError) -> Problem:

@@ -21,6 +21,7 @@ OWN_PATHS = frozenset(
         "jobs",
         "limits",
         "openapi.json",
+        "problems",
         "readyz",
         "result",
         "static-offline-docs",

@@ -79,6 +79,14 @@ async def test_problem_instance_is_the_path_of_the_request(served: Site) -> None
     assert answer.url.path == answer.json()["instance"]
 
 
+async def test_problem_links_to_the_page_of_its_reason(served: Site) -> None:
+    problem = (await served.client.get(f"{served.root}/status/job-unknown")).json()
+    page = urljoin(served.root, problem["help"])
+    answer = await served.client.get(page, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "What to do" in answer.text
+
+
 async def test_options_reach_the_api(served: Site) -> None:
     answer = await served.client.options(f"{served.root}/submit")
     assert (answer.status_code, answer.headers["allow"]) == (204, "POST, OPTIONS")

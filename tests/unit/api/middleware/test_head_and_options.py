@@ -42,6 +42,9 @@ STATUSES: dict[str, int] = {
     "/limits": 200,
     "/docs": 200,
     "/openapi.json": 200,
+    "/problems": 200,
+    "/problems/JobNotFound": 200,
+    "/problems/Unknown": 404,
     "/static-offline-docs/swagger-ui.css": 200,
     "/static-offline-docs/missing.css": 404,
     "/submit": 405,
@@ -52,7 +55,7 @@ STATUSES: dict[str, int] = {
 READ_ONLY = [
     path
     for path, status in STATUSES.items()
-    if status in {200, 409} and not path.startswith("/inbox/")
+    if status in {200, 409} and not path.startswith(("/inbox/", "/batches/"))
 ]
 
 
@@ -123,6 +126,8 @@ async def test_head_request_for_the_current_version_gets_304(web: httpx.AsyncCli
         ("/", "GET, HEAD, OPTIONS"),
         ("/status/job-unknown", "GET, HEAD, OPTIONS"),
         ("/submit", "POST, OPTIONS"),
+        ("/batches", "GET, HEAD, POST, OPTIONS"),
+        ("/batches/holiday", "GET, HEAD, DELETE, OPTIONS"),
     ],
 )
 async def test_options_response_lists_the_allowed_methods(
@@ -150,6 +155,8 @@ async def test_options_request_for_an_unknown_path_gets_404(web: httpx.AsyncClie
         ("PUT", "/submit", "POST, OPTIONS"),
         ("PUT", "/inbox/photo.png", "GET, HEAD, POST, DELETE, OPTIONS"),
         ("POST", "/inbox", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/batches", "GET, HEAD, POST, OPTIONS"),
+        ("PUT", "/batches/holiday", "GET, HEAD, DELETE, OPTIONS"),
         ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
         ("POST", "/static-offline-docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
     ],

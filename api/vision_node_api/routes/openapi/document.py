@@ -1,0 +1,154 @@
+"""Complete the OpenAPI document that FastAPI derives from the routes."""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from ...web.problems import MEDIA_TYPE
+from .examples import REQUESTS, RESPONSES
+from .problem_schema import PROBLEM, example_of
+from .texts import PARAMETERS, TAGS
+
+Json = dict[str, Any]
+
+GENERATED = "Successful Response"
+"""FastAPI's description of a response that has none."""
+
+_METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+
+_END_OF_SENTENCE = re.compile(r"\.(?=\s|$)")
+
+_VALIDATION = ("HTTPValidationError", "ValidationError")
+"""FastAPI's schemas of the responses to invalid requests, which the API does not send."""
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the name under which generated clients know a route: the name of its function."""
+    return route.name
+
+
+def complete_openapi(app: FastAPI) -> None:
+    """Let `app.openapi()` return the completed document."""
+    generate = app.openapi
+    completed: Json = {}
+
+    def openapi() -> Json:
+        if not completed:
+            # Routes of all applications in a process share parts of the document.
+            completed.update(_completed(deepcopy(generate())))
+        return completed
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _completed(document: Json) -> Json:
+    used = set()
+    for operation in _operations(document):
+        used.update(operation["tags"])
+        _complete_texts(operation)
+        _complete_parameters(operation)
+        _complete_request(operation)
+        _complete_responses(operation)
+
+    schemas = document["components"]["schemas"]
+    for name in _VALIDATION:
+        schemas.pop(name, None)
+    schemas["Problem"] = PROBLEM
+
+    document["tags"] = [tag for tag in TAGS if tag["name"] in used]
+    return document
+
+
+def _operations(document: Json) -> Iterator[Json]:
+    for item in document["paths"].values():
+        yield from (operation for method, operation in item.items() if method in _METHODS)
+
+
+def _complete_texts(operation: Json) -> None:
+    """Use the first sentence of the description as the summary, which lists of routes show."""
+    text = operation["description"]
+    end = _END_OF_SENTENCE.search(text)
+    operation["summary"] = " ".join((text[: end.start()] if end else text).split())
+
+
+def _complete_parameters(operation: Json) -> None:
+    for parameter in operation.get("parameters", []):
+        # A new schema, because the form of a route may share the old one.
+        schema = _without_null(parameter["schema"])
+        parameter["schema"] = {k: v for k, v in schema.items() if k not in {"title", "description"}}
+        text = schema.get("description") or PARAMETERS.get(parameter["name"].lower())
+        if text:
+            parameter.setdefault("description", text)
+
+
+def _without_null(schema: Json) -> Json:
+    """Return the schema without its null variant: a parameter is absent instead."""
+    variants = [it for it in schema.get("anyOf", []) if it != {"type": "null"}]
+    if len(variants) != 1:
+        return schema
+
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    return {**rest, **variants[0]}
+
+
+def _complete_request(operation: Json) -> None:
+    contents = operation.get("requestBody", {}).get("content", {})
+    for media_type, example in REQUESTS.get(operation["operationId"], {}).items():
+        contents[media_type].setdefault("example", example)
+
+
+def _complete_responses(operation: Json) -> None:
+    responses = operation["responses"]
+    for status, response in responses.items():
+        if status.startswith("2"):
+            _complete_success(operation, status, response)
+        elif int(status) >= 400:
+            responses[status] = _problem_response(operation, int(status), response)
+
+    responses["default"] = {
+        "description": "Any other problem, such as 500 InternalError",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+def _complete_success(operation: Json, status: str, response: Json) -> None:
+    if response["description"] == GENERATED:
+        response["description"] = HTTPStatus(int(status)).phrase
+
+    examples = RESPONSES.get(operation["operationId"], {})
+    for media_type, content in response.get("content", {}).items():
+        schema = content.setdefault("schema", {})
+        if not schema:
+            schema.update(_schema_of(media_type))
+        elif "$ref" not in schema:
+            schema.pop("title", None)
+        if media_type in examples:
+            content.setdefault("example", examples[media_type])
+
+
+def _schema_of(media_type: str) -> Json:
+    """Return the schema of a response without one, whose body is not a single JSON value."""
+    is_text = media_type.startswith("text/") or media_type == "application/jsonl"
+    return {"type": "string"} if is_text else {"type": "string", "format": "binary"}
+
+
+def _problem_response(operation: Json, status: int, response: Json) -> Json:
+    """Return the description of an error, which is a problem document whatever FastAPI says."""
+    phrase = HTTPStatus(status).phrase
+    generated = {phrase, "Validation Error"}
+    text = response.get("description", phrase)
+    content: Json = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    example = example_of(operation["tags"][0], status)
+    if example:
+        content["example"] = example
+
+    return {
+        **response,
+        "description": phrase if text in generated else text,
+        "content": {MEDIA_TYPE: content},
+    }

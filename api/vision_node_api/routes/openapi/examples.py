@@ -1,0 +1,235 @@
+"""Examples of requests and responses, by operation and media type.
+
+The name of an operation is that of the route's function.
+"""
+
+from typing import Any
+
+FORM, JSON, JSONL, CSV = "multipart/form-data", "application/json", "application/jsonl", "text/csv"
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
+)
+"""A PNG file with one pixel, in base64, which the API accepts in place of the file itself."""
+
+_JOB_ID = "job-jltcotrlubagtyqr4r4hiqznudkzotoh"
+_RESULT = {
+    "description": "Image Description:\nPhotograph of a cat, likely a tabby cat.",
+    "alt": "Photo: a cat",
+    "caption": "Photograph of a cat, likely a tabby cat.",
+    "tags": ["cat", "animal"],
+    "text": "",
+    "language": "en",
+    "facts": {"width": 640, "height": 427},
+    "model": "efficientnet-lite2",
+    "fallback": None,
+    "usage": None,
+    "warnings": [],
+    "describer": "local",
+    "seconds": 0.11,
+    "_generated_by": "vision-node-gpt",
+}
+
+_STATUS = {
+    "job_id": _JOB_ID,
+    "status": "done",
+    "describer": "local",
+    "attempts": 1,
+    "created_at": "2026-11-02T09:30:00Z",
+    "started_at": "2026-11-02T09:30:00Z",
+    "completed_at": "2026-11-02T09:30:01Z",
+    "expires_at": "2026-12-02T09:30:01Z",
+    "duration_seconds": 0.12,
+    "error": None,
+    "waiting": None,
+}
+
+_JOBS = {
+    "jobs": [
+        {
+            "job_id": _JOB_ID,
+            "status": "done",
+            "describer": "local",
+            "created_at": "2026-11-02T09:30:00Z",
+            "completed_at": "2026-11-02T09:30:01Z",
+            "caption": "Photograph of a cat, likely a tabby cat.",
+            "alt": "Photo: a cat",
+            "file_name": "cat.jpg",
+            "error": None,
+            "batch": None,
+            "index": None,
+            "custom_id": None,
+        }
+    ],
+    "next": None,
+}
+
+_DESCRIBERS: dict[str, Any] = {
+    "describers": [
+        {
+            "name": "local",
+            "provider": "local",
+            "model": None,
+            "ready": True,
+            "reason": "Idle",
+            "message": "No workers are running because there is no work; the next image starts one",
+            "fallback": "metadata",
+            "warnings": [],
+            "workers": 0,
+            "queued": 0,
+            "processing": 0,
+            "default": True,
+        }
+    ]
+}
+
+_LIMITS = {
+    "imageBytes": 20971520,
+    "imagePixels": 100000000,
+    "mediaTypes": ["image/jpeg", "image/png"],
+    "formats": ["JPEG", "PNG"],
+    "unfinishedJobs": 10000,
+    "imageJobs": 30000,
+    "ttlSeconds": 31536000,
+    "defaultTtlSeconds": 2592000,
+    "history": True,
+    "uploadSeconds": 350.0,
+    "answerSeconds": 90.5,
+}
+
+_UID = "5f0c1a52-5f0e-4a55-9a51-0b5a7a0b6c55"
+_LINKS = {"self": "/batches/holiday", "results": "/batches/holiday/results"}
+_STARTED = {"name": "holiday", "uid": _UID, "status": "queued", "links": _LINKS}
+_CREATED = {
+    **_STARTED,
+    "images": 2,
+    "skipped": 0,
+    "refused": {
+        "count": 1,
+        "files": [
+            {"file": "notes.txt", "reason": "UnsupportedFormat", "message": "It is not an image."}
+        ],
+    },
+}
+
+_BATCH = {
+    "name": "holiday",
+    "uid": _UID,
+    "status": "processing",
+    "describer": "local",
+    "source": {"prefix": "inbox/holiday/", "manifest": None, "upload": None},
+    "images": {"total": 10000, "done": 4120, "failed": 1},
+    "rate": 41.0,
+    "remaining_seconds": 143.3,
+    "usage": None,
+    "suspended": False,
+    "waiting": None,
+    "error": None,
+    "failures": [
+        {
+            "index": 17,
+            "custom_id": "broken.jpg",
+            "reason": "ImageUnreadable",
+            "message": "The file is damaged.",
+        }
+    ],
+    "conditions": [],
+    "results": {"parts": 98, "size_bytes": 8431022},
+    "created_at": "2026-11-02T09:30:00Z",
+    "started_at": "2026-11-02T09:30:02Z",
+    "completed_at": None,
+    "expires_at": None,
+    "duration_seconds": None,
+    "links": {"results": "/batches/holiday/results"},
+}
+
+_BATCHES = {
+    "batches": [
+        {
+            "name": "holiday",
+            "status": "processing",
+            "describer": "local",
+            "source": "prefix",
+            "images": {"total": 10000, "done": 4120, "failed": 1},
+            "created_at": "2026-11-02T09:30:00Z",
+            "completed_at": None,
+        }
+    ],
+    "next": None,
+}
+
+_LINES = (
+    '{"index":0,"customId":"cat.jpg","key":"inbox/oaxkfp6v3rtb/holiday/cat.jpg",'
+    '"result":{"description":"…","_generated_by":"vision-node-gpt"}}\n'
+    '{"index":17,"customId":"broken.jpg","key":"inbox/oaxkfp6v3rtb/holiday/broken.jpg",'
+    '"error":{"reason":"ImageUnreadable","message":"The file is damaged."}}\n'
+)
+
+_TABLE = (
+    "customId,file,phase,caption,alt,tags,text,error\r\n"
+    'cat.jpg,cat.jpg,done,"Photograph of a cat.",Photo: a cat,"cat, animal",,\r\n'
+)
+
+_ENTRY = {
+    "name": "holiday/cat.jpg",
+    "key": "inbox/oaxkfp6v3rtb/holiday/cat.jpg",
+    "size_bytes": 201912,
+    "modified_at": "2026-11-02T09:30:00Z",
+    "expires_at": None,
+}
+_OBJECT = {
+    **_ENTRY,
+    "media_type": "image/jpeg",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "spec": {"image": {"key": "inbox/oaxkfp6v3rtb/holiday/cat.jpg"}},
+}
+
+_REASON = {
+    "reason": "JobNotFound",
+    "statuses": [404],
+    "title": "There is no such job",
+    "happened": "No job has this id. Finished jobs are deleted after their time to live.",
+    "remedy": "Check the id. If the job was deleted, submit the image again.",
+    "repeatable": False,
+    "places": [],
+}
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "submit": {
+        FORM: {"file": PIXEL, "language": "en", "maxLength": 500},
+        "application/octet-stream": PIXEL,
+    },
+    "create_batch": {
+        FORM: {"name": "holiday", "files": [PIXEL]},
+        JSON: {"prefix": "inbox/holiday/", "name": "holiday", "options": {"language": "en"}},
+    },
+    "put_inbox_object": {FORM: {"file": PIXEL}},
+}
+"""Examples of bodies. The API decodes base64, so that each of them works as it is."""
+
+RESPONSES: dict[str, dict[str, Any]] = {
+    "submit": {JSON: {"job_id": _JOB_ID, "status": "queued"}},
+    "status": {JSON: _STATUS},
+    "result": {JSON: {"job_id": _JOB_ID, "status": "done", **_RESULT}},
+    "describers": {JSON: _DESCRIBERS},
+    "list_jobs": {JSON: _JOBS},
+    "limits": {JSON: _LIMITS},
+    "create_batch": {JSON: _CREATED},
+    "retry_batch": {JSON: _CREATED},
+    "start_batch": {JSON: _STARTED},
+    "list_batches": {JSON: _BATCHES},
+    "get_batch": {JSON: _BATCH},
+    "cancel_batch": {JSON: _BATCH},
+    "suspend_batch": {JSON: {**_BATCH, "suspended": True}},
+    "resume_batch": {JSON: _BATCH},
+    "list_batch_images": {JSONL: '{"customId":"cat.jpg","size":201912}\n'},
+    "get_batch_results": {JSONL: _LINES, CSV: _TABLE},
+    "list_inbox": {JSON: {"objects": [_ENTRY], "next_cursor": None}},
+    "get_inbox_object": {JSON: _OBJECT},
+    "put_inbox_object": {JSON: _OBJECT},
+    "list_problems": {JSON: {"problems": [_REASON]}},
+    "get_problem": {JSON: _REASON},
+    "healthz": {JSON: {"status": "ok"}},
+    "readyz": {JSON: {"status": "ready", "kubernetes": "ok", "storage": "ok", "details": {}}},
+}
+"""Examples of successful responses."""

@@ -1,0 +1,25 @@
+"""Find out which methods the API supports for a path, of which several routes may have the same."""
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.types import Scope
+
+from .root_path import route_path
+
+
+def allowed_methods(scope: Scope) -> list[str]:
+    """Return the methods of all routes that match the path of a request, sorted.
+
+    Starlette and FastAPI list only those of the first such route in a 405 response, but the header
+    Allow has to list all of them (RFC 9110, section 10.2.1).
+    """
+    app: FastAPI = scope["app"]
+    path = route_path(scope)
+    found: set[str] = set()
+    for route in iter_route_contexts(app.routes):
+        pattern = getattr(route, "path_regex", None)
+        methods: set[str] | None = getattr(route, "methods", None)
+        if pattern is not None and methods and pattern.match(path):
+            found |= methods
+
+    return sorted(found)

@@ -1,0 +1,92 @@
+"""Fixtures of the API with all of its parts: a bucket, a database, jobs and batches."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from api_fakes import Cluster, batches_of, jobs_of
+from batches.batch_fixture import FOLDERS, NAME, Batch, manifest_line
+from fakes.s3 import S3
+from history.api_archive import job_body, result_body, uid_of
+from history_database import API_ROLE, SCHEMA
+from vision_node_api.app import CONNECTIONS
+from vision_node_api.services.batches.batches import Batches
+from vision_node_api.services.history.reader import HistoryReader
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.web.json_lines import json_line
+from vision_node_contract.batch_objects import BatchFolder, IndexEntry
+from vision_node_contract.clients.bucket import Bucket
+from vision_node_contract.clients.kube import WatchEvent
+from vision_node_contract.history.database import Database, DatabaseSettings, Limits
+from vision_node_contract.models.imagejob import ImageJob
+
+DONE, FAILED, QUEUED = "job-1", "job-2", "job-3"
+BATCHES = (NAME, "open")
+PHOTO = "photo.png"
+
+
+class LastingCluster(Cluster):
+    """A cluster whose ImageBatches survive their deletion, so that each request finds them."""
+
+    def _change_batch(self, method: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        known = {**self.batches}
+        found = super()._change_batch(method, name, body)
+        if method == "DELETE":
+            self.batches = known
+        return found
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return LastingCluster()
+
+
+@pytest.fixture
+def bucket(behind: tuple[S3, Bucket]) -> Bucket:
+    return behind[1]
+
+
+@pytest.fixture
+async def reader(history_url: str) -> AsyncIterator[HistoryReader]:
+    """The history as the API reads it."""
+    settings = DatabaseSettings(history_url.replace("postgres@", f"{API_ROLE}@"))
+    async with Database.open(settings, SCHEMA, Limits(connections=CONNECTIONS)) as database:
+        yield HistoryReader(database)
+
+
+@pytest.fixture
+def jobs(bucket: Bucket, cluster: Cluster, reader: HistoryReader) -> Jobs:
+    """Jobs in each phase."""
+    jobs = replace(jobs_of(cluster, bucket), history=reader)  # type: ignore[arg-type]
+    for number, phase in ((1, "done"), (2, "failed"), (3, "queued")):
+        body = job_body(number, phase=phase)
+        cluster.jobs[body["metadata"]["name"]] = ImageJob.model_validate(body)
+        jobs.cache.observe(WatchEvent("ADDED", [body]))
+    return jobs
+
+
+def described(s3: S3, entry: IndexEntry) -> IndexEntry:
+    """Store complete results in place of those of a shard, and return its new entry."""
+    lines = [json.loads(manifest_line(index)) for index in range(5)]
+    data = b"".join(json_line({**line, "result": result_body("A cat")}) for line in lines)
+    s3.put(str(entry.key), data)
+    digest = hashlib.sha256(data).hexdigest()
+    return entry.model_copy(update={"sha256": digest, "size_bytes": len(data)})
+
+
+@pytest.fixture
+def batches(cluster: Cluster, jobs: Jobs, reader: HistoryReader, s3: S3) -> Batches:
+    """An ImageBatch with results, and one to which images can be uploaded."""
+    batches = replace(batches_of(cluster, jobs), history=reader)
+    finished, uploaded = uid_of(1), uid_of(2)
+    batch = Batch(s3, total=5, phase="done", folder=BatchFolder(FOLDERS, finished))
+    batch.freeze()
+    batch.count(described(s3, batch.shard(0, 4)))
+    open_batch = batch.body(name="open", uid=uploaded) | {"spec": {"upload": {}}, "status": {}}
+    for body in (batch.body(uid=finished), open_batch):
+        cluster.batches[body["metadata"]["name"]] = body
+        batches.cache.observe(WatchEvent("ADDED", [body]))
+    return batches

@@ -1,0 +1,143 @@
+"""Tests that the API conforms to its OpenAPI document. Schemathesis generates the requests."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import schemathesis
+from conformance.conftest import BATCHES, DONE, FAILED, PHOTO, QUEUED
+from fastapi import FastAPI
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import Status, from_schema
+from schemathesis.engine.events import NonFatalError, ScenarioFinished
+
+EXAMPLES = 25
+"""How many requests to generate for each operation, valid and invalid ones together, in addition
+to those that try each boundary of each parameter."""
+
+KNOWN = {
+    "path.job_id": [DONE, FAILED, QUEUED, f"{BATCHES[0]}.1"],
+    "path.name": [*BATCHES, PHOTO],
+    "path.custom_id": ["cat.jpg", "2024/dog.png"],
+    "path.reason": ["JobNotFound", "NotDone"],
+}
+"""Values of parameters that exist. They are used in half of the requests."""
+
+REFUSALS = [
+    "400",
+    "404",
+    "405",
+    "406",
+    "408",
+    "409",
+    "410",
+    "411",
+    "413",
+    "415",
+    "422",
+    "429",
+    "431",
+]
+"""Statuses with which invalid requests may be refused. 404: an invalid id is unknown, too."""
+
+STREAMS = ("/events", "/jobs/{job_id}/events", "/batches/{name}/events")
+"""Paths whose successful responses don't end."""
+
+ENDLESS = frozenset({"follow"})
+"""Parameters with which a response doesn't end."""
+
+
+def configuration() -> SchemathesisConfig:
+    """Return the settings, which make each run send the same requests."""
+    parameters = {
+        name: {"dictionary": name.removeprefix("path."), "probability": 0.5} for name in KNOWN
+    }
+    found: dict[str, Any] = {
+        "seed": 1,
+        "workers": 1,
+        "request-timeout": 20,
+        "continue-on-failure": True,
+        "suppress-health-check": ["all"],
+        "generation": {"max-examples": EXAMPLES, "deterministic": True, "no-shrink": True},
+        "dictionaries": {
+            name.removeprefix("path."): {"values": values} for name, values in KNOWN.items()
+        },
+        "parameters": parameters,
+        "phases": {"stateful": {"enabled": False}},
+        "checks": {
+            # A request may be valid and still name nothing that exists, or contain no image.
+            "positive_data_acceptance": {"enabled": False},
+            "negative_data_rejection": {"expected-statuses": REFUSALS},
+        },
+        "cache": {"enabled": False},
+    }
+    return SchemathesisConfig.from_dict(found)
+
+
+def document_of(app: FastAPI) -> dict[str, Any]:
+    """Return the document without what would let unknown statuses pass."""
+    document = app.openapi()
+    paths = {
+        path: {method: _strict(operation) for method, operation in item.items()}
+        for path, item in document["paths"].items()
+        if path not in STREAMS
+    }
+    return {**document, "paths": paths}
+
+
+def _strict(operation: dict[str, Any]) -> dict[str, Any]:
+    responses = {status: it for status, it in operation["responses"].items() if status != "default"}
+    parameters = [it for it in operation.get("parameters", []) if it["name"] not in ENDLESS]
+    return {**operation, "responses": responses, "parameters": parameters}
+
+
+def failures_of(document: dict[str, Any], url: str) -> tuple[list[str], set[str]]:
+    """Send the requests, and return what failed, and the operations that were tested."""
+    schema = schemathesis.openapi.from_dict(document, config=configuration())
+    schema.config.update(base_url=url)
+    failures: list[str] = []
+    tested: set[str] = set()
+
+    for event in from_schema(schema).execute():
+        match event:
+            case ScenarioFinished():
+                tested.add(event.recorder.label)
+                failures += _failures_in(event)
+            case NonFatalError():
+                failures.append(f"{event.label}: {event.value!r}")
+    return failures, tested
+
+
+def _failures_in(event: ScenarioFinished) -> list[str]:
+    recorder = event.recorder
+    return [
+        f"{check.name}: {check.failure_info.failure}\n{check.failure_info.code_sample}"
+        for case_id, checks in recorder.checks.items()
+        for check in checks
+        if check.status is Status.FAILURE
+        and check.failure_info
+        and not (
+            check.name == "negative_data_rejection"
+            and has_blank_option(recorder.cases[case_id].value)
+        )
+    ]
+
+
+def has_blank_option(case: schemathesis.Case) -> bool:
+    """Return whether an option is blank: the API ignores it, as if the client had not sent it."""
+    form = case.body if isinstance(case.body, dict) else {}
+    options = {**(case.query or {}), **form}
+    return any(isinstance(value, str) and not value.strip() for value in options.values())
+
+
+@pytest.mark.filterwarnings("ignore")  # schemathesis warns about what it can't generate
+async def test_responses_conform_to_the_openapi_document(app: FastAPI, port: int) -> None:
+    document = document_of(app)
+    url = f"http://127.0.0.1:{port}"
+    failures, tested = await asyncio.to_thread(failures_of, document, url)
+
+    operations = {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
+    assert operations <= tested
+    assert not failures, "\n\n".join(failures)
