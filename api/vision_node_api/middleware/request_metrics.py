@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..services.metrics import ACCEPTED, Metrics
 from ..web.problems import REASON
+from ..web.waiting import WAITED
 
 ROUTE = "vision_node.route"
 """Key in the scope for the route's template. It is set by middleware that responds in
@@ -25,6 +26,8 @@ METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS"})
 changed it to GET."""
 
 SUBMIT = ("POST", "/submit")
+SUBMITTED = frozenset({"200", "202"})
+"""Status labels of accepted submissions."""
 
 
 class RequestMetricsMiddleware:
@@ -61,10 +64,12 @@ class RequestMetricsMiddleware:
     def _record(self, scope: Scope, status: str, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else OTHER
         route = route_of(scope)
-        self._metrics.requests.labels(method, route, status).observe(seconds)
+        # The time that a client wanted to wait says nothing about this server.
+        own_seconds = max(0.0, seconds - scope.get(WAITED, 0.0))
+        self._metrics.requests.labels(method, route, status).observe(own_seconds)
 
         if (method, route) == SUBMIT:
-            outcome = ACCEPTED if status == "202" else scope.get(REASON, NO_RESPONSE)
+            outcome = ACCEPTED if status in SUBMITTED else scope.get(REASON, NO_RESPONSE)
             self._metrics.submits.labels(outcome).inc()
 
 
