@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -59,6 +59,8 @@ class Attempts:
         self._retries = retries
         self._may_repeat = may_repeat
         self._failures = 0
+        self.has_failed = False
+        """Whether any attempt has failed."""
 
     def succeeded(self) -> None:
         """Begin to count at 0 again."""
@@ -71,6 +73,7 @@ class Attempts:
             VisionNodeError: `error`, if the request must not be repeated.
         """
         self._failures += 1
+        self.has_failed = True
         pause = self._retries.pause(self._failures, retry_after) if self._may_repeat else None
         if pause is None:
             raise error
@@ -93,6 +96,8 @@ def send_call(call: Call[T], retries: Retries) -> Flow[T]:
 def send(step: Send | Open, attempts: Attempts) -> Flow[Reply]:
     """Return a successful reply; repeat the request if that is allowed.
 
+    A repeated request does not wait, because a proxy may have cut the first one for its waiting.
+
     Raises:
         ProblemError: The server refused the request.
         UnreachableError: The server did not respond.
@@ -108,6 +113,7 @@ def send(step: Send | Open, attempts: Attempts) -> Flow[Reply]:
             pause = _pause_after(reply, attempts)
 
         yield pause
+        step = replace(step, request=step.request.waiting(0))
 
 
 def _pause_after(reply: Reply, attempts: Attempts) -> Sleep:
