@@ -66,6 +66,7 @@ from .watch.imagejob_cache import ImageJobCache
 from .watch.single_imagejobs import SINGLE, SingleImageJobs
 from .web.http_settings import HttpSettings
 from .web.problems import Problem, on_problem
+from .web.waiting import WaitLimit
 
 CONNECTIONS = 4
 """Maximum number of connections to the database. A query takes about a millisecond, so they are
@@ -148,6 +149,12 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     )
     complete_openapi(app)
     app.state.metrics = Metrics()
+    app.state.waits = waits = WaitLimit()
+    app.state.metrics.add_gauge(
+        "vision_node_waiting_requests",
+        "Requests that wait for a job or a batch, because their clients prefer it.",
+        lambda: waits.waiting,
+    )
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
 

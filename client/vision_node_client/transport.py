@@ -45,21 +45,28 @@ def build_request(
     http: httpx.Client | httpx.AsyncClient, request: Request, *, is_stream: bool = False
 ) -> httpx.Request:
     """Return a request for httpx."""
-    timeout = http.timeout
+    timeout, headers = http.timeout, dict(request.headers)
     if is_stream:
-        read = max(timeout.read or 0, STREAM_SECONDS)
-        timeout = httpx.Timeout(
-            connect=timeout.connect, read=read, write=timeout.write, pool=timeout.pool
-        )
+        timeout = _with_read(timeout, max(timeout.read or 0, STREAM_SECONDS))
+    elif request.wait_seconds:
+        timeout = _with_read(timeout, (timeout.read or 0) + request.wait_seconds)
+        headers["Prefer"] = f"wait={request.wait_seconds}"
 
     return http.build_request(
         request.method,
         request.path,
         params=request.params or None,
-        headers=request.headers,
+        headers=headers,
         content=request.content,
         json=request.json,
         timeout=timeout,
+    )
+
+
+def _with_read(timeout: httpx.Timeout, seconds: float) -> httpx.Timeout:
+    """Return the same timeouts, but a different one for reads, in seconds."""
+    return httpx.Timeout(
+        connect=timeout.connect, read=seconds, write=timeout.write, pool=timeout.pool
     )
 
 

@@ -31,7 +31,7 @@ from bench.measure.stage import WARM_WORKERS, Stage, staged
 from bench.plan import METADATA, POLL_SECONDS, Plan
 from bench.results import CELERY, Run
 from bench.rounds import Rounds
-from bench.systems import Celery, JobPerImage, session
+from bench.systems import Celery, JobPerImage, PatientVisionNode, System, session
 from cluster.artifacts import debian
 
 RESULTS = REPOSITORY / "build" / "bench" / "results.json"
@@ -106,7 +106,9 @@ async def _measure_warm(stage: Stage, plan: Plan, material: Material, rival: Riv
     jobs = JobPerImage(stage.kube, await release_state.worker_pod(stage.kube), key)
 
     meter = Meter(stage.arena, stage.kube, celery)
-    rounds = Rounds(plan, pictures, [stage.system, rival.client], jobs, meter, run.samples)
+    patient = PatientVisionNode(stage.http, stage.kube)
+    queues: list[System] = [stage.system, rival.client]
+    rounds = Rounds(plan, pictures, queues, patient, jobs, meter, run.samples)
     await rounds.warm_up()
     await _clear(stage, celery)
 

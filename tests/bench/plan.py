@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 ONE, EIGHT, THIRTY_TWO = "1 client", "8 clients", "32 clients"
 POISSON, BURST = "Poisson arrivals", "burst"
+WAITING = "1 client that waits"
+"""Load of vision-node alone: the response to a submission has the result (`Prefer: wait`)."""
 BATCH, FROM_DISK, FROM_BUCKET = "batch", "files on disk", "objects in MinIO"
 UPLOADED_FORM, UPLOADED_TAR = "batch uploaded as a form", "batch uploaded as a tar stream"
 BESIDE_BATCH = "1 client beside a batch"
@@ -55,6 +57,7 @@ FULL = Plan(
     rounds=3,
     images={
         ONE: {METADATA: 25, NOTHING: 50},
+        WAITING: {METADATA: 25, NOTHING: 50},
         EIGHT: {METADATA: 160, NOTHING: 320},
         THIRTY_TWO: {METADATA: 256, NOTHING: 512},
         BURST: {METADATA: 500, NOTHING: 500},
@@ -72,6 +75,7 @@ QUICK = Plan(
     rounds=1,
     images={
         ONE: {METADATA: 20, NOTHING: 30},
+        WAITING: {METADATA: 20, NOTHING: 30},
         EIGHT: {METADATA: 64, NOTHING: 96},
         THIRTY_TWO: {METADATA: 64, NOTHING: 128},
         BURST: {METADATA: 100, NOTHING: 200},

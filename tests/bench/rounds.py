@@ -20,12 +20,13 @@ from bench.plan import (
     POISSON,
     POLL_SECONDS,
     THIRTY_TWO,
+    WAITING,
     Plan,
 )
 from bench.results import Sample
 from bench.systems import JobPerImage, System
 
-CLIENTS = {ONE: 1, EIGHT: 8, THIRTY_TWO: 32}
+CLIENTS = {ONE: 1, WAITING: 1, EIGHT: 8, THIRTY_TWO: 32}
 DESCRIBERS = (METADATA, NOTHING)
 """The describer `nothing` does not decode images, so it shows the time for dispatch alone."""
 
@@ -38,6 +39,8 @@ class Rounds:
     pictures: Sequence[Picture]
     queues: Sequence[System]
     """Systems with a queue. They are measured with every load."""
+    patient: System
+    """vision-node with clients that wait in place of polling."""
     job_per_image: JobPerImage
     meter: Meter
     samples: list[Sample] = field(default_factory=list)
@@ -56,6 +59,7 @@ class Rounds:
         # The order alternates, so that no system is always measured first.
         systems = self.queues if number % 2 == 0 else self.queues[::-1]
         for describer in DESCRIBERS:
+            await self._measure(Work(self.patient, self.pictures, describer), WAITING, number)
             for kind in (ONE, EIGHT, THIRTY_TWO, POISSON, BURST):
                 for system in systems:
                     await self._measure(Work(system, self.pictures, describer), kind, number)

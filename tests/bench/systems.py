@@ -4,9 +4,9 @@ import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import aiohttp
 
@@ -57,6 +57,11 @@ class System(Protocol):
 class HttpSystem:
     """A system with vision-node's HTTP API or a similar one."""
 
+    headers: ClassVar[Mapping[str, str]] = {}
+    """Headers of submissions."""
+    accepted = 202
+    """HTTP status of an accepted submission."""
+
     def __init__(self, name: str, session: aiohttp.ClientSession) -> None:
         self.name = name
         self.turned_away = 0
@@ -65,13 +70,14 @@ class HttpSystem:
 
     async def submit(self, picture: Picture, describer: str) -> str:
         """Submit an image, and return the job's id."""
-        form, headers = picture.form(describer), {"Content-Type": picture.content_type}
+        form = picture.form(describer)
+        headers = {"Content-Type": picture.content_type, **self.headers}
         while True:
             async with self._session.post("/submit", data=form, headers=headers) as answer:
                 body = await answer.read()
 
-            if answer.status == 202:
-                return str(json.loads(body)["job_id"])
+            if answer.status == self.accepted:
+                return self._job_of(json.loads(body))
             if answer.status not in {429, 503}:
                 raise BenchError(
                     f"{self.name}: submission failed with {answer.status}: {body.decode()}"
@@ -79,6 +85,11 @@ class HttpSystem:
 
             self.turned_away += 1
             await asyncio.sleep(BUSY_SECONDS)
+
+    def _job_of(self, submitted: Json) -> str:
+        if submitted["status"] == "failed":
+            raise BenchError(f"{self.name}: {submitted}")
+        return str(submitted["job_id"])
 
     async def is_done(self, job: str) -> bool:
         """Return whether a job is done according to the API."""
@@ -117,6 +128,17 @@ class VisionNode(HttpSystem):
                     f"{self.name}: {job['metadata']['name']}: {job['status']['error']}"
                 )
         return bool(found)
+
+
+class PatientVisionNode(VisionNode):
+    """vision-node with clients that let POST /submit wait for the result, and never poll."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Prefer": f"wait={REQUEST_SECONDS / 2:.0f}"}
+    accepted = 200
+
+    async def is_done(self, job: str) -> bool:
+        """Return True, because the response to the submission had the result."""
+        return True
 
 
 # Program of a Job. It reads an image as a worker does, describes it, and prints the description.

@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -99,6 +100,12 @@ class VisionNodeServer:
         """Number of lines after which the next stream of results breaks off."""
         self.max_image_bytes = 1000
         self.caption = "A cat."
+        self.prefers: list[str] = []
+        """The header Prefer of each request for a job that has one."""
+        self.waits = False
+        """Whether the server honors `Prefer: wait`. Servers of older releases don't."""
+        self.unfinished = False
+        """Whether all jobs and batches are still being described."""
 
     def fail(
         self,
@@ -206,27 +213,53 @@ class VisionNodeServer:
         self.jobs[job] = data
         self.options[job] = dict(request.query)
         self.file_names.append(request.headers.get("Content-Disposition", ""))
-        if request.query.get("reuse") != "true":
-            return web.json_response({"job_id": job, "status": "queued"}, status=202)
-
+        is_done = await self._wait(request) and not self.unfinished
         first = next(it for it in self.jobs if self.jobs[it] == data)
-        answer = {"job_id": first, "reused": first != job}
-        if first == job:
-            return web.json_response({**answer, "status": "queued"}, status=202)
-        return web.json_response({**answer, "status": "done"})
+        reused = {"reused": first != job} if request.query.get("reuse") == "true" else {}
+        if reused and first != job:
+            job, is_done = first, True
+        if is_done and "Prefer" in request.headers:
+            state = self._job_state(job)
+            outcome = state if state["error"] else {**state, **self._description()}
+            return web.json_response({**outcome, **reused})
+
+        phase, status = ("done", 200) if is_done and reused else ("queued", 202)
+        return web.json_response({"job_id": job, "status": phase, **reused}, status=status)
+
+    async def _wait(self, request: web.Request) -> bool:
+        """Wait if the client prefers it, and return whether the server honors that."""
+        prefer = request.headers.get("Prefer")
+        if prefer is None:
+            return False
+
+        self.prefers.append(prefer)
+        end = time.monotonic() + int(prefer.removeprefix("wait="))
+        while self._is_waiting(end):  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(POLL_SECONDS)
+
+        return self.waits
+
+    def _is_waiting(self, end: float) -> bool:
+        is_open = self.waits and self.unfinished and not self.is_closing
+        return is_open and time.monotonic() < end
 
     async def job_status(self, request: web.Request) -> web.Response:
-        """Say that a job has ended."""
+        """Return the status of a job."""
         job = request.match_info["job"]
         if job not in self.jobs:
             return refusal(404, "JobNotFound")
 
+        await self._wait(request)
+        return web.json_response(self._job_state(job))
+
+    def _job_state(self, job: str) -> Json:
+        if self.unfinished:
+            return {"job_id": job, "status": "processing", "describer": "local", "error": None}
+
         failed = self.jobs[job].decode("latin-1") in self.failing
         error = {"reason": "ImageUnreadable", "message": "it is damaged"} if failed else None
         status = "failed" if failed else "done"
-        return web.json_response(
-            {"job_id": job, "status": status, "describer": "local", "error": error}
-        )
+        return {"job_id": job, "status": status, "describer": "local", "error": error}
 
     async def cancel_job(self, request: web.Request) -> web.Response:
         """Cancel a job, unless it is done."""
@@ -309,7 +342,9 @@ class VisionNodeServer:
 
     async def get_batch(self, request: web.Request) -> web.Response:
         """Return the state of a batch."""
-        return web.json_response(self._state(self._find(request)))
+        batch = self._find(request)
+        await self._wait(request)
+        return web.json_response(self._state(batch))
 
     async def delete_batch(self, request: web.Request) -> web.Response:
         """Delete a batch."""

@@ -10,10 +10,17 @@ from starlette.types import ASGIApp
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
-REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match")
+REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match", "Prefer")
 """Headers that scripts may send, in addition to those that CORS always allows."""
 
-EXPOSED_HEADERS = ("Allow", "ETag", "Location", "Retry-After", "Vision-Node-After")
+EXPOSED_HEADERS = (
+    "Allow",
+    "ETag",
+    "Location",
+    "Preference-Applied",
+    "Retry-After",
+    "Vision-Node-After",
+)
 """Headers that scripts may read, in addition to those that CORS always allows."""
 
 MAX_AGE_SECONDS = 600

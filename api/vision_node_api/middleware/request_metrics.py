@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..services.metrics import ACCEPTED, Metrics
 from ..web.problems import REASON
+from ..web.waiting import WAITED
 
 ROUTE = "vision_node.route"
 """Key in the scope for the route's template. It is set by middleware that responds in
@@ -25,9 +26,8 @@ METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS"})
 changed it to GET."""
 
 SUBMIT = ("POST", "/submit")
-
 ACCEPTED_STATUSES = frozenset({"200", "202"})
-"""Statuses of accepted submissions: 200 for one whose result exists already."""
+"""Status labels of accepted submissions: 200 for one whose result exists already."""
 
 
 class RequestMetricsMiddleware:
@@ -64,7 +64,9 @@ class RequestMetricsMiddleware:
     def _record(self, scope: Scope, status: str, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else OTHER
         route = route_of(scope)
-        self._metrics.requests.labels(method, route, status).observe(seconds)
+        # The time that a client wanted to wait says nothing about this server.
+        own_seconds = max(0.0, seconds - scope.get(WAITED, 0.0))
+        self._metrics.requests.labels(method, route, status).observe(own_seconds)
 
         if (method, route) == SUBMIT:
             outcome = ACCEPTED if status in ACCEPTED_STATUSES else scope.get(REASON, NO_RESPONSE)

@@ -18,6 +18,8 @@ TEMPLATE = "/status/{job_id}"
 class StatusCacheMiddleware:
     """Responds to `GET /status/{job_id}` from the cache, and passes all other requests on.
 
+    Others include those with the header Prefer, because their clients may want to wait.
+
     Args:
         app: The wrapped application.
         cached_status: Function that takes a request's scope and a job's id. It returns the JSON of
@@ -43,7 +45,7 @@ class StatusCacheMiddleware:
             return None
 
         path = route_path(scope)
-        if not path.startswith(PATH):
+        if not path.startswith(PATH) or any(name == b"prefer" for name, _ in scope["headers"]):
             return None
 
         return self._cached_status(scope, path.removeprefix(PATH))

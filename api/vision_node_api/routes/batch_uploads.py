@@ -1,5 +1,7 @@
 """Routes for creating ImageBatches, and for uploading their images."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -17,7 +19,8 @@ from ..uploads.bulk.readers import JSON_TYPE, ZIP_TYPES, content_type
 from ..uploads.upload_limit import UploadSlot
 from ..web import json_lines, whole_path
 from ..web.json_lines import JsonLinesResponse
-from ..web.problems import MEDIA_TYPE
+from ..web.problems import MEDIA_TYPE, Problem
+from ..web.waiting import APPLIED_HEADER, PreferredWait, WaitDep
 from .jobs import MAX_IDEMPOTENCY_KEY
 
 router = APIRouter(tags=["batches"])
@@ -82,22 +85,28 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
     "/batches",
     status_code=202,
     openapi_extra=batch_schema(),
-    responses=dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    responses={
+        202: {"headers": APPLIED_HEADER},
+        **dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    },
 )
 async def create_batch(
     request: Request,
     response: Response,
     creation: CreationDep,
+    wait: WaitDep,
     idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
 ) -> CreateBatchResponse:
     """Create a batch of the images in the request, or of images in the inbox.
 
-    The response is sent when all images have been stored. Files that are refused don't fail the
-    others.
+    The response is sent when all images have been stored. With `Prefer: wait=N`, it is sent when
+    the batch has ended, or after N seconds. Files that are refused don't fail the others.
     """
     with creation.jobs.uploads.admit() as slot:
         receipt = await _receive(creation, request, slot, idempotency_key)
 
+    receipt = replace(receipt, batch=await _waited(receipt.batch, creation, wait))
+    response.headers.update(wait.headers)
     return created_batch(request, response, receipt)
 
 
@@ -146,11 +155,21 @@ async def list_batch_images(name: str, creation: CreationDep) -> Response:
 @router.post(
     "/batches/{name}/start",
     status_code=202,
-    responses=dict.fromkeys((400, 404, 409, 422, 502, 503), _PROBLEM),
+    responses={
+        202: {"headers": APPLIED_HEADER},
+        **dict.fromkeys((400, 404, 409, 422, 502, 503), _PROBLEM),
+    },
 )
-async def start_batch(name: str, request: Request, creation: CreationDep) -> StartBatchResponse:
-    """Start a batch whose images have been uploaded one by one. This may be repeated."""
-    batch = await SingleImages(creation).start(name)
+async def start_batch(
+    name: str, request: Request, response: Response, creation: CreationDep, wait: WaitDep
+) -> StartBatchResponse:
+    """Start a batch whose images have been uploaded one by one. This may be repeated.
+
+    With `Prefer: wait=N`, the response is sent when the batch has ended, or after N seconds.
+    """
+    started = await SingleImages(creation).start(name)
+    batch = await _waited(started, creation, wait)
+    response.headers.update(wait.headers)
 
     return StartBatchResponse(
         name=batch.metadata.name,
@@ -193,6 +212,18 @@ async def _receive(
         return await ZipUpload(creation, request, slot, key).receive()
 
     return await FilesUpload(creation, request, slot, key).receive()
+
+
+async def _waited(batch: ImageBatch, creation: BatchCreation, wait: PreferredWait) -> ImageBatch:
+    """Return a batch that has been created or started, after the wait that the client prefers."""
+    name, batches = batch.metadata.name, creation.batches
+    try:
+        return await wait.until_finished(
+            batches.cache.changes_of(name), partial(batches.get, name), known=batch
+        )
+    except Problem:
+        # Whatever prevents the wait, the batch was accepted, and must not be created again.
+        return batch
 
 
 def _links(request: Request, batch: ImageBatch) -> CreatedBatchLinks:

@@ -1,5 +1,6 @@
 """Routes for listing, reading, changing and deleting ImageBatches."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -10,6 +11,7 @@ from ..services.batches.batches import Batches
 from ..services.batches.control import BatchControl
 from ..services.history.batch_list import BatchList, BatchListQuery
 from ..web.problems import MEDIA_TYPE
+from ..web.waiting import APPLIED_HEADER, WaitDep
 from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
 from .job_list import DEFAULT_PAGE, MAX_PAGE, OWNER_PATTERN
 
@@ -69,10 +71,15 @@ async def list_batches(
     return BatchesResponse(batches=[batch_entry(it) for it in page.batches], next=page.next)
 
 
-@router.get("/batches/{name}", responses=_READING)
-async def get_batch(name: str, request: Request, batches: BatchesDep) -> BatchResponse:
+@router.get("/batches/{name}", responses={200: {"headers": APPLIED_HEADER}, **_READING})
+async def get_batch(
+    name: str, request: Request, response: Response, batches: BatchesDep, wait: WaitDep
+) -> BatchResponse:
     """Return the state of an ImageBatch, and the numbers of its images."""
-    return _response(request, await batches.get(name))
+    changes = batches.cache.changes_of(name)
+    batch = await wait.until_finished(changes, partial(batches.get, name))
+    response.headers.update(wait.headers)
+    return _response(request, batch)
 
 
 @router.delete("/batches/{name}", status_code=204, responses=_READING)

@@ -1,21 +1,27 @@
 """Routes for submitting images, and for reading jobs and describers."""
 
+import logging
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.types import Scope
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, Describer
 from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
 
 from ..services.batches.batch_images import BatchImage, BatchImages
-from ..services.jobs import Jobs
+from ..services.jobs import Jobs, Submitted
 from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
 from ..web.problems import MEDIA_TYPE, Problem
+from ..web.waiting import APPLIED_HEADER, PreferredWait, WaitDep
 from .result_response import ResultResponse
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["jobs"])
 
@@ -103,14 +109,50 @@ ImagesDep = Annotated[BatchImages, Depends(get_batch_images)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
+_EXAMPLES: dict[str, Any] = {
+    "done": {
+        "summary": "the body of GET /result/{job_id}",
+        "value": {
+            "job_id": "job-gm3tsnbqmq4dkztfge2dinzrmfrtazlb",
+            "status": "done",
+            "description": "Image Description:\nPhotograph of a castle.",
+            "caption": "Photograph of a castle.",
+            "alt": "Castle",
+            "tags": ["castle"],
+            "_generated_by": "vision-node-gpt",
+        },
+    },
+    "failed": {
+        "summary": "the job has failed",
+        "value": {
+            "job_id": "job-gm3tsnbqmq4dkztfge2dinzrmfrtazlb",
+            "status": "failed",
+            "error": {
+                "reason": "ImageUnreadable",
+                "message": "The image is damaged.",
+                "retryable": False,
+            },
+        },
+    },
+}
+
+_ENDED: dict[str, Any] = {
+    "description": "The job has ended while the request waited (`Prefer: wait=N`), or the result of an "
+    "earlier job is reused (`reuse=true`)",
+    "content": {"application/json": {"schema": {"type": "object"}, "examples": _EXAMPLES}},
+    "headers": APPLIED_HEADER,
+}
+
 
 @router.post(
     "/submit",
     status_code=202,
+    response_model=SubmitResponse,
     response_model_exclude_none=True,
     openapi_extra=submit_schema(),
     responses={
-        200: {"model": SubmitResponse, "description": "The result of an earlier job is reused"},
+        200: _ENDED,
+        202: {"headers": APPLIED_HEADER},
         **dict.fromkeys((400, 408, 413, 415, 422, 429, 503), _PROBLEM),
     },
 )
@@ -118,45 +160,53 @@ async def submit(
     request: Request,
     response: Response,
     jobs: JobsDep,
+    wait: WaitDep,
     idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
-) -> SubmitResponse:
+) -> SubmitResponse | JSONResponse:
     """Submit an image to be described. Send it in the form field `file` or as the whole body.
 
-    The response is sent when the image has been stored and its job has been queued. With the option
+    The response is sent when the image has been stored and its job has been queued. With
+    `Prefer: wait=N`, it is sent when the job has ended, or after N seconds. With the option
     `reuse`, the status is 200 if the result of an earlier job is reused.
     """
-    with jobs.uploads.admit() as slot:
-        upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
-        submitted = await jobs.submit(upload, idempotency_key)
+    submitted = await _submit(request, jobs, idempotency_key)
+    job = await _waited(submitted.job, jobs, wait)
+    outcome = await _outcome(job, jobs) if wait.headers else None
 
-    job = submitted.job
     job_id = job.metadata.name
-    response.headers["Location"] = f"{request.scope.get('root_path', '')}/status/{job_id}"
+    location = f"{request.scope.get('root_path', '')}/status/{job_id}"
+    headers = {"Location": location, **wait.headers}
+    if outcome is not None:
+        reused = {} if submitted.reused is None else {"reused": submitted.reused}
+        return JSONResponse({**outcome, **reused}, headers=headers)
+
+    response.headers.update(headers)
     if submitted.reused and job.status.phase == "done":
         response.status_code = 200
-
     return SubmitResponse(job_id=job_id, status=job.status.phase, reused=submitted.reused)
 
 
 @router.get(
     "/status/{job_id}",
     response_model=StatusResponse,
-    responses=dict.fromkeys((404, 502, 503), _PROBLEM),
+    responses={200: {"headers": APPLIED_HEADER}, **dict.fromkeys((404, 502, 503), _PROBLEM)},
 )
-async def status(job_id: str, jobs: JobsDep, images: ImagesDep) -> Response:
+async def status(job_id: str, jobs: JobsDep, images: ImagesDep, wait: WaitDep) -> Response:
     """Return a job's status, which is queued, processing, done or failed.
 
-    `<batch>.<index>` is an image of a batch, unless a job has this id.
+    `<batch>.<index>` is an image of a batch, unless a job has this id. It is never waited for.
     """
+    changes = jobs.cache.changes_of(job_id)
     try:
-        found = status_response(await jobs.get(job_id), jobs)
+        job = await wait.until_finished(changes, partial(jobs.get, job_id))
+        found = status_response(job, jobs)
     except Problem as problem:
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:
             raise
         found = _image_status(job_id, image, jobs.settings.job_kept)
 
-    return Response(found.model_dump_json(), media_type="application/json")
+    return Response(found.model_dump_json(), headers=wait.headers, media_type="application/json")
 
 
 def cached_status(scope: Scope, job_id: str) -> str | None:
@@ -200,6 +250,44 @@ async def describers(jobs: JobsDep) -> DescribersResponse:
     return DescribersResponse(
         describers=[_describer_response(found, default) for found in jobs.describers.all()]
     )
+
+
+async def _submit(request: Request, jobs: Jobs, idempotency_key: str | None) -> Submitted:
+    """Receive an image, and return its job. The memory of the upload is free afterwards."""
+    with jobs.uploads.admit() as slot:
+        upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
+        return await jobs.submit(upload, idempotency_key)
+
+
+async def _waited(job: ImageJob, jobs: Jobs, wait: PreferredWait) -> ImageJob:
+    """Return a job that has been submitted, after the wait that the client prefers."""
+    name = job.metadata.name
+    try:
+        return await wait.until_finished(
+            jobs.cache.changes_of(name), partial(jobs.get, name), known=job
+        )
+    except Problem:
+        # Whatever prevents the wait, the image was accepted, and must not be submitted again.
+        return job
+
+
+async def _outcome(job: ImageJob, jobs: Jobs) -> dict[str, Any] | None:
+    """Return what a job has produced, or its error; None if there is neither yet."""
+    job_id, phase, error = job.metadata.name, job.status.phase, job.status.error
+    if phase == "failed":
+        failure = error.model_dump(mode="json") if error else None
+        return {"job_id": job_id, "status": phase, "error": failure}
+
+    if phase != "done":
+        return None
+
+    try:
+        return await jobs.result(job_id)
+    except Problem as problem:
+        # The client learns the problem from GET /result. As the response to a submission, it would
+        # look as if the image had not been accepted.
+        log.warning("the result of %s can't be sent at once: %s", job_id, problem)
+        return None
 
 
 def status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:

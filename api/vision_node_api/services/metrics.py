@@ -39,7 +39,7 @@ class Metrics(MetricsRegistry):
 
         self.requests = Histogram(
             "vision_node_http_request_duration_seconds",
-            "Time from a request's headers to the end of its response.",
+            "Time from a request's headers to the end of its response, without preferred waits.",
             ["method", "route", "status"],
             buckets=SECONDS,
             registry=self.registry,

@@ -6,7 +6,7 @@ An ImageBatch that is not cached is read from the API server, because the watch 
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import TERMINAL
 
 from .batch_summary import BatchSummary
+from .changes import Changes
 from .creation_order import CreationOrder
 from .imagejob_cache import ENTRY_BYTES, imagejob_text
 
@@ -65,8 +66,7 @@ class ImageBatchCache:
         """What lists show of each ImageBatch, by its name."""
         self._order = CreationOrder()
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-        """Events to set when an ImageBatch changes, by its name."""
+        self._changes = Changes()
 
     async def get(self, name: str) -> ImageBatch:
         """Return an ImageBatch from the cache or, if it is not cached, from the API server.
@@ -120,24 +120,14 @@ class ImageBatchCache:
         if known is None or known.uid == batch.metadata.uid:
             self._remove(batch.metadata.name)
 
-    @contextmanager
-    def changes_of(self, name: str) -> Iterator[asyncio.Event]:
+    def changes_of(self, name: str) -> AbstractContextManager[asyncio.Event]:
         """Yield an event that is set whenever the watch reports a change of an ImageBatch."""
-        changed = asyncio.Event()
-        self._waiting.setdefault(name, set()).add(changed)
-
-        try:
-            yield changed
-        finally:
-            waiting = self._waiting[name]
-            waiting.discard(changed)
-            if not waiting:
-                del self._waiting[name]
+        return self._changes.of(name)
 
     def observe(self, event: WatchEvent) -> None:
         """Update the cache with a watch event."""
         if event.type == "SYNCED":
-            known = self._texts.keys() | self._sources.keys() | self._waiting.keys()
+            known = self._texts.keys() | self._sources.keys() | self._changes.names
             known |= self._summaries.keys()
             for name in known - event.names:
                 self._remove(name)
@@ -153,8 +143,7 @@ class ImageBatchCache:
         self._summaries.pop(name, None)
         self._order.remove(name)
 
-        for changed in self._waiting.get(name, ()):
-            changed.set()
+        self._changes.report(name)
 
     def _drop_text(self, name: str) -> None:
         text = self._texts.pop(name, None)

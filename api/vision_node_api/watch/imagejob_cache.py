@@ -5,11 +5,13 @@ it, or the watch may lag. A cached job may be out of date, but no existing job i
 missing.
 """
 
+import asyncio
 import json
 import logging
 import re
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob, ObjectMeta
 from vision_node_contract.names import REUSE_LABEL
 
+from .changes import Changes
 from .creation_order import CreationOrder
 from .inbox_users import InboxUsers
 from .own_writes import OwnWrites
@@ -85,6 +88,7 @@ class ImageJobCache:
         self._reusable_done = ReuseIndex()
         self._order = CreationOrder()
         self._written = OwnWrites()
+        self._changes = Changes()
 
     @property
     def unfinished(self) -> int:
@@ -139,6 +143,10 @@ class ImageJobCache:
 
         until, created = self._created.get(name, (0.0, None))
         return created if time.monotonic() < until else None
+
+    def changes_of(self, name: str) -> AbstractContextManager[asyncio.Event]:
+        """Yield an event that is set whenever the watch reports a change of an ImageJob."""
+        return self._changes.of(name)
 
     def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[ImageJob]:
         """Yield the ImageJobs after a place in the list, from the newest to the oldest.
@@ -252,7 +260,7 @@ class ImageJobCache:
     def observe(self, event: WatchEvent) -> None:
         """Update the cache with a watch event."""
         if event.type == "SYNCED":
-            known = (*self._unfinished, *self._finished, *self._dropped)
+            known = (*self._unfinished, *self._finished, *self._dropped, *self._changes.names)
             for name in known:
                 if name not in event.names:
                     self._remove(name)
@@ -277,6 +285,8 @@ class ImageJobCache:
         elif text := self._finished.pop(name, None):
             self._reusable_done.remove(name)
             self._bytes -= _size(text)
+
+        self._changes.report(name)
 
     def _add(self, body: Json) -> None:
         name, text = body["metadata"]["name"], imagejob_text(body)

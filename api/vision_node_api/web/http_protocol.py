@@ -25,6 +25,10 @@ ABORT = "vision_node.abort"
 """Key in the scope under which a function is stored that drops the connection at once, with
 everything that the client has not received."""
 
+ON_SHUTDOWN = "vision_node.on_shutdown"
+"""Key in the scope under which a function is stored that takes what to call when the server begins
+to stop, or None. If the server is already stopping, it is called at once."""
+
 _UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -43,6 +47,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._held_back = b""
         """Last bytes of the received headers, if they may be the beginning of `Upgrade:`."""
         self._reading_body = False
+        self._is_stopping = False
+        self._on_shutdown: Callable[[], None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._set_deadline(HEAD_SECONDS, self._head_too_slow)
 
@@ -82,6 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._reading_body = True
         self._clear_deadline()
         self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
+        self.scope[ON_SHUTDOWN] = self._call_on_shutdown  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -96,6 +103,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle.response_complete and self._reading_body and self._deadline is None:
             self._set_deadline(LINGER_SECONDS, self.transport.close)
 
+    def shutdown(self) -> None:
+        """Close the connection after the current response, which need not wait any longer."""
+        super().shutdown()
+        self._is_stopping = True
+        if self._on_shutdown:
+            self._on_shutdown()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
         """Refuse an invalid request with a more helpful message than uvicorn's."""
         detail = (
@@ -103,6 +117,11 @@ class HttpProtocol(HttpToolsProtocol):
             "that are not ASCII), header names, Content-Length and chunk sizes."
         )
         self._refuse(Problem(400, "BadRequest", detail))
+
+    def _call_on_shutdown(self, function: Callable[[], None] | None) -> None:
+        self._on_shutdown = function
+        if function and self._is_stopping:
+            function()
 
     def _without_upgrade(self, piece: bytes) -> bytes:
         """Rename the `Upgrade` header in received data, which may also contain part of a body.

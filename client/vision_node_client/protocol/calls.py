@@ -30,6 +30,11 @@ def submit(image: ImageData, options: SubmitOptions, key: str) -> Call[Job]:
     return Call(request, readers.submitted_job)
 
 
+def describe(image: ImageData, options: SubmitOptions, key: str) -> Call[Job | Description]:
+    """Submit an image, and get its description if the server has waited for it."""
+    return Call(submit(image, options, key).request, readers.described)
+
+
 def job(job_id: str) -> Call[Job]:
     """Get the state of a job."""
     return Call(Request("GET", f"/status/{_segment(job_id)}"), readers.job)

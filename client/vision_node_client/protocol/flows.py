@@ -1,5 +1,6 @@
 """What takes more than one request: waiting, describing, uploading, following results."""
 
+import math
 import time
 import uuid
 from collections.abc import Mapping
@@ -48,7 +49,29 @@ connection or the server's storage is busy with four."""
 FINISHED = "BatchFinished"
 """Reason for which a finished batch can't be cancelled."""
 
+S = TypeVar("S")
 T = TypeVar("T", Job, Batch)
+
+
+class Deadline:
+    """The end of the time to wait for a job or a batch.
+
+    Args:
+        timeout: Seconds until then; None to wait forever.
+    """
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        self._end = math.inf if timeout is None else time.monotonic() + timeout
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the time has ended."""
+        return time.monotonic() >= self._end
+
+    def wait_seconds(self) -> float:
+        """Return how long a request may wait now, in seconds."""
+        return self._end - time.monotonic()
 
 
 def new_key() -> str:
@@ -68,7 +91,8 @@ def wait_for_job(job_id: str, timeout: float | None, retries: Retries) -> Flow[J
     Raises:
         WaitTimeoutError: It is neither after `timeout` seconds.
     """
-    return (yield from _wait(calls.job(job_id), timeout, MAX_JOB_PAUSE_SECONDS, retries))
+    deadline = Deadline(timeout)
+    return (yield from _wait(calls.job(job_id), deadline, MAX_JOB_PAUSE_SECONDS, retries))
 
 
 def wait_for_batch(name: str, timeout: float | None, retries: Retries) -> Flow[Batch]:
@@ -77,7 +101,8 @@ def wait_for_batch(name: str, timeout: float | None, retries: Retries) -> Flow[B
     Raises:
         WaitTimeoutError: It is neither after `timeout` seconds.
     """
-    return (yield from _wait(calls.batch(name), timeout, MAX_BATCH_PAUSE_SECONDS, retries))
+    deadline = Deadline(timeout)
+    return (yield from _wait(calls.batch(name), deadline, MAX_BATCH_PAUSE_SECONDS, retries))
 
 
 def describe(
@@ -89,14 +114,24 @@ def describe(
         JobFailedError: The image was not described.
         WaitTimeoutError: It was not described after `timeout` seconds.
     """
-    job = yield from submit(image, options, retries)
-    is_done = job.status == "done"
-    ended = job if is_done else (yield from wait_for_job(job.id, timeout, retries))
-    if ended.status == "failed":
-        error = ended.error or Failure("Unknown", "the server does not say why")
-        raise JobFailedError(job.id, error.reason, error.message)
+    deadline = Deadline(timeout)
+    data: ImageData = yield Do(partial(read_image, image))
+    attempts = Attempts(retries)
+    call = calls.describe(data, options, new_key())
+    found = yield from _send_waiting(call, deadline.wait_seconds(), attempts)
+    if isinstance(found, Description):
+        return found
 
-    return (yield from send_call(calls.description(job.id), retries))
+    if not found.finished:
+        may_wait, call_job = not attempts.has_failed, calls.job(found.id)
+        found = yield from _wait(
+            call_job, deadline, MAX_JOB_PAUSE_SECONDS, retries, may_wait=may_wait
+        )
+    if found.status == "failed":
+        error = found.error or Failure("Unknown", "the server does not say why")
+        raise JobFailedError(found.id, error.reason, error.message)
+
+    return (yield from send_call(calls.description(found.id), retries))
 
 
 def create_batch(
@@ -227,18 +262,39 @@ def result_parts(
         yield pause
 
 
-def _wait(call: Call[T], timeout: float | None, max_pause: float, retries: Retries) -> Flow[T]:
-    deadline = None if timeout is None else time.monotonic() + timeout
+def _wait(
+    call: Call[T],
+    deadline: Deadline,
+    max_pause: float,
+    retries: Retries,
+    *,
+    may_wait: bool = True,
+) -> Flow[T]:
+    """Return what is finished. The server waits for it if it can; otherwise, it is polled.
+
+    The pauses are those between the beginnings of two requests. A server that waits for longer is
+    therefore asked again at once, and one that does not know the preference is polled.
+    """
     pause = FIRST_PAUSE_SECONDS
 
     while True:
-        found = yield from send_call(call, retries)
+        begun, attempts = time.monotonic(), Attempts(retries)
+        seconds = deadline.wait_seconds() if may_wait else 0
+        found = yield from _send_waiting(call, seconds, attempts)
         if found.finished:
             return found
-        if deadline is not None and time.monotonic() >= deadline:
+        if deadline.has_passed:
             raise WaitTimeoutError(
-                f"{call.request.path} is still {found.status} after {timeout:g} s; it continues"
+                f"{call.request.path} is still {found.status} after {deadline.timeout:g} s; "
+                "it continues"
             )
 
-        yield Sleep(pause)
+        # A proxy may have cut the request, and would cut others, too.
+        may_wait = may_wait and not attempts.has_failed
+        yield Sleep(max(0.0, begun + pause - time.monotonic()))
         pause = min(pause * PAUSE_GROWTH, max_pause)
+
+
+def _send_waiting(call: Call[S], seconds: float, attempts: Attempts) -> Flow[S]:
+    """Return what the server responds, which may wait for an outcome for some seconds."""
+    return call.read((yield from send(Send(call.request.waiting(seconds)), attempts)))

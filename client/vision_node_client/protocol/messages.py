@@ -1,10 +1,14 @@
 """Requests and responses, independent of the library that transfers them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
+
+MAX_WAIT_SECONDS = 25
+"""Maximum number of seconds for which one request waits. Some proxies cut a request that has had no
+response for 30 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,13 @@ class Request:
     """The body as JSON, in place of `content`; None if there is none."""
     is_repeatable: bool = True
     """Whether a second request after a lost response does no harm."""
+    wait_seconds: int = 0
+    """For how long the server may delay the response until there is an outcome, in seconds. Older
+    servers respond at once."""
+
+    def waiting(self, seconds: float) -> Self:
+        """Return the same request with whole seconds to wait, up to MAX_WAIT_SECONDS."""
+        return replace(self, wait_seconds=int(min(max(seconds, 0), MAX_WAIT_SECONDS)))
 
 
 @dataclass(frozen=True, slots=True)

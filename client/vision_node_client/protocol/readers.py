@@ -79,8 +79,19 @@ def submitted_job(found: Json) -> Job:
 
 
 @_reader
+def described(found: Json) -> Job | Description:
+    """Return what the response to a submission has: a description or a job."""
+    has_result = found["status"] == "done" and "description" in found
+    return description(found) if has_result else _job(found)
+
+
+@_reader
 def job(found: Json) -> Job:
     """Return a job."""
+    return _job(found)
+
+
+def _job(found: Json) -> Job:
     return Job(
         str(found["job_id"]), found["status"], found.get("describer"), _failure(found.get("error"))
     )

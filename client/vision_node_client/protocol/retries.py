@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -96,6 +96,8 @@ def send_call(call: Call[T], retries: Retries) -> Flow[T]:
 def send(step: Send | Open, attempts: Attempts) -> Flow[Reply]:
     """Return a successful reply; repeat the request if that is allowed.
 
+    A repeated request does not wait, because a proxy may have cut the first one for its waiting.
+
     Raises:
         ProblemError: The server refused the request.
         UnreachableError: The server did not respond.
@@ -111,6 +113,7 @@ def send(step: Send | Open, attempts: Attempts) -> Flow[Reply]:
             pause = _pause_after(reply, attempts)
 
         yield pause
+        step = replace(step, request=step.request.waiting(0))
 
 
 def _pause_after(reply: Reply, attempts: Attempts) -> Sleep:

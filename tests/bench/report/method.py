@@ -27,7 +27,9 @@ SYSTEMS = (
     "not measured with Poisson arrivals and bursts, because they would take minutes.",
 )
 LOADS = (
-    f"A single client polls every {1000 * ONE_POLL_SECONDS:.0f} ms. With 8 and 32 clients, each "
+    f"A single client polls every {1000 * ONE_POLL_SECONDS:.0f} ms. One that waits does not poll "
+    "vision-node, but submits with `Prefer: wait`, and its clock stops when the response has the "
+    "result. It is compared with the client that polls Celery. With 8 and 32 clients, each "
     f"one polls every {1000 * POLL_SECONDS:.0f} ms. With Poisson arrivals, the polling interval of "
     f"a job grows from {1000 * POLL_SECONDS:.0f} ms to {1000 * LONGEST_POLL_SECONDS:.0f} ms. "
     "Otherwise, a system that has fallen behind would be kept busy by the polls alone.",

@@ -3,7 +3,17 @@
 from collections.abc import Callable, Sequence
 
 from bench import stats
-from bench.plan import BURST, CAPACITY_SHARE, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
+from bench.plan import (
+    BURST,
+    CAPACITY_SHARE,
+    EIGHT,
+    METADATA,
+    NOTHING,
+    ONE,
+    POISSON,
+    THIRTY_TWO,
+    WAITING,
+)
 from bench.report import batch_targets, batches, costs, history, method, targets
 from bench.report.tables import Row, number, table
 from bench.report.targets import Target
@@ -92,6 +102,7 @@ def _speed(run: Run, describer: str) -> str:
     systems = [system for system in SYSTEMS if run.select(system, EIGHT, describer)]
     lines: list[tuple[str, str, Value]] = [
         ("1 client: time until done, p50, ms", ONE, _percentile(0.5)),
+        ("1 client that waits: time until the result, p50, ms", WAITING, _percentile(0.5)),
         ("8 clients: images/s", EIGHT, stats.throughput),
         ("8 clients: time until done, p50, ms", EIGHT, _percentile(0.5)),
         ("32 clients: images/s", THIRTY_TWO, stats.throughput),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench import stats
-from bench.plan import BURST, EIGHT, METADATA, NOTHING, ONE
+from bench.plan import BURST, EIGHT, METADATA, NOTHING, ONE, WAITING
 from bench.results import CELERY, JOB_PER_IMAGE, VISION_NODE, Backlog, Run, Sample
 from bench.stats import Spread
 
@@ -65,6 +65,14 @@ def _comparisons(run: Run | None) -> list[Target]:
             celery(ONE, METADATA, stats.p50),
         ),
         Target(
+            "`POST /submit` with `Prefer: wait`, 1 client, p50",
+            "at most",
+            2,
+            2,
+            "× Celery, polled",
+            _waiting(run),
+        ),
+        Target(
             "images/s, 8 clients",
             "at least",
             0.6,
@@ -83,6 +91,14 @@ def _comparisons(run: Run | None) -> list[Target]:
             celery(BURST, METADATA, stats.duration),
         ),
     ]
+
+
+def _waiting(run: Run | None) -> Spread | None:
+    """Return the time of a submission that waits, divided by Celery's until a client saw it."""
+    if run is None:
+        return None
+    ours, theirs = run.select(VISION_NODE, WAITING, METADATA), run.select(CELERY, ONE, METADATA)
+    return stats.ratio(ours, theirs, stats.p50)
 
 
 def burst_size(run: Run | None, describer: str = METADATA) -> int:

@@ -162,7 +162,7 @@ async def test_storage_that_fails_in_between_breaks_the_stream_off(
     async with Connection.open(port) as connection:
         await connection.send(get(FOLLOW))
         await until(lambda: any("/results/" in it for it in s3.requests))
-        await until(lambda: bool(batches.cache._waiting))
+        await until(lambda: bool(batches.cache._changes.names))
         batch.count(batch.shard(1, 1))
         s3.fails = (503, "SlowDown")
         batch.report(batches.cache)
@@ -205,7 +205,7 @@ async def test_client_that_leaves_frees_its_place(
         await until(lambda: bool(limits.readers.streams + limits.followers.streams))
 
     await until(lambda: not limits.readers.streams + limits.followers.streams)
-    assert not batches.cache._waiting
+    assert not batches.cache._changes.names
 
 
 async def test_client_that_stops_reading_loses_its_connection(

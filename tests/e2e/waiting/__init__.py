@@ -1,0 +1,1 @@
+"""Tests of requests that wait for a job (`Prefer: wait`), with several replicas of the API."""
