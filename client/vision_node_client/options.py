@@ -84,7 +84,7 @@ def query_of(options: SubmitOptions) -> dict[str, str]:
 
 def changes_of(options: SubmitOptions) -> Json:
     """Return the options of a retry as a JSON object. Those that are None stay as they were."""
-    return {_WIRE_NAMES.get(name, name): value for name, value in _given(options)}
+    return {_WIRE_NAMES.get(name, name): value for name, value in _given(options, SubmitOptions)}
 
 
 def document_of(options: BatchOptions) -> Json:

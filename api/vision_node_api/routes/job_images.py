@@ -47,7 +47,7 @@ IfNoneMatch = Annotated[str | None, Header(description="ETag of the version that
 class ImageResponse(JsonLinesResponse):
     """An image, which counts as memory until its client has it or has stopped reading."""
 
-    media_type = None
+    media_type = UNKNOWN_TYPE
 
     def __init__(self, data: bytes, held: ExitStack, headers: dict[str, str]) -> None:
         super().__init__(_piece(data), headers)

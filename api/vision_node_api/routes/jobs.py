@@ -137,8 +137,8 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 _ENDED: dict[str, Any] = {
-    "description": "The job has ended while the request waited (`Prefer: wait=N`), or the result of an "
-    "earlier job is reused (`reuse=true`)",
+    "description": "The job has ended while the request waited (`Prefer: wait=N`), or the result of "
+    "an earlier job is reused (`reuse=true`)",
     "content": {"application/json": {"schema": {"type": "object"}, "examples": _EXAMPLES}},
     "headers": APPLIED_HEADER,
 }

@@ -216,6 +216,8 @@ def _label(text: str) -> tuple[str, str]:
         raise argparse.ArgumentTypeError("must be KEY=VALUE")
 
     return key, value
+
+
 def _add_action(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
 ) -> None:
