@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
-REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match")
+REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match", "Last-Event-ID")
 """Headers that scripts may send, in addition to those that CORS always allows."""
 
 EXPOSED_HEADERS = ("Allow", "ETag", "Location", "Retry-After", "Vision-Node-After")

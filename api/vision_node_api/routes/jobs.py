@@ -152,7 +152,7 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     except ValueError:
         return None
 
-    return _status_response(job, jobs).model_dump_json() if job else None
+    return status_json(job, jobs) if job else None
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
@@ -178,6 +178,16 @@ async def describers(jobs: JobsDep) -> DescribersResponse:
     return DescribersResponse(
         describers=[_describer_response(found, default) for found in jobs.describers.all()]
     )
+
+
+def status_json(job: ImageJob, jobs: Jobs) -> str:
+    """Return the JSON of the response to GET /status/{job_id} for a job."""
+    return _status_response(job, jobs).model_dump_json()
+
+
+def image_status_json(job_id: str, image: BatchImage, kept: timedelta | None) -> str:
+    """Return the JSON of the response to GET /status/{job_id} for an image of a batch."""
+    return _image_status(job_id, image, kept).model_dump_json()
 
 
 def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:

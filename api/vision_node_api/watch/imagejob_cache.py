@@ -8,7 +8,7 @@ missing.
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -63,6 +63,8 @@ class ImageJobCache:
         the monotonic time until which it may be served."""
         self._inbox_users = InboxUsers()
         self._order = CreationOrder()
+        self.on_event: Callable[[WatchEvent], None] = lambda _: None
+        """Called with each watch event after the cache has been updated."""
 
     @property
     def unfinished(self) -> int:
@@ -150,6 +152,8 @@ class ImageJobCache:
             self._remove(body["metadata"]["name"])
             if event.type != "DELETED":
                 self._add(body)
+
+        self.on_event(event)
 
     def _remove(self, name: str) -> None:
         self._created.pop(name, None)

@@ -25,6 +25,10 @@ ABORT = "vision_node.abort"
 """Key in the scope under which a function is stored that drops the connection at once, with
 everything that the client has not received."""
 
+WHEN_STOPPING = "vision_node.when_stopping"
+"""Key in the scope under which a function is stored that takes a function to call as soon as the
+server begins to stop. Responses without an end can then end, so that the server need not wait."""
+
 _UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -44,11 +48,14 @@ class HttpProtocol(HttpToolsProtocol):
         """Last bytes of the received headers, if they may be the beginning of `Upgrade:`."""
         self._reading_body = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_stopping = False
+        self._when_stopping: Callable[[], None] | None = None
         self._set_deadline(HEAD_SECONDS, self._head_too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
         self._clear_deadline()
+        self._when_stopping = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -82,6 +89,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._reading_body = True
         self._clear_deadline()
         self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
+        self.scope[WHEN_STOPPING] = self._call_when_stopping  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -92,9 +100,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Continue with the next request, or limit the time for the rest of this request's body."""
+        self._when_stopping = None
         super().on_response_complete()
         if self.cycle.response_complete and self._reading_body and self._deadline is None:
             self._set_deadline(LINGER_SECONDS, self.transport.close)
+
+    def shutdown(self) -> None:
+        """Close the connection, or let the response end."""
+        super().shutdown()
+        self._is_stopping = True
+        if self._when_stopping is not None:
+            self._when_stopping()
+
+    def _call_when_stopping(self, function: Callable[[], None]) -> None:
+        self._when_stopping = function
+        if self._is_stopping:
+            function()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
         """Refuse an invalid request with a more helpful message than uvicorn's."""
