@@ -75,12 +75,14 @@ def submitted_job(found: Json) -> Job:
     return Job(str(found["job_id"]), found["status"])
 
 
-@_reader
-def job(found: Json) -> Job:
-    """Return a job."""
+def job_state(found: Json) -> Job:
+    """Return the state of a job."""
     return Job(
         str(found["job_id"]), found["status"], found.get("describer"), _failure(found.get("error"))
     )
+
+
+job = _reader(job_state)
 
 
 def description(found: Json) -> Description:
@@ -148,8 +150,7 @@ def _listed_batch(found: Json) -> ListedBatch:
     )
 
 
-@_reader
-def batch(found: Json) -> Batch:
+def batch_state(found: Json) -> Batch:
     """Return the state of a batch."""
     return Batch(
         name=str(found["name"]),
@@ -164,6 +165,9 @@ def batch(found: Json) -> Batch:
         waiting=_failure(found.get("waiting")),
         document=found,
     )
+
+
+batch = _reader(batch_state)
 
 
 def result(found: Json) -> Result:
