@@ -47,7 +47,8 @@ class RequestMetricsMiddleware:
             return
 
         started = time.monotonic()
-        status, ended = NO_RESPONSE, None
+        status = NO_RESPONSE
+        ended: float | None = None
 
         async def send_response(message: Message) -> None:
             nonlocal status, ended

@@ -47,7 +47,7 @@ class EventReader:
 
         # Only a complete block counts, because a client may resume from it.
         self.last_event_id = fields.get("id") or self.last_event_id
-        kind = fields.get("event")
+        kind = fields.get("event", "")
         if kind not in {"job", "batch", "deleted", "reset"} or "data" not in fields:
             return None
 
