@@ -154,6 +154,10 @@ bench-backlog: ## Measure throughput, memory and list latency with 10,000 waitin
 bench-batch: ## Measure throughput, memory and results of one ImageBatch of 100,000 images that nothing describes
 	@$(BENCH) batch
 
+.PHONY: bench-events
+bench-events: ## Measure the API's memory and the delay of an event with 1,000 followers, without a cluster
+	@$(BENCH) events
+
 .PHONY: bench-history
 bench-history: ## Measure searches, size and CPU time of a history of ROWS rows, without a cluster (WRITE=1 updates docs/)
 	@$(BENCH) history

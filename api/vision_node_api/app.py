@@ -25,6 +25,7 @@ from .routes import (
     batch_results,
     batch_retry,
     batch_uploads,
+    events,
     inbox,
     job_actions,
     job_images,
@@ -46,6 +47,8 @@ from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
 from .services.batches.creation import BatchCreation
 from .services.batches.retry import BatchRetry
+from .services.following.following import Following
+from .services.following.states import States
 from .services.health import DependencyChecks, Health
 from .services.history.batch_list import BatchList
 from .services.history.history_check import HistoryCheck
@@ -59,6 +62,7 @@ from .services.metrics import Metrics, StateCollector
 from .services.ownership import OwnershipCheck
 from .settings import Settings
 from .watch.batch_follower import BatchFollower
+from .watch.change_log import ChangeLog
 from .watch.describer_cache import DescriberCache
 from .watch.follower import WatchFollower
 from .watch.imagebatch_cache import ImageBatchCache
@@ -163,6 +167,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(job_list.router)
     app.include_router(job_images.router)
     app.include_router(job_actions.router)
+    app.include_router(events.router)
     app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(batch_results.router)
@@ -207,6 +212,7 @@ def attach_services(
     app.state.failed_retry = FailedRetry(retry, FailedJobs(jobs.cache, jobs.history))
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health
+    app.state.following = following_of(jobs, batches, app.state.batch_images)
 
     metrics: Metrics = app.state.metrics
     collector = StateCollector(health, lambda: jobs.cache.unfinished, last_activity)
@@ -216,3 +222,16 @@ def attach_services(
         "Memory held by uploads that are being received or stored.",
         lambda: jobs.uploads.held_bytes,
     )
+    metrics.add_gauge(
+        "vision_node_followers",
+        "Clients that follow jobs and batches by streams of events.",
+        lambda: app.state.following.followers.count,
+    )
+
+
+def following_of(jobs: Jobs, batches: Batches, images: BatchImages) -> Following:
+    """Return the service that sends each change that the caches report."""
+    log = ChangeLog()
+    jobs.cache.on_event = log.observer("job")
+    batches.cache.on_event = log.observer("batch")
+    return Following(log, States(jobs, batches, images, events.rendering(jobs)))

@@ -15,10 +15,12 @@ from .models import (
     CreatedBatch,
     Describer,
     Description,
+    Event,
     Job,
     Json,
     ListedBatch,
     Part,
+    Phase,
     Result,
     ResultPhase,
     RetriedJobs,
@@ -301,6 +303,38 @@ class AsyncVisionNode:
         async for part in self.result_parts(name, after=after, phase=phase, follow=follow):
             for result in part.results:
                 yield result
+
+    def events(
+        self,
+        job: Job | str | None = None,
+        *,
+        batch: str | None = None,
+        last_event_id: str | None = None,
+        phase: Phase | None = None,
+        describer: str | None = None,
+    ) -> AsyncIterator[Event]:
+        """Iterate over the new states of a job, of a batch, or of all jobs and batches.
+
+        The current state of one job or batch comes first, and its last one ends the iteration. The
+        events of all begin now, and never end. Connections that are lost are resumed behind the
+        last event. An event `reset` says that changes may have been missed.
+
+        Args:
+            job: A job, or its id.
+            batch: The name of a batch.
+            last_event_id: `Event.id` of the event after which to continue.
+            phase: Of all events, only states with this phase.
+            describer: Of all events, only those with this describer.
+
+        Raises:
+            TypeError: Both a job and a batch are given.
+        """
+        followed = flows.followed(_id_of(job) if job else None, batch, phase, describer)
+        is_endless = job is None and batch is None
+        return performer.iterate(
+            self._http,
+            flows.events(followed, last_event_id, self._retries, is_endless=is_endless),
+        )
 
     async def cancel(self, name: str) -> Batch:
         """End a batch, and return its state. What has been described stays."""

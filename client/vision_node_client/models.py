@@ -219,3 +219,31 @@ class Part:
     after: int
     """Number of parts up to and including this one. As `after`, it continues behind it."""
     results: tuple[Result, ...]
+
+
+EventKind = Literal["job", "batch", "deleted", "reset"]
+"""The kind of an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A new state of a job or a batch.
+
+    After `reset`, changes may have been missed: read the lists again. Then events continue.
+    """
+
+    kind: EventKind
+    id: str | None
+    """As `last_event_id`, it continues behind this event; None if the server sent none."""
+    job: Job | None
+    """The state of a job, if this is the kind."""
+    batch: Batch | None
+    """The state of a batch, if this is the kind."""
+    document: Json = field(repr=False, hash=False)
+    """The data as the server sent it. A deletion has `job_id` or `batch`, a reset `reason`."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether no other state of this job or batch follows."""
+        found = self.job or self.batch
+        return self.kind == "deleted" or (found is not None and found.finished)

@@ -1,6 +1,6 @@
 """Run a benchmark and write its report.
 
-Usage: `python -m bench [api | backlog | batch | history | history-cluster | local | ocr |
+Usage: `python -m bench [api | backlog | batch | events | history | history-cluster | local | ocr |
 operator | soak | uploads]`.
 
 The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
@@ -13,7 +13,7 @@ import sys
 import uvloop
 
 from bench import compare, ocr
-from bench.api import cache, memory
+from bench.api import cache, events, memory
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.batch.large import measure as measure_batch
@@ -69,6 +69,8 @@ def _run_without_cluster(arguments: list[str], *, to_docs: bool) -> None:
     match arguments:
         case ["api"]:
             print(memory.report(), cache.report(), sep="\n\n")
+        case ["events"]:
+            print(events.report())
         case ["history"]:
             history = history_run.measure(HistoryPlan.from_env(os.environ))
             print(history_report.write(REPOSITORY, history, to_docs=to_docs))

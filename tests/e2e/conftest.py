@@ -142,16 +142,17 @@ def wait_for(
 
 
 Forwarded = Callable[..., AbstractContextManager[httpx.Client]]
-"""Function that takes a namespace, the name of a Service and, optionally, its port."""
+"""Function that takes a namespace, the name of a Service or `pod/<name>`, and optionally a port."""
 
 
 @pytest.fixture(scope="session")
 def forwarded(kind_cluster: KindCluster) -> Forwarded:
-    """Return a function that connects an HTTP client to a Service."""
+    """Return a function that connects an HTTP client to a Service or a pod."""
 
     @contextmanager
     def connect(namespace: str, service: str, port: str = "http") -> Iterator[httpx.Client]:
-        command = ("port-forward", f"service/{service}", f":{port}")
+        target = service if "/" in service else f"service/{service}"
+        command = ("port-forward", target, f":{port}")
         with subprocess.Popen(
             [kind_cluster.kubectl_path, "-n", namespace, *command],
             env=os.environ | {"KUBECONFIG": str(kind_cluster.kubeconfig_path)},

@@ -98,6 +98,11 @@ class VisionNodeServer:
         """Maximum number of parts that exist so far; None: all."""
         self.break_after_lines: int | None = None
         """Number of lines after which the next stream of results breaks off."""
+        self.streams: list[list[str]] = []
+        """Blocks of the next streams of events, one list for each stream. The last block of a list
+        may be `break`, which loses the connection."""
+        self.last_event_ids: list[str | None] = []
+        """Last-Event-ID of each request for events."""
         self.max_image_bytes = 1000
         self.caption = "A cat."
         self.prefers: list[str] = []
@@ -162,6 +167,9 @@ class VisionNodeServer:
                 web.delete("/jobs/{job}", self.delete_job),
                 web.get("/describers", self.describers),
                 web.get("/limits", self.limits),
+                web.get("/events", self.events),
+                web.get("/jobs/{job}/events", self.events),
+                web.get(batch + "/events", self.events),
                 web.post("/batches", self.create_batch),
                 web.get("/batches", self.list_batches),
                 web.get(batch, self.get_batch),
@@ -314,6 +322,23 @@ class VisionNodeServer:
     async def limits(self, request: web.Request) -> web.Response:
         """Return the limit on images."""
         return web.json_response({"imageBytes": self.max_image_bytes})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Send the blocks of the next stream; 204 if there is none."""
+        self.last_event_ids.append(request.headers.get("Last-Event-ID"))
+        if not self.streams:
+            return web.Response(status=204)
+
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for block in self.streams.pop(0):
+            if block == "break":
+                if request.transport is not None:
+                    request.transport.close()
+                raise ConnectionResetError("broken off")
+            await response.write(f"{block}\n\n".encode())
+
+        return response
 
     async def create_batch(self, request: web.Request) -> web.Response:
         """Create a batch, once for each key."""

@@ -10,7 +10,13 @@ from starlette.types import ASGIApp
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
-REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match", "Prefer")
+REQUEST_HEADERS = (
+    "Content-Disposition",
+    "Idempotency-Key",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Prefer",
+)
 """Headers that scripts may send, in addition to those that CORS always allows."""
 
 EXPOSED_HEADERS = (

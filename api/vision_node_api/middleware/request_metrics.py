@@ -5,9 +5,11 @@ Paths are not used as labels. They contain job ids, so the number of labels woul
 
 import time
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..services.metrics import ACCEPTED, Metrics
+from ..web.event_stream import MEDIA_TYPE as EVENT_STREAM
 from ..web.problems import REASON
 from ..web.waiting import WAITED
 
@@ -49,17 +51,20 @@ class RequestMetricsMiddleware:
 
         started = time.monotonic()
         status = NO_RESPONSE
+        ended: float | None = None
 
         async def send_response(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = str(message["status"])
+                # A stream of events lasts as long as its client wants, so its end says nothing.
+                ended = time.monotonic() if _is_event_stream(message) else None
             await send(message)
 
         try:
             await self._app(scope, receive, send_response)
         finally:
-            self._record(scope, status, time.monotonic() - started)
+            self._record(scope, status, (ended or time.monotonic()) - started)
 
     def _record(self, scope: Scope, status: str, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else OTHER
@@ -71,6 +76,11 @@ class RequestMetricsMiddleware:
         if (method, route) == SUBMIT:
             outcome = ACCEPTED if status in ACCEPTED_STATUSES else scope.get(REASON, NO_RESPONSE)
             self._metrics.submits.labels(outcome).inc()
+
+
+def _is_event_stream(start: Message) -> bool:
+    content_type = Headers(raw=start["headers"]).get("content-type", "")
+    return content_type.startswith(EVENT_STREAM)
 
 
 def route_of(scope: Scope) -> str:

@@ -217,7 +217,7 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     except ValueError:
         return None
 
-    return status_response(job, jobs).model_dump_json() if job else None
+    return status_json(job, jobs) if job else None
 
 
 @router.get(
@@ -288,6 +288,16 @@ async def _outcome(job: ImageJob, jobs: Jobs) -> dict[str, Any] | None:
         # look as if the image had not been accepted.
         log.warning("the result of %s can't be sent at once: %s", job_id, problem)
         return None
+
+
+def status_json(job: ImageJob, jobs: Jobs) -> str:
+    """Return the JSON of the response to GET /status/{job_id} for a job."""
+    return status_response(job, jobs).model_dump_json()
+
+
+def image_status_json(job_id: str, image: BatchImage, kept: timedelta | None) -> str:
+    """Return the JSON of the response to GET /status/{job_id} for an image of a batch."""
+    return _image_status(job_id, image, kept).model_dump_json()
 
 
 def status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:

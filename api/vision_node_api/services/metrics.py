@@ -39,7 +39,8 @@ class Metrics(MetricsRegistry):
 
         self.requests = Histogram(
             "vision_node_http_request_duration_seconds",
-            "Time from a request's headers to the end of its response, without preferred waits.",
+            "Time from a request's headers to the end of its response, without preferred waits, or for "
+            "a stream of events, to its start.",
             ["method", "route", "status"],
             buckets=SECONDS,
             registry=self.registry,

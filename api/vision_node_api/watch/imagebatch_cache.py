@@ -5,7 +5,7 @@ An ImageBatch that is not cached is read from the API server, because the watch 
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,6 +67,8 @@ class ImageBatchCache:
         self._order = CreationOrder()
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         self._changes = Changes()
+        self.on_event: Callable[[WatchEvent], None] = lambda _: None
+        """Called with each watch event after the cache has been updated."""
 
     async def get(self, name: str) -> ImageBatch:
         """Return an ImageBatch from the cache or, if it is not cached, from the API server.
@@ -136,6 +138,8 @@ class ImageBatchCache:
             self._remove(body["metadata"]["name"])
             if event.type != "DELETED":
                 self._add(body)
+
+        self.on_event(event)
 
     def _remove(self, name: str) -> None:
         self._drop_text(name)

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple
@@ -89,6 +89,8 @@ class ImageJobCache:
         self._order = CreationOrder()
         self._written = OwnWrites()
         self._changes = Changes()
+        self.on_event: Callable[[WatchEvent], None] = lambda _: None
+        """Called with each watch event after the cache has been updated."""
 
     @property
     def unfinished(self) -> int:
@@ -272,6 +274,8 @@ class ImageJobCache:
             self._remove(body["metadata"]["name"])
             if event.type != "DELETED":
                 self._add(body)
+
+        self.on_event(event)
 
     def _remove(self, name: str) -> None:
         self._created.pop(name, None)

@@ -27,7 +27,8 @@ everything that the client has not received."""
 
 ON_SHUTDOWN = "vision_node.on_shutdown"
 """Key in the scope under which a function is stored that takes what to call when the server begins
-to stop, or None. If the server is already stopping, it is called at once."""
+to stop, or None. If the server is already stopping, it is called at once. Responses that wait, or
+have no end, can then end, so that the server need not wait for them."""
 
 _UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
 
@@ -55,6 +56,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
         self._clear_deadline()
+        self._on_shutdown = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -99,6 +101,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Continue with the next request, or limit the time for the rest of this request's body."""
+        self._on_shutdown = None
         super().on_response_complete()
         if self.cycle.response_complete and self._reading_body and self._deadline is None:
             self._set_deadline(LINGER_SECONDS, self.transport.close)

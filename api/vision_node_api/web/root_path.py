@@ -16,6 +16,7 @@ OWN_PATHS = frozenset(
         "batches",
         "describers",
         "docs",
+        "events",
         "healthz",
         "inbox",
         "jobs",

@@ -1,6 +1,6 @@
 """Requests to the routes of the API, each with the function that reads its response."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -158,6 +158,29 @@ def results(name: str, after: int, phase: str | None, *, follow: bool) -> Reques
         params["phase"] = phase
 
     return Request("GET", f"{_batch(name)}/results", params)
+
+
+def job_events(job_id: str) -> Request:
+    """Return the request for the events of a job. Its response is a stream."""
+    return Request("GET", f"/jobs/{_segment(job_id)}/events")
+
+
+def batch_events(name: str) -> Request:
+    """Return the request for the events of a batch. Its response is a stream."""
+    return Request("GET", f"{_batch(name)}/events")
+
+
+def all_events(phase: str | None, describer: str | None) -> Request:
+    """Return the request for the events of all jobs and batches. Its response is a stream."""
+    filters = {"phase": phase, "describer": describer}
+    return Request("GET", "/events", {name: it for name, it in filters.items() if it is not None})
+
+
+def resumed(request: Request, last_event_id: str | None) -> Request:
+    """Return a request for events that continues behind an event."""
+    if last_event_id is None:
+        return request
+    return replace(request, headers={**request.headers, "Last-Event-ID": last_event_id})
 
 
 def cancel(name: str) -> Call[Batch]:

@@ -22,8 +22,9 @@ from ..models import (
 from ..options import BatchOptions, SubmitOptions
 from . import calls
 from .batch_source import BatchSource
+from .event_reader import EventReader
 from .lines import GONE, PartReader
-from .messages import Call
+from .messages import Call, Request
 from .retries import Attempts, Retries, send, send_call
 from .steps import Do, Flow, Give, NextChunk, Open, Parallel, Send, Sleep, TransportError
 
@@ -48,6 +49,9 @@ connection or the server's storage is busy with four."""
 
 FINISHED = "BatchFinished"
 """Reason for which a finished batch can't be cancelled."""
+
+HTTP_NO_CONTENT = 204
+"""Status of a stream of events to which nothing would be added."""
 
 S = TypeVar("S")
 T = TypeVar("T", Job, Batch)
@@ -260,6 +264,56 @@ def result_parts(
             return
 
         yield pause
+
+
+def followed(
+    job_id: str | None, batch: str | None, phase: str | None, describer: str | None
+) -> Request:
+    """Return the request for the events of a job, of a batch, or of all.
+
+    Raises:
+        TypeError: Both a job and a batch are given.
+    """
+    if job_id is not None and batch is not None:
+        raise TypeError("give a job or a batch, not both")
+    if job_id is not None:
+        return calls.job_events(job_id)
+
+    return calls.batch_events(batch) if batch else calls.all_events(phase, describer)
+
+
+def events(
+    request: Request, last_event_id: str | None, retries: Retries, *, is_endless: bool
+) -> Flow[None]:
+    """Give each Event; unless they are endless, until there can be no other one.
+
+    If the stream breaks off, or ends because a replica stops, it is resumed behind the last event.
+
+    Raises:
+        ProblemError: The job or the batch is unknown, or the id of the last event is invalid.
+        UnreachableError: The server did not respond.
+    """
+    attempts = Attempts(retries)
+    while True:
+        opened = calls.resumed(request, last_event_id)
+        reply = yield from send(Open(opened), attempts)
+        if reply.status == HTTP_NO_CONTENT:
+            return
+
+        reader = EventReader(last_event_id)
+        cause = "the stream ended"
+        try:
+            while chunk := (yield NextChunk()):
+                attempts.succeeded()
+                for event in reader.feed(chunk):
+                    yield Give(event)
+                    if event.finished and not is_endless:
+                        return
+        except TransportError as error:
+            cause = str(error)
+
+        last_event_id = reader.last_event_id
+        yield attempts.pause_after(UnreachableError(f"the events broke off: {cause}"))
 
 
 def _wait(

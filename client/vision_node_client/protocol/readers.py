@@ -82,19 +82,17 @@ def submitted_job(found: Json) -> Job:
 def described(found: Json) -> Job | Description:
     """Return what the response to a submission has: a description or a job."""
     has_result = found["status"] == "done" and "description" in found
-    return description(found) if has_result else _job(found)
+    return description(found) if has_result else job_state(found)
 
 
-@_reader
-def job(found: Json) -> Job:
-    """Return a job."""
-    return _job(found)
-
-
-def _job(found: Json) -> Job:
+def job_state(found: Json) -> Job:
+    """Return the state of a job."""
     return Job(
         str(found["job_id"]), found["status"], found.get("describer"), _failure(found.get("error"))
     )
+
+
+job = _reader(job_state)
 
 
 @_reader
@@ -175,8 +173,7 @@ def _listed_batch(found: Json) -> ListedBatch:
     )
 
 
-@_reader
-def batch(found: Json) -> Batch:
+def batch_state(found: Json) -> Batch:
     """Return the state of a batch."""
     return Batch(
         name=str(found["name"]),
@@ -191,6 +188,9 @@ def batch(found: Json) -> Batch:
         waiting=_failure(found.get("waiting")),
         document=found,
     )
+
+
+batch = _reader(batch_state)
 
 
 def result(found: Json) -> Result:

@@ -36,6 +36,15 @@ class ImageJobClient:
         """Check that the API server responds and lets us read ImageJobs."""
         await self._kube.request("GET", self.path, query=[("limit", "1")])
 
+    async def current_version(self) -> int:
+        """Return the cluster's current resourceVersion; 0 if the API server does not tell it."""
+        page = await self._kube.request("GET", self.path, query=[("limit", "1")])
+        match page:
+            case {"metadata": {"resourceVersion": str(version)}} if version.isdecimal():
+                return int(version)
+            case _:
+                return 0
+
     async def patch_status(self, job: AnyJob, patch: StatusPatch) -> Json:
         """Change the status and return the changed object.
 

@@ -111,6 +111,11 @@ class Cluster:
         self.create_fails: Exception | None = None
         self.lose_response = False
         self.get_fails: Exception | None = None
+        self.version = 0
+        """The current resourceVersion."""
+
+    async def current_version(self) -> int:
+        return self.version
 
     async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
         job = ImageJob(metadata=ObjectMeta(name=name, uid=name, labels=labels), spec=spec)

@@ -39,6 +39,8 @@ STATUSES: dict[str, int] = {
     "/inbox/": 200,
     "/jobs": 200,
     "/jobs?q=cat": 501,
+    "/jobs/job-unknown/events": 404,
+    "/events?lastEventId=none": 400,
     "/limits": 200,
     "/docs": 200,
     "/openapi.json": 200,

@@ -1,0 +1,1 @@
+"""Follow jobs and batches: send each new state to the clients that wait for it."""

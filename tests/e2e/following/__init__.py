@@ -1,0 +1,1 @@
+"""Tests of streams of events, with several replicas that stop or are killed."""
