@@ -26,6 +26,7 @@ from .routes import (
     batch_retry,
     batch_uploads,
     inbox,
+    job_export,
     job_list,
     jobs,
     limits,
@@ -40,6 +41,7 @@ from .services.batches.retry import BatchRetry
 from .services.health import DependencyChecks, Health
 from .services.history.batch_list import BatchList
 from .services.history.history_check import HistoryCheck
+from .services.history.job_export import JobExport
 from .services.history.job_list import JobList
 from .services.history.reader import HistoryReader
 from .services.inbox import Inbox
@@ -138,6 +140,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
     app.include_router(job_list.router)
+    app.include_router(job_export.router)
     app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(batch_results.router)
@@ -175,6 +178,7 @@ def attach_services(
     app.state.batch_retry = BatchRetry(creation)
     app.state.batch_list = BatchList(batches.cache, batches.history)
     app.state.job_list = JobList(jobs.cache, jobs.history)
+    app.state.job_export = JobExport(app.state.job_list)
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health
 

@@ -11,7 +11,8 @@ from ..services.batches.control import BatchControl
 from ..services.history.batch_list import BatchList, BatchListQuery
 from ..web.problems import MEDIA_TYPE
 from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
-from .job_list import DEFAULT_PAGE, MAX_PAGE, OWNER_PATTERN
+from .job_filter import OWNER_PATTERN
+from .job_list import DEFAULT_PAGE, MAX_PAGE
 
 router = APIRouter(tags=["batches"])
 

@@ -134,12 +134,12 @@ async def status(job_id: str, jobs: JobsDep, images: ImagesDep) -> Response:
     `<batch>.<index>` is an image of a batch, unless a job has this id.
     """
     try:
-        found = _status_response(await jobs.get(job_id), jobs)
+        found = status_response(await jobs.get(job_id), jobs)
     except Problem as problem:
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:
             raise
-        found = _image_status(job_id, image, jobs.settings.job_kept)
+        found = image_status(job_id, image, jobs.settings.job_kept)
 
     return Response(found.model_dump_json(), media_type="application/json")
 
@@ -152,7 +152,7 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     except ValueError:
         return None
 
-    return _status_response(job, jobs).model_dump_json() if job else None
+    return status_response(job, jobs).model_dump_json() if job else None
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
@@ -180,7 +180,8 @@ async def describers(jobs: JobsDep) -> DescribersResponse:
     )
 
 
-def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
+def status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
+    """Return the state of a job."""
     status = job.status
     problem = jobs.describers.problem(job.spec.describer) if status.phase == "queued" else None
 
@@ -199,7 +200,8 @@ def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
     )
 
 
-def _image_status(job_id: str, image: BatchImage, kept: timedelta | None) -> StatusResponse:
+def image_status(job_id: str, image: BatchImage, kept: timedelta | None) -> StatusResponse:
+    """Return the state of an image of a batch. `kept` is how long finished jobs are kept."""
     batch, error = image.batch, image.error
     waits = batch.status.true_condition("Waiting") if image.phase == "queued" else None
 

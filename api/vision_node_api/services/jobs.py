@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from vision_node_contract.batch_objects import LineError
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import (
@@ -54,6 +55,16 @@ REPEATED_WITHIN = timedelta(hours=24)
 REPEATED_SECONDS = 0.5
 """How long a submission waits for the history, in seconds. While the database is away, every job
 stays in etcd, so hardly any repeated submission is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteJob:
+    """A job together with its result, or with the reason why the result can't be read."""
+
+    job: ImageJob
+    result: Result | None = None
+    """None if there is none yet, or if it can't be read."""
+    result_error: LineError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +148,24 @@ class Jobs:
                 HistoryUnavailable or another reason of the history.
         """
         return await self._live(job_id) or _readable(await self._archived(job_id))
+
+    async def complete(self, job_id: str) -> CompleteJob:
+        """Return the job with this id as `get` does, together with its result.
+
+        Raises:
+            Problem: as for `get`. A result that can't be read is not a problem.
+        """
+        live = await self._live(job_id)
+        job = live or _readable(await self._archived(job_id, with_result=True))
+        stored = job.status.result
+        if job.status.phase != "done" or stored is None:
+            return CompleteJob(job)
+
+        try:
+            return CompleteJob(job, stored.inline or await self._stored_result(job, stored))
+        except Problem as problem:
+            error = LineError(reason=problem.reason, message=problem.detail)
+            return CompleteJob(job, result_error=error)
 
     async def result(self, job_id: str) -> dict[str, Any]:
         """Return the complete result of a job that is done.

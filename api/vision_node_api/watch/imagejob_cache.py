@@ -16,7 +16,7 @@ from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob, ObjectMeta
 
-from .creation_order import CreationOrder
+from .creation_order import Created, CreationOrder
 from .inbox_users import InboxUsers
 
 log = logging.getLogger(__name__)
@@ -105,8 +105,10 @@ class ImageJobCache:
         until, created = self._created.get(name, (0.0, None))
         return created if time.monotonic() < until else None
 
-    def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[ImageJob]:
-        """Yield the ImageJobs after a place in the list, from the newest to the oldest.
+    def texts_before(
+        self, at: datetime, uid: str, owner: str | None
+    ) -> Iterator[tuple[Created, bytes]]:
+        """Yield the ImageJobs after a place in the list as JSON, from the newest to the oldest.
 
         Those that did not fit are left out. They are finished, and so in the history.
 
@@ -115,15 +117,9 @@ class ImageJobCache:
             uid: Its uid.
             owner: The owner to whom they belong; None or empty for all.
         """
-        for name in self._order.before(at, uid, owner):
-            try:
-                job = self.peek(name)
-            except ValueError as error:
-                log.warning("ImageJob %s can't be listed: %s", name, error)
-                continue
-
-            if job:
-                yield job
+        for entry in self._order.entries_before(at, uid, owner):
+            if text := self._unfinished.get(entry.name) or self._finished.get(entry.name):
+                yield entry, text
 
     def just_created(self) -> list[ImageJob]:
         """Return the ImageJobs that this replica created but the watch has not reported yet."""
