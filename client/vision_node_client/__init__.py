@@ -24,13 +24,15 @@ from .models import (
     Description,
     Failure,
     Job,
+    JobDetails,
     ListedBatch,
+    ListedJob,
     Part,
     Refusal,
     Result,
     StoredImage,
 )
-from .options import BatchOptions, SubmitOptions
+from .options import BatchOptions, JobFilter, SubmitOptions
 from .protocol.retries import Retries
 from .sync_client import VisionNode
 
@@ -45,8 +47,11 @@ __all__ = [
     "Failure",
     "Image",
     "Job",
+    "JobDetails",
     "JobFailedError",
+    "JobFilter",
     "ListedBatch",
+    "ListedJob",
     "Part",
     "ProblemError",
     "ProtocolError",
