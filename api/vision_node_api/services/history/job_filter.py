@@ -94,7 +94,10 @@ class JobFilter:
         yield from (f'"{name}":"{value}"' for name, value in self.labels)
 
     def condition(self) -> LiteralString:
-        """Return the condition in SQL for rows of the table images, with values()."""
+        """Return the condition in SQL for rows of the table images, with values().
+
+        It lacks the labels, for which body_condition() has to read the body.
+        """
         conditions: list[LiteralString] = ["true"]
         if self.phases:
             conditions.append("phase = ANY(%(phases)s)")
@@ -110,11 +113,11 @@ class JobFilter:
             conditions.append("image_index >= 0 AND name = %(batch)s")
         if self.owner:
             conditions.append("owner = %(owner)s")
-        if self.labels:
-            # Last, because the body is stored apart from the row.
-            conditions.append("image_index < 0 AND body ~ ALL(%(labels)s)")
-
         return " AND ".join(conditions)
+
+    def body_condition(self) -> LiteralString:
+        """Return the condition in SQL for the body, which is compressed and apart from its row."""
+        return "image_index < 0 AND body ~ ALL(%(labels)s)" if self.labels else "true"
 
     def values(self) -> dict[str, object]:
         """Return the values of the condition's parameters."""

@@ -137,7 +137,7 @@ class Scan:
     ) -> tuple[list[ScannedRow], bool]:
         """Return the wanted rows of a piece and its last row, and whether the list ends there."""
         piece = PIECE_BODIES if self.wanted.labels else PIECE_ROWS
-        condition = self.wanted.condition()
+        condition = f"{self.wanted.condition()} AND {self.wanted.body_condition()}"
         statement = _SCAN.replace("{condition}", condition).replace("{place}", place)
         at = {"at": start.at, "uid": UUID(start.uid), "index": start.image_index}
         parameters = self.wanted.values() | at | {"piece": piece, "limit": limit}

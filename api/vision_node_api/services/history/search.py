@@ -26,6 +26,7 @@ from vision_node_contract.history.lexemes import QueryWord, query_text
 
 from .history_rows import ImageRow, Part, Position
 from .job_filter import BEFORE_ALL, EVERYTHING, JobFilter
+from .scan import PIECE_BODIES
 
 C = TypeVar("C")
 
@@ -77,7 +78,8 @@ _MATCHES = """
       SELECT * FROM m ORDER BY at DESC, uid DESC, image_index DESC LIMIT %(limit)s
     )
     SELECT uid, image_index, i.at, name, custom_id, describer, phase, reason, excerpt,
-      EXISTS (SELECT FROM tombstones WHERE tombstones.uid = i.uid) AS is_hidden
+      EXISTS (SELECT FROM tombstones WHERE tombstones.uid = i.uid)
+        OR NOT ({body_condition}) AS is_hidden
     FROM t JOIN images i USING (uid, image_index)
     ORDER BY i.at DESC, uid DESC, image_index DESC
 """
@@ -151,7 +153,9 @@ async def search(
         group = await _with_owner(connection, [it.id for it in chosen], query.owner)
         if group:
             text = query_text(group, query.words, query.owner)
-            await _add_matches(connection, query, text, before, limit, found, begun)
+            reached = await _add_matches(connection, query, text, before, limit, found, begun)
+            if reached and len(found) < limit:
+                return Part(found, reached)
 
         if len(found) >= limit:
             return Part(found[:limit], found[limit - 1].position)
@@ -181,15 +185,24 @@ async def _add_matches(
     limit: int,
     found: list[ImageRow],
     begun: float,
-) -> None:
-    """Add the matches in a group of chunks until there are enough or no more."""
+) -> Position | None:
+    """Add the matches in a group of chunks until there are enough or no more.
+
+    With labels, return the place that was reached if that takes longer than FILTERED_SECONDS.
+    """
+    labels = query.wanted.labels
+    size = max(limit, PIECE_BODIES) if labels else limit
     is_complete = False
     while not is_complete and len(found) < limit:
         _require_time(begun + SEARCH_SECONDS)
-        page = await _page(connection, query.wanted, text, before, limit)
+        page = await _page(connection, query.wanted, text, before, size)
         found += [row for row in page if not row.is_hidden]
-        is_complete = len(page) < limit
+        is_complete = len(page) < size
         before = page[-1].position if page else before
+        if labels and not is_complete and time.monotonic() >= begun + FILTERED_SECONDS:
+            return before
+
+    return None
 
 
 async def _with_owner(
@@ -216,7 +229,8 @@ async def _page(
         "limit": limit,
     }
     async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
-        await cursor.execute(_MATCHES.replace("{condition}", wanted.condition()), values)
+        statement = _MATCHES.replace("{condition}", wanted.condition())
+        await cursor.execute(statement.replace("{body_condition}", wanted.body_condition()), values)
         return await cursor.fetchall()
 
 
