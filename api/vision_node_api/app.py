@@ -28,6 +28,7 @@ from .routes import (
     events,
     inbox,
     job_actions,
+    job_export,
     job_images,
     job_list,
     jobs,
@@ -52,6 +53,7 @@ from .services.following.states import States
 from .services.health import DependencyChecks, Health
 from .services.history.batch_list import BatchList
 from .services.history.history_check import HistoryCheck
+from .services.history.job_export import JobExport
 from .services.history.job_list import JobList
 from .services.history.reader import HistoryReader
 from .services.images.images import Images
@@ -168,6 +170,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(job_images.router)
     app.include_router(job_actions.router)
     app.include_router(events.router)
+    app.include_router(job_export.router)
     app.include_router(batch_uploads.router)
     app.include_router(batch_routes.router)
     app.include_router(batch_results.router)
@@ -210,6 +213,7 @@ def attach_services(
     app.state.job_control = JobControl(jobs, images)
     app.state.job_retry = retry = JobRetry(jobs, images)
     app.state.failed_retry = FailedRetry(retry, FailedJobs(jobs.cache, jobs.history))
+    app.state.job_export = JobExport(app.state.job_list)
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health
     app.state.following = following_of(jobs, batches, app.state.batch_images)

@@ -25,7 +25,9 @@ from .models import (
     Event,
     Failure,
     Job,
+    JobDetails,
     ListedBatch,
+    ListedJob,
     NotRetriedJob,
     Part,
     Refusal,
@@ -34,7 +36,7 @@ from .models import (
     RetriedJobs,
     StoredImage,
 )
-from .options import BatchOptions, SubmitOptions
+from .options import BatchOptions, JobFilter, SubmitOptions
 from .protocol.retries import Retries
 from .sync_client import VisionNode
 
@@ -50,8 +52,11 @@ __all__ = [
     "Failure",
     "Image",
     "Job",
+    "JobDetails",
     "JobFailedError",
+    "JobFilter",
     "ListedBatch",
+    "ListedJob",
     "NotRetriedJob",
     "Part",
     "ProblemError",

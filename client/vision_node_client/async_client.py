@@ -17,8 +17,10 @@ from .models import (
     Description,
     Event,
     Job,
+    JobDetails,
     Json,
     ListedBatch,
+    ListedJob,
     Part,
     Phase,
     Result,
@@ -26,7 +28,7 @@ from .models import (
     RetriedJobs,
     StoredImage,
 )
-from .options import BatchOptions, SubmitOptions
+from .options import BatchOptions, JobFilter, SubmitOptions
 from .protocol import calls, flows
 from .protocol.batch_source import BatchSource, Files
 from .protocol.flows import WAIT_SECONDS
@@ -183,6 +185,34 @@ class AsyncVisionNode:
         wanted = calls.FailedSelection(reason, of_describer, after, before, limit, cursor)
         call = calls.retry_failed(wanted, changes, key)
         return await performer.run(self._http, send_call(call, self._retries))
+
+    def jobs(self, **wanted: Unpack[JobFilter]) -> AsyncIterator[ListedJob]:
+        """Iterate over jobs, the newest first.
+
+        Args:
+            wanted: Which jobs; see JobFilter.
+        """
+        return performer.iterate(self._http, flows.jobs(wanted, self._retries))
+
+    async def job(self, job: Job | str) -> JobDetails:
+        """Return everything about a job, or about an image of a batch (`<batch>.<index>`)."""
+        return await performer.run(
+            self._http, send_call(calls.job_details(_id_of(job)), self._retries)
+        )
+
+    def export(
+        self, *, cursor: str | None = None, limit: int | None = None, **wanted: Unpack[JobFilter]
+    ) -> AsyncIterator[JobDetails]:
+        """Iterate over everything about jobs, the newest first, each once.
+
+        Connections that are lost are resumed behind the last job.
+
+        Args:
+            cursor: Where to continue, from `JobDetails.cursor`.
+            limit: Maximum number of jobs; None for all.
+            wanted: Which jobs; see JobFilter.
+        """
+        return performer.iterate(self._http, flows.export(wanted, cursor, limit, self._retries))
 
     async def describers(self) -> list[Describer]:
         """Return the Describers that a submission may name."""

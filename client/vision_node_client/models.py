@@ -247,3 +247,41 @@ class Event:
         """Whether no other state of this job or batch follows."""
         found = self.job or self.batch
         return self.kind == "deleted" or (found is not None and found.finished)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A job, or an image of a batch, in a list of jobs."""
+
+    id: str
+    """Its id; for an image of a batch, `<batch>.<index>`."""
+    status: Phase
+    describer: str
+    created_at: str | None
+    """When it was created, in UTC (RFC 3339)."""
+    caption: str | None
+    """The beginning of its caption."""
+    error: Failure | None
+    document: Json = field(repr=False, hash=False)
+    """The entry as the server sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetails:
+    """Everything about a job, or about an image of a batch."""
+
+    id: str
+    status: Phase
+    describer: str
+    created_at: str | None
+    """When it was created, in UTC (RFC 3339)."""
+    description: Description | None
+    """None if there is none, or if it can't be read."""
+    error: Failure | None
+    """Why it failed; None if it did not."""
+    result_error: Failure | None
+    """Why its description can't be read; None if it can, or if there is none."""
+    cursor: str | None
+    """Where an export continues behind this job; None if this is no export."""
+    document: Json = field(repr=False, hash=False)
+    """What the server sent, with everything else, such as `labels`, `image` and `options`."""

@@ -1,9 +1,13 @@
-"""The options of submissions and batches, and their names in requests."""
+"""The options of submissions and batches, filters of jobs, and their names in requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal, TypedDict
 
-from .models import Json
+from .models import Json, Phase
+
+Params = dict[str, str | list[str]]
+"""A query string. A parameter with a list is repeated."""
 
 
 class ImageOptions(TypedDict, total=False):
@@ -65,6 +69,26 @@ class BatchOptions(DescribeOptions, total=False):
     """Whether to create the batch suspended."""
 
 
+class JobFilter(TypedDict, total=False):
+    """Which jobs to list or to export. None allows all; several filters must all be met."""
+
+    q: str | None
+    """Words that the description, tags, text or file name must all have."""
+    phase: Phase | Sequence[Phase] | None
+    describer: str | None
+    batch: str | None
+    """Only images of this batch."""
+    reason: str | None
+    """Only jobs that failed for this reason, such as `ImageUnreadable`."""
+    labels: Mapping[str, str] | None
+    after: datetime | str | None
+    """Only jobs that were created at this time or later. A text is a time of RFC 3339."""
+    before: datetime | str | None
+    """Only jobs that were created before this time."""
+    owner: str | None
+    """Value of the label vision-node.dev/owner."""
+
+
 _WIRE_NAMES = {
     "max_length": "maxLength",
     "ttl_seconds": "ttlSeconds",
@@ -104,6 +128,41 @@ def document_of(options: BatchOptions) -> Json:
             document[wire_name] = value
 
     return document | ({"options": about_images} if about_images else {})
+
+
+def filter_query_of(wanted: JobFilter) -> Params:
+    """Return a filter as a query string.
+
+    Raises:
+        TypeError: There is no such filter.
+        ValueError: A time has no time zone.
+    """
+    unknown = sorted(wanted.keys() - JobFilter.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"there is no filter {', '.join(unknown)}")
+
+    found: Params = {}
+    for name, value in wanted.items():
+        match value:
+            case None:
+                continue
+            case datetime():
+                found[name] = _time(value)
+            case Mapping():
+                found["label"] = [f"{key}={text}" for key, text in value.items()]
+            case str():
+                found[name] = value
+            case Sequence():
+                found[name] = [str(it) for it in value]
+
+    return found
+
+
+def _time(time: datetime) -> str:
+    if time.tzinfo is None:
+        raise ValueError(f"the time {time} has no time zone")
+
+    return time.isoformat()
 
 
 def _given(options: Mapping[str, object], known: type) -> list[tuple[str, object]]:

@@ -165,6 +165,9 @@ class VisionNodeServer:
                 web.post("/jobs/{job}/cancel", self.cancel_job),
                 web.post("/jobs/{job}/retry", self.retry_job),
                 web.delete("/jobs/{job}", self.delete_job),
+                web.get("/jobs", self.list_jobs),
+                web.get("/jobs/export", self.export),
+                web.get("/jobs/{job}", self.get_job),
                 web.get("/describers", self.describers),
                 web.get("/limits", self.limits),
                 web.get("/events", self.events),
@@ -312,6 +315,54 @@ class VisionNodeServer:
     async def job_result(self, request: web.Request) -> web.Response:
         """Return a description."""
         return web.json_response({"job_id": request.match_info["job"], **self._description()})
+
+    async def list_jobs(self, request: web.Request) -> web.Response:
+        """Return a page of jobs. Those with other phases leave gaps, so pages may be empty."""
+        response = page(request, "jobs", [self._details(it) for it in self.jobs])
+        found = json.loads(response.text or "")
+        found["jobs"] = [it for it in found["jobs"] if _is_wanted(request, it)]
+        return web.json_response(found)
+
+    async def get_job(self, request: web.Request) -> web.Response:
+        """Return everything about a job."""
+        job = request.match_info["job"]
+        if job not in self.jobs:
+            return refusal(404, "JobNotFound")
+        return web.json_response(self._details(job))
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        """Stream everything about jobs. The cursor is the number of jobs before."""
+        if "nonsense" in request.query.get("cursor", ""):
+            return refusal(400, "InvalidCursor")
+
+        response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        await response.prepare(request)
+        await response.write(b"\n")
+        left = int(request.query.get("limit", len(self.jobs)))
+        for number, job in enumerate(self.jobs, 1):
+            details = self._details(job)
+            is_new = number > int(request.query.get("cursor", 0))
+            if left and is_new and _is_wanted(request, details):
+                left -= 1
+                await self._write(request, response, {**details, "cursor": str(number)})
+
+        return response
+
+    def _details(self, job: str) -> Json:
+        failed = self.jobs[job].decode("latin-1") in self.failing
+        error = {"reason": "ImageUnreadable", "message": "it is damaged"} if failed else None
+        return {
+            "job_id": job,
+            "status": "failed" if failed else "done",
+            "describer": "local",
+            "created_at": "2026-01-08T09:30:00Z",
+            "completed_at": "2026-01-08T09:30:01Z",
+            "caption": None if failed else self.caption,
+            "error": error,
+            "image": {"file_name": "=cat.jpg"},
+            "result": None if failed else self._description(),
+            "result_error": None,
+        }
 
     async def describers(self, request: web.Request) -> web.Response:
         """Return one Describer."""
@@ -512,6 +563,10 @@ class VisionNodeServer:
             "error": batch.error,
             "results": {"parts": len(batch.parts) if ended else 0, "size_bytes": 1},
         }
+
+
+def _is_wanted(request: web.Request, job: Json) -> bool:
+    return job["status"] in request.query.getall("phase", [job["status"]])
 
 
 def _phase(line: Json) -> str:

@@ -13,7 +13,8 @@ from ..services.history.batch_list import BatchList, BatchListQuery
 from ..web.problems import MEDIA_TYPE
 from ..web.waiting import APPLIED_HEADER, WaitDep
 from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
-from .job_list import DEFAULT_PAGE, MAX_PAGE, OWNER_PATTERN
+from .job_filter import OWNER_PATTERN
+from .job_list import DEFAULT_PAGE, MAX_PAGE
 
 router = APIRouter(tags=["batches"])
 

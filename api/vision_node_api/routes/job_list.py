@@ -9,6 +9,7 @@ from vision_node_contract.models.imagejob import Phase
 
 from ..services.history.job_list import JobList, ListedJob, ListQuery
 from ..web.problems import MEDIA_TYPE
+from .job_filter import FilterDep, SearchText
 
 router = APIRouter(tags=["jobs"])
 
@@ -17,12 +18,6 @@ DEFAULT_PAGE = 50
 
 MAX_PAGE = 200
 """Maximum number of jobs on a page. Each may take 50 kB of memory while it is read."""
-
-MAX_QUERY_CHARACTERS = 500
-"""Maximum length of a search. It has room for the maximum number of words of usual length."""
-
-OWNER_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-"""Values of the label vision-node.dev/owner, as for all labels in Kubernetes."""
 
 
 class ListedError(BaseModel):
@@ -55,7 +50,10 @@ class JobsResponse(BaseModel):
     """Response to GET /jobs."""
 
     jobs: list[JobEntry]
-    next: str | None = Field(description="cursor of the next page; null on the last page")
+    next: str | None = Field(
+        description="cursor of the next page; null at the end. A page may be short or empty "
+        "although more follow"
+    )
 
 
 async def get_job_list(request: Request) -> JobList:
@@ -78,26 +76,19 @@ async def list_jobs(
         int, Query(ge=1, le=MAX_PAGE, description="maximum number of jobs on the page")
     ] = DEFAULT_PAGE,
     cursor: Annotated[str | None, Query(description="`next` of the previous page")] = None,
-    q: Annotated[
-        str | None,
-        Query(
-            max_length=MAX_QUERY_CHARACTERS,
-            description="find images whose description, tags, text or file name have all these "
-            "words, or words that begin with them",
-        ),
-    ] = None,
-    owner: Annotated[
-        str | None,
-        Query(pattern=OWNER_PATTERN, description="value of the label vision-node.dev/owner"),
-    ] = None,
+    wanted: FilterDep,
+    q: SearchText = None,
 ) -> JobsResponse:
     """List jobs from the newest to the oldest.
 
     With `q`, finished images are searched, including those of batches. Images that finished within
     the last two seconds may be missing. Without a database, the list has the jobs that are in etcd,
-    and `q` is answered with 501.
+    and `q` and `batch` are answered with 501.
+
+    A page may be short or empty although more jobs follow, because each request looks at a limited
+    number of jobs: go on until `next` is null.
     """
-    page = await job_list.page(ListQuery(limit, cursor, q, owner))
+    page = await job_list.page(ListQuery(limit, cursor, q, wanted))
     return JobsResponse(jobs=[_entry(found) for found in page.jobs], next=page.next)
 
 

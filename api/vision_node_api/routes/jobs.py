@@ -137,8 +137,8 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 _ENDED: dict[str, Any] = {
-    "description": "The job has ended while the request waited (`Prefer: wait=N`), or the result of "
-    "an earlier job is reused (`reuse=true`)",
+    "description": "The job has ended while the request waited (`Prefer: wait=N`), or the result "
+    "of an earlier job is reused (`reuse=true`)",
     "content": {"application/json": {"schema": {"type": "object"}, "examples": _EXAMPLES}},
     "headers": APPLIED_HEADER,
 }
@@ -204,7 +204,7 @@ async def status(job_id: str, jobs: JobsDep, images: ImagesDep, wait: WaitDep) -
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:
             raise
-        found = _image_status(job_id, image, jobs.settings.job_kept)
+        found = image_status(job_id, image, jobs.settings.job_kept)
 
     return Response(found.model_dump_json(), headers=wait.headers, media_type="application/json")
 
@@ -297,7 +297,7 @@ def status_json(job: ImageJob, jobs: Jobs) -> str:
 
 def image_status_json(job_id: str, image: BatchImage, kept: timedelta | None) -> str:
     """Return the JSON of the response to GET /status/{job_id} for an image of a batch."""
-    return _image_status(job_id, image, kept).model_dump_json()
+    return image_status(job_id, image, kept).model_dump_json()
 
 
 def status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
@@ -320,7 +320,8 @@ def status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
     )
 
 
-def _image_status(job_id: str, image: BatchImage, kept: timedelta | None) -> StatusResponse:
+def image_status(job_id: str, image: BatchImage, kept: timedelta | None) -> StatusResponse:
+    """Return the state of an image of a batch. `kept` is how long finished jobs are kept."""
     batch, error = image.batch, image.error
     waits = batch.status.true_condition("Waiting") if image.phase == "queued" else None
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from vision_node_contract.batch_objects import LineError
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import (
@@ -78,6 +79,16 @@ class Submitted:
     reused: bool | None = None
     """Whether it is the job of an earlier submission with the same image and options; None if the
     client did not ask for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteJob:
+    """A job together with its result, or with the reason why the result can't be read."""
+
+    job: ImageJob
+    result: Result | None = None
+    """None if there is none yet, or if it can't be read."""
+    result_error: LineError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +170,24 @@ class Jobs:
                 HistoryUnavailable or another reason of the history.
         """
         return await self._live(job_id) or readable(await self.archived(job_id))
+
+    async def complete(self, job_id: str) -> CompleteJob:
+        """Return the job with this id as `get` does, together with its result.
+
+        Raises:
+            Problem: as for `get`. A result that can't be read is not a problem.
+        """
+        live = await self._live(job_id)
+        job = live or readable(await self.archived(job_id, with_result=True))
+        stored = job.status.result
+        if job.status.phase != "done" or stored is None:
+            return CompleteJob(job)
+
+        try:
+            return CompleteJob(job, stored.inline or await self._stored_result(job, stored))
+        except Problem as problem:
+            error = LineError(reason=problem.reason, message=problem.detail)
+            return CompleteJob(job, result_error=error)
 
     async def result(self, job_id: str) -> dict[str, Any]:
         """Return the complete result of a job that is done.

@@ -39,8 +39,8 @@ class Metrics(MetricsRegistry):
 
         self.requests = Histogram(
             "vision_node_http_request_duration_seconds",
-            "Time from a request's headers to the end of its response, without preferred waits, or for "
-            "a stream of events, to its start.",
+            "Time from a request's headers to the end of its response, without preferred waits; to "
+            "its start for a stream of events.",
             ["method", "route", "status"],
             buckets=SECONDS,
             registry=self.registry,

@@ -48,8 +48,13 @@ class CreationOrder:
 
     def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[str]:
         """Yield the names of the ImageJobs that come after a place in the list."""
+        for entry in self.entries_before(at, uid, owner):
+            yield entry.name
+
+    def entries_before(self, at: datetime, uid: str, owner: str | None) -> Iterator[Created]:
+        """Yield the ImageJobs that come after a place in the list."""
         end = bisect_left(self._sorted, Created(at, uid, "", ""))
         for position in range(end - 1, -1, -1):
             entry = self._sorted[position]
             if not owner or entry.owner == owner:
-                yield entry.name
+                yield entry

@@ -22,7 +22,7 @@ from vision_node_contract.models.imagejob import TERMINAL, ImageJob, ObjectMeta
 from vision_node_contract.names import REUSE_LABEL
 
 from .changes import Changes
-from .creation_order import CreationOrder
+from .creation_order import Created, CreationOrder
 from .inbox_users import InboxUsers
 from .own_writes import OwnWrites
 from .reuse_index import ReuseIndex
@@ -150,8 +150,10 @@ class ImageJobCache:
         """Yield an event that is set whenever the watch reports a change of an ImageJob."""
         return self._changes.of(name)
 
-    def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[ImageJob]:
-        """Yield the ImageJobs after a place in the list, from the newest to the oldest.
+    def texts_before(
+        self, at: datetime, uid: str, owner: str | None
+    ) -> Iterator[tuple[Created, bytes]]:
+        """Yield the ImageJobs after a place in the list as JSON, from the newest to the oldest.
 
         Those that did not fit are left out. They are finished, and so in the history.
 
@@ -160,15 +162,9 @@ class ImageJobCache:
             uid: Its uid.
             owner: The owner to whom they belong; None or empty for all.
         """
-        for name in self._order.before(at, uid, owner):
-            try:
-                job = self.peek(name)
-            except ValueError as error:
-                log.warning("ImageJob %s can't be listed: %s", name, error)
-                continue
-
-            if job:
-                yield job
+        for entry in self._order.entries_before(at, uid, owner):
+            if text := self._unfinished.get(entry.name) or self._finished.get(entry.name):
+                yield entry, text
 
     def failed_before(self, at: datetime, uid: str, reason: str) -> Iterator[ImageJob]:
         """Yield the ImageJobs after a place in the list that have failed for this reason.

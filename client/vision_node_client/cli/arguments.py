@@ -52,6 +52,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
     _add_describe(commands)
     _add_list(commands, "describers", "list the describers that --describer can name")
+    _add_jobs(commands)
+    _add_job(commands)
     _add_list(commands, "batches", "list the batches")
     _add_results(commands)
     _add_action(commands, "cancel", "cancel jobs that have not ended")
@@ -185,6 +187,48 @@ def _add_list(
     parser.add_argument("--json", action="store_true", help="print them as JSON Lines")
 
 
+def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "list, search or export jobs, the newest first"
+    parser = commands.add_parser("jobs", help=text, description=text.capitalize() + ".")
+    _add_common(parser)
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument(
+        "--json", action="store_true", help="print everything about all of them as JSON Lines"
+    )
+    formats.add_argument("--csv", action="store_true", help="print all of them as CSV")
+    parser.add_argument(
+        "--limit",
+        type=_natural,
+        metavar="JOBS",
+        help="maximum number of jobs (default: 50 in a table, and all with --json or --csv)",
+    )
+
+    group = parser.add_argument_group("which jobs (all of these must fit)")
+    group.add_argument("--q", metavar="WORDS", help="words that their descriptions have")
+    group.add_argument(
+        "--phase",
+        action="append",
+        choices=["queued", "processing", "done", "failed"],
+        help="may be repeated",
+    )
+    group.add_argument("--describer", help="one of `vision-node describers`")
+    group.add_argument("--batch", help="images of a batch, from `vision-node batches`")
+    group.add_argument("--reason", help="why they failed, such as ImageUnreadable")
+    group.add_argument(
+        "--label", action="append", type=_label, metavar="KEY=VALUE", help="may be repeated"
+    )
+    group.add_argument("--after", metavar="TIME", help="created then or later (RFC 3339)")
+    group.add_argument("--before", metavar="TIME", help="created before then (RFC 3339)")
+    group.add_argument("--owner", help="value of the label vision-node.dev/owner")
+
+
+def _add_job(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "print everything about a job as JSON"
+    parser = commands.add_parser("job", help=text, description=text.capitalize() + ".")
+    parser.add_argument("job", metavar="ID", help="its id; BATCH.INDEX for an image of a batch")
+    _add_common(parser)
+
+
 def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     text = "print the results of a batch"
     parser = commands.add_parser(
@@ -268,3 +312,11 @@ def _count(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
 
     return int(text)
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+
+    return number

@@ -7,10 +7,13 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import BinaryIO, Protocol
 
-from ..models import Json, Result
+from ..models import Description, JobDetails, Json, Result
 
 COLUMNS = ("customId", "file", "phase", "caption", "alt", "tags", "text", "error")
 """The columns of CSV. The server's `format=csv` has the same ones, with the same content."""
+
+JOB_COLUMNS = (*COLUMNS, "job_id", "describer", "created_at", "completed_at", "cursor")
+"""The columns of jobs in CSV, which are those of the server's export."""
 
 BYTE_ORDER_MARK = "\ufeff".encode()
 """Excel takes UTF-8 without this mark for the code page of the computer."""
@@ -94,15 +97,12 @@ class Csv:
 
     def line(self, result: Result) -> bytes:
         """Return the row of an image."""
-        found, error = result.description, result.error
+        error = result.error
         cells = [
             result.custom_id or "",
             _file_name(result),
             "failed" if error else "done",
-            (found.caption if found else None) or "",
-            (found.alt if found else None) or "",
-            ", ".join(found.tags) if found else "",
-            (found.text_in_image if found else None) or "",
+            *_description_cells(result.description),
             f"{error.reason}: {error.message}" if error else "",
         ]
         return _row([safe_cell(cell) for cell in cells])
@@ -130,6 +130,43 @@ class Csv:
             yield from (row[0] for row in rows)
 
 
+class JobLines:
+    """A JSON object for each job, as the server sent it."""
+
+    header = b""
+
+    def line(self, job: JobDetails) -> bytes:
+        """Return the line of a job."""
+        return json_line(job.document)
+
+
+class JobCsv:
+    """A row for each job, which is safe to open in a spreadsheet."""
+
+    def __init__(self) -> None:
+        self.header = BYTE_ORDER_MARK + _row(JOB_COLUMNS)
+
+    def line(self, job: JobDetails) -> bytes:
+        """Return the row of a job."""
+        custom_id = str(job.document.get("custom_id") or "")
+        image = job.document.get("image")
+        name = image.get("file_name") if isinstance(image, dict) else None
+        error = job.error if job.status == "failed" else job.result_error
+        cells = [
+            custom_id,
+            str(name or custom_id.rpartition("/")[2]),
+            job.status,
+            *_description_cells(job.description),
+            f"{error.reason}: {error.message}" if error else "",
+            job.id,
+            job.describer,
+            job.created_at or "",
+            str(job.document.get("completed_at") or ""),
+            job.cursor or "",
+        ]
+        return _row([safe_cell(cell) for cell in cells])
+
+
 def json_line(document: Json) -> bytes:
     """Return a line of JSON Lines."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
@@ -143,6 +180,13 @@ def safe_cell(text: str) -> str:
     An apostrophe makes it a text.
     """
     return _DANGER.sub("'", text.replace("\0", "\ufffd"))
+
+
+def _description_cells(found: Description | None) -> list[str]:
+    if found is None:
+        return ["", "", "", ""]
+
+    return [found.caption or "", found.alt or "", ", ".join(found.tags), found.text_in_image or ""]
 
 
 def _file_name(result: Result) -> str:

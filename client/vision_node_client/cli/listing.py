@@ -1,14 +1,21 @@
 """The commands that print what the server has."""
 
 import argparse
+import json
 import sys
 from dataclasses import asdict
+from itertools import islice
+from typing import cast
 
-from ..models import Describer, ListedBatch
+from ..models import Describer, ListedBatch, ListedJob
+from ..options import JobFilter
 from ..sync_client import VisionNode
 from .exit_codes import ExitCode
-from .formats import Csv, JsonLines, json_line
+from .formats import Csv, JobCsv, JobLines, JsonLines, json_line
 from .terminal import table
+
+DEFAULT_ROWS = 50
+"""Number of jobs in a table if the command line sets none. It fills a page or two."""
 
 
 def list_describers(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
@@ -34,6 +41,37 @@ def list_batches(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
         print(table(("NAME", "STATUS", "DESCRIBER", "IMAGES", "DONE", "FAILED", "CREATED"), rows))
 
     return ExitCode.DONE
+
+
+def list_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
+    """Print jobs: a table of the newest ones, or everything about all of them."""
+    wanted = _filter(arguments)
+    if not arguments.json and not arguments.csv:
+        limit = arguments.limit or DEFAULT_ROWS
+        rows = [_job_row(it) for it in islice(node.jobs(**wanted), limit)]
+        print(table(("ID", "STATUS", "DESCRIBER", "CREATED", "CAPTION OR ERROR"), rows))
+        return ExitCode.DONE
+
+    written_as = JobCsv() if arguments.csv else JobLines()
+    _write(written_as.header)
+    for job in node.export(limit=arguments.limit, **wanted):
+        _write(written_as.line(job))
+        sys.stdout.buffer.flush()
+
+    return ExitCode.DONE
+
+
+def show_job(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
+    """Print everything about a job as JSON. The exit code says whether it has failed."""
+    found = node.job(arguments.job)
+    print(json.dumps(found.document, indent=2))
+    return ExitCode.FAILED if found.status == "failed" else ExitCode.DONE
+
+
+def _filter(arguments: argparse.Namespace) -> JobFilter:
+    names = ("q", "phase", "describer", "batch", "reason", "after", "before", "owner")
+    given = {name: getattr(arguments, name) for name in names}
+    return cast("JobFilter", {**given, "labels": dict(arguments.label or ())})
 
 
 def print_results(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
@@ -66,6 +104,11 @@ def _describer_row(found: Describer) -> tuple[str, ...]:
         found.reason or "",
         "yes" if found.default else "",
     )
+
+
+def _job_row(found: ListedJob) -> tuple[str, ...]:
+    said = f"{found.error.reason}: {found.error.message}" if found.error else found.caption or ""
+    return (found.id, found.status, found.describer, found.created_at or "", said)
 
 
 def _batch_row(found: ListedBatch) -> tuple[str, ...]:

@@ -13,11 +13,13 @@ from .arguments import parse_arguments
 from .describe_files import describe_files
 from .exit_codes import ExitCode, UsageError
 from .folder.command import describe_folder
-from .listing import list_batches, list_describers, print_results
+from .listing import list_batches, list_describers, list_jobs, print_results, show_job
 from .terminal import say_error
 
 _COMMANDS = {
     "describers": list_describers,
+    "jobs": list_jobs,
+    "job": show_job,
     "batches": list_batches,
     "results": print_results,
     "cancel": cancel_jobs,

@@ -11,11 +11,21 @@ from ..models import (
     Describer,
     Description,
     Job,
+    JobDetails,
     Json,
     RetriedJobs,
     StoredImage,
 )
-from ..options import BatchOptions, SubmitOptions, changes_of, document_of, query_of
+from ..options import (
+    BatchOptions,
+    JobFilter,
+    Params,
+    SubmitOptions,
+    changes_of,
+    document_of,
+    filter_query_of,
+    query_of,
+)
 from . import readers
 from .messages import Call, Request
 
@@ -104,6 +114,25 @@ def describers() -> Call[list[Describer]]:
 def limits() -> Call[Json]:
     """Get the server's limits."""
     return Call(Request("GET", "/limits"), readers.document)
+
+
+def jobs(wanted: JobFilter, cursor: str | None) -> Call[readers.JobPage]:
+    """List jobs, beginning at a cursor."""
+    return Call(Request("GET", "/jobs", _filter(wanted, cursor)), readers.job_page)
+
+
+def job_details(job_id: str) -> Call[JobDetails]:
+    """Get everything about a job."""
+    return Call(Request("GET", f"/jobs/{_segment(job_id)}"), readers.job_details_reply)
+
+
+def export(wanted: JobFilter, cursor: str | None, limit: int | None) -> Request:
+    """Return the request for an export of jobs. Its response is a stream of lines."""
+    params = _filter(wanted, cursor)
+    if limit is not None:
+        params["limit"] = str(limit)
+
+    return Request("GET", "/jobs/export", params)
 
 
 def create_batch(source: Json, options: BatchOptions, key: str) -> Call[CreatedBatch]:
@@ -211,6 +240,10 @@ def delete(name: str) -> Call[None]:
 
 def _job(job_id: str) -> str:
     return f"/jobs/{_segment(job_id)}"
+
+
+def _filter(wanted: JobFilter, cursor: str | None) -> Params:
+    return filter_query_of(wanted) | ({} if cursor is None else {"cursor": cursor})
 
 
 def _batch(name: str) -> str:

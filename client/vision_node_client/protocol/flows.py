@@ -19,11 +19,11 @@ from ..models import (
     Refusal,
     ResultPhase,
 )
-from ..options import BatchOptions, SubmitOptions
+from ..options import BatchOptions, JobFilter, SubmitOptions
 from . import calls
 from .batch_source import BatchSource
 from .event_reader import EventReader
-from .lines import GONE, PartReader
+from .lines import GONE, JobReader, PartReader
 from .messages import Call, Request
 from .retries import Attempts, Retries, send, send_call
 from .steps import Do, Flow, Give, NextChunk, Open, Parallel, Send, Sleep, TransportError
@@ -233,6 +233,51 @@ def batches(retries: Retries) -> Flow[None]:
         cursor = page.next_cursor
         if cursor is None:
             return
+
+
+def jobs(wanted: JobFilter, retries: Retries) -> Flow[None]:
+    """Give each job, as a ListedJob, the newest first."""
+    cursor = None
+    while True:
+        page = yield from send_call(calls.jobs(wanted, cursor), retries)
+        for job in page.jobs:
+            yield Give(job)
+
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def export(
+    wanted: JobFilter, cursor: str | None, limit: int | None, retries: Retries
+) -> Flow[None]:
+    """Give each job, as a JobDetails, the newest first.
+
+    If the stream breaks off, it is resumed behind the last job.
+
+    Raises:
+        ProblemError: The filter or the cursor is invalid.
+        UnreachableError: The server did not respond.
+    """
+    attempts = Attempts(retries)
+    while limit is None or limit > 0:
+        yield from send(Open(calls.export(wanted, cursor, limit)), attempts)
+        reader = JobReader()
+
+        try:
+            while chunk := (yield NextChunk()):
+                for job in reader.feed(chunk):
+                    cursor = job.cursor
+                    limit = None if limit is None else limit - 1
+                    attempts.succeeded()
+                    yield Give(job)
+            reader.end()
+        except TransportError as error:
+            pause = attempts.pause_after(UnreachableError(f"the export broke off: {error}"))
+        else:
+            return
+
+        yield pause
 
 
 def result_parts(

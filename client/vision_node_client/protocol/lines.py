@@ -1,11 +1,11 @@
-"""Read a stream of results: JSON Lines with marks that say where each part ends."""
+"""Read streams in JSON Lines: results with marks that say where each part ends, and exports."""
 
 import json
 from collections.abc import Iterator
 
-from ..errors import ProblemError
-from ..models import Json, Part, Result
-from .readers import result
+from ..errors import ProblemError, ProtocolError
+from ..models import JobDetails, Json, Part, Result
+from .readers import job_details, result
 from .steps import TransportError
 
 GONE = "BatchNotFound"
@@ -57,6 +57,46 @@ class PartReader:
             raise _broken_off(found["error"])
         else:
             self._results.append(_result(found, line))
+
+
+class JobReader:
+    """Reads the lines of an export of jobs."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[JobDetails]:
+        """Yield the jobs that are complete after another piece of the stream.
+
+        Raises:
+            ProtocolError: A line is no job.
+            TransportError: The server broke the stream off.
+        """
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            # The server sends empty lines to keep the connection.
+            if line.strip():
+                yield _job(line)
+
+    def end(self) -> None:
+        """Check that the stream did not end within a line.
+
+        Raises:
+            TransportError: It did.
+        """
+        if self._rest.strip():
+            raise TransportError("the export ended within a line")
+
+
+def _job(line: bytes) -> JobDetails:
+    found = _document(line)
+    if "error" in found and "job_id" not in found:
+        raise _broken_off(found["error"])
+
+    try:
+        return job_details(found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ProtocolError(f"a line of the export is no job: {line[:200]!r}") from error
 
 
 def _document(line: bytes) -> Json:

@@ -1,6 +1,6 @@
 """Requests and responses, independent of the library that transfers them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Self, TypeVar
 
@@ -18,8 +18,8 @@ class Request:
     method: str
     path: str
     """Percent-encoded path below the server's URL."""
-    params: dict[str, str] = field(default_factory=dict)
-    """The query string."""
+    params: Mapping[str, str | list[str]] = field(default_factory=dict)
+    """The query string. A parameter with a list is repeated."""
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes | None = field(default=None, repr=False)
     json: Any = None

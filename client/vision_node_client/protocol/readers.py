@@ -15,8 +15,10 @@ from ..models import (
     Description,
     Failure,
     Job,
+    JobDetails,
     Json,
     ListedBatch,
+    ListedJob,
     NotRetriedJob,
     Refusal,
     Result,
@@ -34,6 +36,15 @@ class BatchPage:
     """Some of the batches."""
 
     batches: list[ListedBatch]
+    next_cursor: str | None
+    """Where the next page begins; None if this is the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some of the jobs. There may be none although more follow."""
+
+    jobs: list[ListedJob]
     next_cursor: str | None
     """Where the next page begins; None if this is the last one."""
 
@@ -154,6 +165,43 @@ def stored_images(reply: Reply) -> list[StoredImage]:
         return [StoredImage(str(it["customId"]), int(it["size"])) for it in lines]
     except (KeyError, TypeError, ValueError) as error:
         raise _not_understood(reply) from error
+
+
+@_reader
+def job_page(found: Json) -> JobPage:
+    """Return a page of jobs."""
+    return JobPage([_listed_job(it) for it in found["jobs"]], found.get("next"))
+
+
+def _listed_job(found: Json) -> ListedJob:
+    return ListedJob(
+        id=str(found["job_id"] or f"{found['batch']}.{found['index']}"),
+        status=found["status"],
+        describer=str(found["describer"]),
+        created_at=found.get("created_at"),
+        caption=found.get("caption"),
+        error=_failure(found.get("error")),
+        document=found,
+    )
+
+
+def job_details(found: Json) -> JobDetails:
+    """Return everything about a job."""
+    answer = found.get("result")
+    return JobDetails(
+        id=str(found["job_id"]),
+        status=found["status"],
+        describer=str(found["describer"]),
+        created_at=found.get("created_at"),
+        description=description(answer) if answer is not None else None,
+        error=_failure(found.get("error")),
+        result_error=_failure(found.get("result_error")),
+        cursor=found.get("cursor"),
+        document=found,
+    )
+
+
+job_details_reply = _reader(job_details)
 
 
 @_reader

@@ -28,7 +28,7 @@ class ApiReader:
     async def search(self, text: str, owner: str | None, cursor: object | None) -> Page:
         """Return a page of the images that have all the words, newest first."""
         query = Search(query_words(text), owner)
-        return _page(await self.reader.search(query, _position(cursor), PAGE))
+        return _page((await self.reader.search(query, _position(cursor), PAGE)).found)
 
     async def list(self, owner: str | None, cursor: object | None) -> Page:
         """Return a page of the single images, newest first."""

@@ -88,20 +88,27 @@ def _row(line: bytes) -> list[str]:
     if parsed is None:
         return _error_row(UNREADABLE, "A line of the results is no valid JSON.")
 
-    result = parsed.get("result")
-    result = result if isinstance(result, dict) else {}
     custom_id, error = _text(parsed.get("customId")), _error(parsed)
-    tags = result.get("tags")
 
     return [
         custom_id,
-        _file_name(_text(parsed.get("key")), custom_id),
+        file_name_of(_text(parsed.get("key")), custom_id),
         "failed" if error else "done",
-        _text(result.get("caption")),
-        _text(result.get("alt")),
-        ", ".join(map(_text, tags)) if isinstance(tags, list) else "",
-        _text(result.get("text")),
+        *result_cells(parsed.get("result")),
         error,
+    ]
+
+
+def result_cells(result: object) -> list[str]:
+    """Return the cells of a result, which may be anything: caption, alt, tags and text."""
+    found = result if isinstance(result, dict) else {}
+    tags = found.get("tags")
+
+    return [
+        _text(found.get("caption")),
+        _text(found.get("alt")),
+        ", ".join(map(_text, tags)) if isinstance(tags, list) else "",
+        _text(found.get("text")),
     ]
 
 
@@ -119,7 +126,7 @@ def _error(parsed: Json) -> str:
     return "" if "result" in parsed else f"{UNREADABLE}: The line has neither result nor error."
 
 
-def _file_name(key: str, custom_id: str) -> str:
+def file_name_of(key: str, custom_id: str) -> str:
     """Return the name of the image's file.
 
     The key of an uploaded image is the same for many of them, or is made from the customId.

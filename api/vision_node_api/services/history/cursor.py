@@ -33,17 +33,21 @@ NEWEST = Position(datetime.max.replace(tzinfo=UTC), str(UUID(int=(1 << 128) - 1)
 """The place at which lists begin."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TEXT = re.compile(
-    r"(-?[0-9]{1,18})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(-1|[0-9]{1,10})", re.ASCII
-)
+_UID = "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_TEXT = re.compile(rf"(-?[0-9]{{1,18}})/{_UID}/(-1|[0-9]{{1,10}})", re.ASCII)
+_BATCH_TEXT = re.compile(rf"batch/{_UID}/([0-9]{{1,10}})", re.ASCII)
 _MAX_INDEX = 2**31 - 1
 
 
 def write_cursor(place: Position) -> str:
     """Return the cursor of the page that begins after a place."""
     microseconds = (place.at - _EPOCH) // timedelta(microseconds=1)
-    text = f"{microseconds}/{place.uid}/{place.image_index}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return _encoded(f"{microseconds}/{place.uid}/{place.image_index}")
+
+
+def write_batch_cursor(place: Position) -> str:
+    """Return the cursor of the page of a batch's images that begins after a place."""
+    return _encoded(f"batch/{place.uid}/{place.image_index}")
 
 
 def page_of(found: Sequence[T], limit: int) -> tuple[Sequence[T], str | None]:
@@ -63,16 +67,39 @@ def read_cursor(cursor: str | None) -> Position:
     """
     if cursor is None:
         return NEWEST
+
+    return _place(_decoded(cursor))
+
+
+def read_batch_cursor(cursor: str | None) -> Position | None:
+    """Return the place after which a page of a batch's images begins; None without a cursor.
+
+    Raises:
+        Problem: 400 InvalidCursor, also for a cursor of a list that is sorted by time.
+    """
+    if cursor is None:
+        return None
+
+    match = _BATCH_TEXT.fullmatch(_decoded(cursor))
+    if match is None or int(match[2]) > _MAX_INDEX:
+        raise _invalid_cursor()
+
+    return Position(_EPOCH, match[1], int(match[2]))
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> str:
     if len(cursor) > MAX_CURSOR_CHARACTERS:
         raise _invalid_cursor()
 
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
     except (UnicodeError, binascii.Error) as error:
         raise _invalid_cursor() from error
-
-    return _place(text)
 
 
 def _place(text: str) -> Position:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from vision_node_contract.batch_objects import ResultLine
@@ -20,6 +20,18 @@ class Position(NamedTuple):
     uid: str
     """UID in its canonical form, in which texts sort like UIDs."""
     image_index: int = SINGLE
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """What was found in a part of a list."""
+
+    found: list[T]
+    reached: Position | None
+    """The place down to which everything was looked at; None if that is the end of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +72,8 @@ class ImageRow:
     phase: str
     reason: str | None
     excerpt: str
-    is_deleted: bool
-    """Whether there is a tombstone, so that the image must not be shown."""
+    is_hidden: bool
+    """Whether the image must not be shown, because there is a tombstone or it is not wanted."""
 
     @property
     def position(self) -> Position:
@@ -79,6 +91,32 @@ class FailedQuery:
     since: datetime
     """The earliest time of creation."""
     describer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FullRow:
+    """An image with everything that the history has of it."""
+
+    uid: UUID
+    image_index: int
+    body: str
+    result: str | None
+    archive_error: str | None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What identifies the row."""
+        return str(self.uid), self.image_index
+
+    @property
+    def as_job(self) -> JobRow:
+        """The same as the row of a single image."""
+        return JobRow(self.uid, self.body, self.result, self.archive_error)
+
+    @property
+    def as_batch_image(self) -> "BatchImageRow":
+        """The same as the row of an image of a batch."""
+        return BatchImageRow(self.body, self.result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +167,17 @@ class BatchImageRow:
         Raises:
             ValueError: This version can't read the row.
         """
+        line = self.any_line()
+        return line if line.result is not None or line.error else None
+
+    def any_line(self) -> ResultLine:
+        """Return the line of the results. It has no result if that is only in the bucket.
+
+        Raises:
+            ValueError: This version can't read the row.
+        """
         line = ResultLine.model_validate_json(self.body)
         if self.result is None:
-            return line if line.error else None
+            return line
 
         return line.model_copy(update={"result": json.loads(self.result)})

@@ -1,9 +1,7 @@
 """List jobs: those in etcd together with those in the history."""
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from pydantic import ValidationError
 from vision_node_contract.batch_objects import LineError
@@ -11,13 +9,14 @@ from vision_node_contract.history.lexemes import query_words
 from vision_node_contract.history.records import Excerpt
 from vision_node_contract.history.schema import SINGLE
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_contract.names import OWNER_LABEL
 
 from ...watch.imagejob_cache import ImageJobCache
 from ...web.problems import Problem
-from .cursor import NEWEST, page_of, read_cursor
+from .cursor import read_batch_cursor, read_cursor, write_batch_cursor, write_cursor
 from .history_problems import history_problems
-from .history_rows import ImageRow, Position
+from .history_rows import ImageRow, Part, Position
+from .job_filter import EVERYTHING, JobFilter
+from .live_jobs import find_live, position_of
 from .reader import HistoryReader
 from .search import Search
 
@@ -29,7 +28,16 @@ class ListQuery:
     limit: int
     cursor: str | None = None
     text: str | None = None
-    owner: str | None = None
+    wanted: JobFilter = EVERYTHING
+
+    @property
+    def is_by_index(self) -> bool:
+        """Whether the list is sorted by the indexes of a batch's images, and not by time."""
+        return self.text is None and self.wanted.batch is not None
+
+    def cursor_after(self, place: Position) -> str:
+        """Return the cursor of the page that begins after a place of this list."""
+        return write_batch_cursor(place) if self.is_by_index else write_cursor(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ class ListedJob:
     excerpt: Excerpt
     custom_id: str | None = None
     reason: str | None = None
+    job: ImageJob | None = None
+    """The ImageJob if it is from the cache; None if this is a row of the history."""
 
     @property
     def is_of_batch(self) -> bool:
@@ -64,7 +74,7 @@ class JobPage:
 
     jobs: list[ListedJob]
     next: str | None
-    """The cursor of the next page; None on the last page."""
+    """The cursor of the next page; None at the end of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,59 +85,89 @@ class JobList:
     history: HistoryReader | None
 
     async def page(self, query: ListQuery) -> JobPage:
-        """Return one page.
+        """Return one page. If the query has a filter, the page may be short although more follow.
 
         Raises:
             Problem: 400 InvalidCursor; 422 QueryWithoutWords; 501 HistoryDisabled; 503 while the
                 history is unavailable.
         """
-        before = read_cursor(query.cursor)
-        if query.text is None:
-            found = await self._listed(before, query.owner, query.limit + 1)
-        else:
-            found = await self._matching(query.text, before, query)
+        part = await self._part(query)
+        shown = part.found[: query.limit]
+        if len(part.found) > query.limit:
+            return JobPage(shown, query.cursor_after(shown[-1].position))
 
-        jobs, following = page_of(found, query.limit)
-        return JobPage([*jobs], following)
+        return JobPage(shown, query.cursor_after(part.reached) if part.reached else None)
 
-    async def _listed(self, before: Position, owner: str | None, limit: int) -> list[ListedJob]:
+    async def _part(self, query: ListQuery) -> Part[ListedJob]:
+        limit = query.limit + 1
+        if query.is_by_index:
+            return await self._of_batch(query, read_batch_cursor(query.cursor), limit)
+
+        start = query.wanted.start(read_cursor(query.cursor))
+        if query.text is not None:
+            return await self._matching(query, query.text, start, limit)
+
+        return await self._listed(query.wanted, start, limit)
+
+    async def _listed(self, wanted: JobFilter, start: Position, limit: int) -> Part[ListedJob]:
         """Return the jobs in etcd and in the history.
 
         Those in etcd are read first: a job is in the history before it leaves etcd, so no job is
         missing. Of a job that is in both, the row is used, because the cache may be older.
         """
-        found = {job.position.uid: job for job in self._live(before, owner, limit)}
-        if self.history:
+        live = find_live(self.cache, wanted, start, limit)
+        found = {job.position.uid: job for job in map(_live, live.found)}
+        reached = [live.reached] if live.reached else []
+
+        if self.history and wanted.wants_finished:
             with history_problems():
-                rows = await self.history.list_jobs(before, owner, limit)
-            found |= {str(row.uid): _archived(row) for row in rows}
+                part = await self.history.find_jobs(wanted, start, limit)
+            found |= {str(row.uid): _archived(row) for row in part.found}
+            reached += [part.reached] if part.reached else []
 
-        return heapq.nlargest(limit, found.values(), key=lambda it: it.position)
+        # Behind the place that one of the two has reached, jobs may be missing.
+        end = max(reached, default=None)
+        known = [it for it in found.values() if end is None or it.position >= end]
+        return Part(heapq.nlargest(limit, known, key=lambda it: it.position), end)
 
-    def _live(self, before: Position, owner: str | None, limit: int) -> Iterator[ListedJob]:
-        jobs = self.cache.before(before.at, before.uid, owner)
-        yield from map(_live, islice(jobs, limit))
+    async def _of_batch(
+        self, query: ListQuery, start: Position | None, limit: int
+    ) -> Part[ListedJob]:
+        """Return images of a batch that have ended, by their indexes."""
+        history = self._require_history("batch")
+        if query.wanted.labels or not query.wanted.wants_finished:
+            return Part([], None)
 
-        for job in self.cache.just_created():
-            meta = job.metadata
-            is_wanted = not owner or meta.labels.get(OWNER_LABEL) == owner
-            if is_wanted and meta.creation_timestamp and _live(job).position[:2] < before[:2]:
-                yield _live(job)
+        with history_problems():
+            part = await history.find_batch_images(query.wanted, start, limit)
 
-    async def _matching(self, text: str, before: Position, query: ListQuery) -> list[ListedJob]:
-        if self.history is None:
-            detail = "This release has no database, so there is nothing to search. Leave out q."
-            raise Problem(501, "HistoryDisabled", detail)
+        return Part([_archived(row) for row in part.found], part.reached)
 
+    async def _matching(
+        self, query: ListQuery, text: str, start: Position, limit: int
+    ) -> Part[ListedJob]:
+        history = self._require_history("q")
         words = query_words(text)
         if not words:
             detail = "q has no letters and no digits. Search for at least one word."
             raise Problem(422, "QueryWithoutWords", detail)
+        if not query.wanted.wants_finished:
+            return Part([], None)
 
         with history_problems():
-            rows = await self.history.search(Search(words, query.owner), before, query.limit + 1)
+            search = Search(words, query.wanted.owner, wanted=query.wanted)
+            part = await history.search(search, start, limit)
 
-        return [_archived(row) for row in rows]
+        return Part([_archived(row) for row in part.found], part.reached)
+
+    def _require_history(self, parameter: str) -> HistoryReader:
+        if self.history is None:
+            detail = (
+                f"This release has no database, so it can't look for {parameter}. Leave it out."
+            )
+            raise Problem(501, "HistoryDisabled", detail)
+
+        return self.history
 
 
 def _live(job: ImageJob) -> ListedJob:
@@ -136,12 +176,13 @@ def _live(job: ImageJob) -> ListedJob:
     error = status.error if status.phase == "failed" else None
 
     return ListedJob(
-        position=Position(meta.creation_timestamp or NEWEST.at, meta.uid),
+        position=position_of(job),
         name=meta.name,
         phase=status.phase,
         describer=job.spec.describer,
         excerpt=Excerpt.of_job(job, inline.to_json() if inline else None),
         reason=error.reason if error else None,
+        job=job,
     )
 
 

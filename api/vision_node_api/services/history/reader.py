@@ -1,7 +1,7 @@
 """Read the history: one method for each question."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -23,11 +23,15 @@ from .history_rows import (
     BatchQuery,
     BatchRow,
     FailedQuery,
+    FullRow,
     ImageRow,
     JobRow,
+    Part,
     Position,
 )
+from .job_filter import JobFilter
 from .outage_guard import OutageGuard
+from .scan import IN_ORDER, Scan
 from .search import Search, SearchLimit, search
 
 CHECK_SECONDS = 2.0
@@ -74,7 +78,7 @@ _FIND_BATCH = """
 
 _LIST = """
     SELECT uid, image_index, at, name, custom_id, describer, phase, reason, excerpt,
-      false AS is_deleted
+      false AS is_hidden
     FROM images
     WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s)
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
@@ -126,8 +130,12 @@ _FIND_IMAGE = """
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
 """
 
-# The indexes have the order of lists. If the planner expects few rows, it would read all and sort.
-_IN_ORDER = "SET LOCAL enable_sort = off"
+_READ_ROWS = """
+    SELECT uid, image_index, body, result, archive_error
+    FROM unnest(%(uids)s::uuid[], %(indexes)s::int[]) AS wanted (uid, image_index)
+    JOIN images USING (uid, image_index)
+    WHERE NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
+"""
 
 _ADD_TOMBSTONE = "INSERT INTO tombstones (uid, is_batch) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
@@ -180,8 +188,8 @@ class HistoryReader:
         query = Search((), reuse_key=reuse_key)
 
         async def read(connection: AsyncConnection) -> list[JobRow]:
-            found = await search(connection, query, NEWEST, limit)
-            rows = [await _job_row(connection, _FIND_RESULT, {"uid": it.uid}) for it in found]
+            part = await search(connection, query, NEWEST, limit)
+            rows = [await _job_row(connection, _FIND_RESULT, {"uid": it.uid}) for it in part.found]
             return [row for row in rows if row]
 
         return await self._run(read, seconds)
@@ -208,7 +216,7 @@ class HistoryReader:
         }
 
         async def read(connection: AsyncConnection) -> list[ImageRow]:
-            await connection.execute(_IN_ORDER)
+            await connection.execute(IN_ORDER)
             async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
                 await cursor.execute(_LIST_FAILED, values)
                 return await cursor.fetchall()
@@ -239,7 +247,7 @@ class HistoryReader:
         }
 
         async def read(connection: AsyncConnection) -> list[ImageRow]:
-            await connection.execute(_IN_ORDER)
+            await connection.execute(IN_ORDER)
             statement = _LIST_OF_OWNER if owner else _LIST
             async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
                 await cursor.execute(statement.encode(), values)
@@ -258,7 +266,7 @@ class HistoryReader:
         }
 
         async def read(connection: AsyncConnection) -> list[BatchRow]:
-            await connection.execute(_IN_ORDER)
+            await connection.execute(IN_ORDER)
             async with connection.cursor(row_factory=class_row(BatchRow)) as cursor:
                 await cursor.execute(_LIST_BATCHES, values)
                 return await cursor.fetchall()
@@ -276,10 +284,48 @@ class HistoryReader:
 
         return await self._run(read)
 
-    async def search(self, query: Search, before: Position, limit: int) -> list[ImageRow]:
+    async def find_jobs(self, wanted: JobFilter, start: Position, limit: int) -> Part[ImageRow]:
+        """Return up to `limit` wanted single images after a place, from the newest to the oldest.
+
+        If the filter has more than an owner, the part may end early.
+        """
+        if not wanted.is_selective:
+            rows = await self.list_jobs(start, wanted.owner, limit)
+            return Part(rows, rows[-1].position if len(rows) == limit else None)
+
+        async with self._searches.searching():
+            return await self._run(lambda it: Scan(it, wanted, limit).jobs(start))
+
+    async def find_batch_images(
+        self, wanted: JobFilter, start: Position | None, limit: int
+    ) -> Part[ImageRow]:
+        """Return up to `limit` wanted images of the batches with the name that the filter has.
+
+        They are sorted by their indexes, and begin after a place. The part may end early.
+        """
+        name = wanted.batch or ""
+        async with self._searches.searching():
+            return await self._run(lambda it: Scan(it, wanted, limit).batch_images(name, start))
+
+    async def read_rows(self, places: Sequence[Position]) -> list[FullRow]:
+        """Return the complete rows of images, in no order. Deleted ones are missing."""
+        values = {
+            "uids": [UUID(it.uid) for it in places],
+            "indexes": [it.image_index for it in places],
+        }
+
+        async def read(connection: AsyncConnection) -> list[FullRow]:
+            async with connection.cursor(row_factory=class_row(FullRow)) as cursor:
+                await cursor.execute(_READ_ROWS, values)
+                return await cursor.fetchall()
+
+        return await self._run(read)
+
+    async def search(self, query: Search, before: Position, limit: int) -> Part[ImageRow]:
         """Return up to `limit` images that match, after a position, from the newest to the oldest.
 
-        Images that finished within the last two seconds may be missing.
+        With a filter, the part may end early. Images that finished within the last two seconds may
+        be missing.
         """
         async with self._searches.searching():
             return await self._run(lambda it: search(it, query, before, limit))

@@ -216,6 +216,7 @@ async def test_impossible_owner_is_refused(
 
 async def test_list_is_documented(client: httpx.AsyncClient) -> None:
     operation = (await client.get("/openapi.json")).json()["paths"]["/jobs"]["get"]
-    assert {it["name"] for it in operation["parameters"]} == {"limit", "cursor", "q", "owner"}
+    filters = {"phase", "describer", "batch", "reason", "label", "after", "before", "owner"}
+    assert {it["name"] for it in operation["parameters"]} == {"limit", "cursor", "q", *filters}
     assert all(it["description"] for it in operation["parameters"])
     assert {"200", "400", "422", "501", "503"} <= operation["responses"].keys()

@@ -8,6 +8,7 @@ import pytest
 from api_archive import START, Archive, batch_body, job_body, uid_of
 from vision_node_api.services.history import search as module
 from vision_node_api.services.history.cursor import NEWEST
+from vision_node_api.services.history.history_rows import Part
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.history.search import Search
 from vision_node_contract.history.database import Database, HistoryUnavailableError
@@ -146,5 +147,5 @@ async def test_searches_that_wait_have_a_limit(reader: HistoryReader, archive: A
 
     assert isinstance(refused, HistoryUnavailableError)
     assert refused.reason == "HistoryBusy"
-    assert all(isinstance(rows, list) and len(rows) == 1 for rows in found)
-    assert len(await reader.search(words, NEWEST, 10)) == 1
+    assert all(isinstance(part, Part) and len(part.found) == 1 for part in found)
+    assert len((await reader.search(words, NEWEST, 10)).found) == 1

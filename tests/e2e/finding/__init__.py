@@ -1,0 +1,1 @@
+"""Tests of finding jobs: filters, details and exports, in etcd and in the history."""
