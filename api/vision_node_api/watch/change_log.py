@@ -233,13 +233,18 @@ def changes_in(changes: list[Change], log: ChangeLog) -> Iterator[Change]:
 
 
 def _change_of(kind: Kind, body: Json, *, is_deleted: bool) -> Change:
+    """Return the change of an object, which may be of another version than this one's."""
     metadata = body["metadata"]
     return Change(
         kind,
         metadata["name"],
         int(metadata.get("resourceVersion") or 0),
         is_deleted,
-        str((body.get("status") or {}).get("phase") or "queued"),
-        str((body.get("spec") or {}).get("describer") or ""),
+        str(_object(body.get("status")).get("phase") or "queued"),
+        str(_object(body.get("spec")).get("describer") or ""),
         metadata.get("labels") or {},
     )
+
+
+def _object(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
