@@ -83,7 +83,8 @@ async def test_submit_body_and_parameters_are_documented(document: dict[str, Any
 
     parameters = {(known["in"], known["name"]): known for known in submit["parameters"]}
     assert parameters.keys() == {("query", name) for name in OPTIONS} | {
-        ("header", "idempotency-key")
+        ("header", "idempotency-key"),
+        ("header", "prefer"),
     }
     assert parameters["query", "detail"]["schema"]["enum"] == ["low", "high", "auto"]
     assert {"202", "400", "408", "413", "415", "422", "429", "503"} <= submit["responses"].keys()
