@@ -90,7 +90,7 @@ _LIST = """
 # found, or until `since`; if that takes too long, the request is refused.
 _LIST_FAILED = """
     SELECT uid, image_index, at, name, custom_id, describer, phase, reason, excerpt,
-      false AS is_deleted
+      false AS is_hidden
     FROM images
     WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s) AND at >= %(since)s
       AND phase = 'failed' AND reason = %(reason)s
