@@ -78,6 +78,11 @@ _OPTIONS = {
         "fallback": {"enum": ["never", None]},
         "text": {"type": ["boolean", "null"]},
         "ttlSeconds": {"type": ["integer", "null"]},
+        "labels": {
+            "type": ["string", "object", "null"],
+            "additionalProperties": {"type": "string"},
+        },
+        "priority": {"type": ["integer", "null"]},
     },
     "additionalProperties": False,
 }

@@ -1,7 +1,7 @@
 """The query parameters that choose jobs, for lists and exports."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query
@@ -10,6 +10,7 @@ from vision_node_contract.names import OWNER_LABEL
 
 from ..services.history.job_filter import JobFilter
 from ..web.problems import Problem
+from ..web.times import read_time
 
 MAX_QUERY_CHARACTERS = 500
 """Maximum length of a search. It has room for the maximum number of words of usual length."""
@@ -29,9 +30,6 @@ REASON_PATTERN = r"^[A-Z][A-Za-z0-9]{0,127}$"
 _DOMAIN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/"
 _WORD = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL = re.compile(rf"((?:{_DOMAIN})?{_WORD})=((?:{_WORD})?)", re.ASCII)
-
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-"""A time of RFC 3339, with up to microseconds."""
 
 SearchText = Annotated[
     str | None,
@@ -124,12 +122,8 @@ def _time(parameter: str, text: str | None) -> datetime | None:
     if text is None:
         return None
 
-    try:
-        if _TIME.fullmatch(text):
-            # Python reads lower-case letters, too, but not in all versions.
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
+    if time := read_time(text):
+        return time
 
     example = "2026-01-31T12:00:00Z or 2026-01-31T13:00:00%2B01:00"
     raise _invalid(parameter, f"{text!r} is no time with a time zone (RFC 3339); write {example}")

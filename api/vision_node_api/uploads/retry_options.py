@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from pydantic import ConfigDict, field_validator
+from pydantic import ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, from_json
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
@@ -39,6 +39,17 @@ class RetryOptions(SubmitOptions):
     def _refuse_reuse(cls, value: object) -> None:
         if value is not None:
             raise PydanticCustomError("no_reuse", "a retry always describes the image again")
+
+    @field_validator("text", "max_length", "ttl_seconds", "priority", mode="before")
+    @classmethod
+    def _require_json_type(cls, value: object, info: ValidationInfo) -> object:
+        """Keep JSON numbers and booleans apart, which pydantic converts. Forms have only texts."""
+        if info.field_name == "text" and isinstance(value, int | float):
+            if not isinstance(value, bool):
+                raise PydanticCustomError("no_boolean", "Input should be true or false")
+        elif isinstance(value, bool):
+            raise PydanticCustomError("no_integer", "Input should be an integer")
+        return value
 
     def labels_from(self, labels: dict[str, str]) -> dict[str, str]:
         """Return the labels of a job that repeats one with `labels`, whose owner stays."""

@@ -1,11 +1,13 @@
 """The JSON body of POST /jobs/retry: which failed jobs to retry, and what to change."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from vision_node_contract.models.reasons import Reason
 
 from ..web.problems import Problem
+from ..web.times import read_time
 from .retry_options import RetryOptions
 
 DEFAULT_RETRIES = 100
@@ -14,6 +16,18 @@ DEFAULT_RETRIES = 100
 MAX_RETRIES = 1000
 """Maximum number of failed jobs that one request looks at. Their entries take 5 MB of memory, and
 retrying them takes some ten seconds."""
+
+
+def _time(value: object) -> object:
+    """Read a time of RFC 3339. Pydantic would also take numbers, as seconds since 1970."""
+    time = read_time(value) if isinstance(value, str) else None
+    if value is not None and time is None:
+        message = "Input should be a time of RFC 3339 with a time zone, like 2026-01-31T12:00:00Z"
+        raise PydanticCustomError("no_time", message)
+    return time
+
+
+_Time = Annotated[AwareDatetime | None, BeforeValidator(_time)]
 
 
 class RetrySelection(BaseModel):
@@ -25,12 +39,8 @@ class RetrySelection(BaseModel):
         min_length=1, max_length=128, description="reason of the failure, such as NoWorker"
     )
     describer: str | None = Field(None, description="only jobs with this describer")
-    after: AwareDatetime | None = Field(
-        None, description="only jobs that were created at or after this time"
-    )
-    before: AwareDatetime | None = Field(
-        None, description="only jobs that were created before this time"
-    )
+    after: _Time = Field(None, description="only jobs that were created at or after this time")
+    before: _Time = Field(None, description="only jobs that were created before this time")
     limit: int = Field(
         DEFAULT_RETRIES, ge=1, le=MAX_RETRIES, description="how many failed jobs to look at"
     )

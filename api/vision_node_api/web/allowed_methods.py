@@ -10,16 +10,22 @@ from .root_path import route_path
 def allowed_methods(scope: Scope) -> list[str]:
     """Return the methods of all routes that match the path of a request, sorted.
 
+    A path without parameters, such as /jobs/export, has the methods of its own routes, although it
+    also looks like /jobs/{job_id}.
+
     Starlette and FastAPI list only those of the first such route in a 405 response, but the header
     Allow has to list all of them (RFC 9110, section 10.2.1).
     """
     app: FastAPI = scope["app"]
     path = route_path(scope)
+    fixed: set[str] = set()
     found: set[str] = set()
     for route in iter_route_contexts(app.routes):
         pattern = getattr(route, "path_regex", None)
         methods: set[str] | None = getattr(route, "methods", None)
         if pattern is not None and methods and pattern.match(path):
             found |= methods
+            if getattr(route, "path", None) == path:
+                fixed |= methods
 
-    return sorted(found)
+    return sorted(fixed or found)

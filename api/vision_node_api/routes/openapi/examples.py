@@ -64,6 +64,56 @@ _JOBS = {
     "next": None,
 }
 
+_DETAILS = {
+    **_STATUS,
+    "labels": {"team": "web"},
+    "priority": 0,
+    "options": {"language": "en"},
+    "image": {
+        "media_type": "image/jpeg",
+        "width": 640,
+        "height": 427,
+        "size_bytes": 85214,
+        "file_name": "cat.jpg",
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    },
+    "retry_of": None,
+    "batch": None,
+    "index": None,
+    "custom_id": None,
+    "result": _RESULT,
+    "result_error": None,
+}
+
+_CANCELLED = {
+    **_STATUS,
+    "status": "processing",
+    "completed_at": None,
+    "expires_at": None,
+    "duration_seconds": None,
+}
+
+_NEW_ID = "job-2dkzgyznvw3ebjnfqxzqj7mbi5xkqtfa"
+_RETRIED = {
+    "retried": [{"job_id": _NEW_ID, "retry_of": _JOB_ID}],
+    "failed": [
+        {
+            "job_id": "job-gm3tsnbqmq4dkztfge2dinzrmfrtazlb",
+            "reason": "ImageGone",
+            "detail": "The image was deleted from storage.",
+        }
+    ],
+    "next": None,
+}
+
+_EXPORTED_LINE = '{"job_id":"job-jltcotrlubagtyqr4r4hiqznudkzotoh","status":"done","cursor":"…"}\n'
+_EXPORTED_TABLE = (
+    "customId,file,phase,caption,alt,tags,text,error,job_id,describer,created_at,completed_at,"
+    "cursor\r\n"
+    ',cat.jpg,done,Photograph of a cat.,Photo: a cat,"cat, animal",,,'
+    "job-jltcotrlubagtyqr4r4hiqznudkzotoh,local,2026-11-02T09:30:00Z,2026-11-02T09:30:01Z,…\r\n"
+)
+
 _DESCRIBERS: dict[str, Any] = {
     "describers": [
         {
@@ -92,7 +142,17 @@ _LIMITS = {
     "imageJobs": 30000,
     "ttlSeconds": 31536000,
     "defaultTtlSeconds": 2592000,
+    "labels": 16,
+    "minPriority": -10,
+    "maxPriority": 10,
     "history": True,
+    "batchImages": 1000000,
+    "batchZipBytes": 83886080000,
+    "batchStartSeconds": 86400,
+    "retryImages": 10000,
+    "customIdCharacters": 512,
+    "uploadBytesPerSecond": 4096,
+    "uploadStallSeconds": 30.0,
     "uploadSeconds": 350.0,
     "answerSeconds": 90.5,
 }
@@ -204,6 +264,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
         JSON: {"prefix": "inbox/holiday/", "name": "holiday", "options": {"language": "en"}},
     },
     "put_inbox_object": {FORM: {"file": PIXEL}},
+    "retry_job": {JSON: {"describer": "local", "language": "en"}},
+    "retry_failed": {JSON: {"reason": "ProviderUnavailable", "changes": {"describer": "local"}}},
 }
 """Examples of bodies. The API decodes base64, so that each of them works as it is."""
 
@@ -213,6 +275,11 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "result": {JSON: {"job_id": _JOB_ID, "status": "done", **_RESULT}},
     "describers": {JSON: _DESCRIBERS},
     "list_jobs": {JSON: _JOBS},
+    "get_job": {JSON: _DETAILS},
+    "export_jobs": {JSONL: _EXPORTED_LINE, CSV: _EXPORTED_TABLE},
+    "cancel_job": {JSON: _CANCELLED},
+    "retry_job": {JSON: {"job_id": _NEW_ID, "status": "queued"}},
+    "retry_failed": {JSON: _RETRIED},
     "limits": {JSON: _LIMITS},
     "create_batch": {JSON: _CREATED},
     "retry_batch": {JSON: _CREATED},

@@ -62,8 +62,7 @@ class StoredImages:
         """Return the bytes of an image.
 
         Raises:
-            Problem: 410 ImageGone or another reason why it can't be read; 503 with one of
-                STORAGE_REASONS.
+            Problem: 410 ImageGone; 503 with one of STORAGE_REASONS.
         """
         with self.jobs.storage_problems():
             if image.batch_uid:
@@ -76,7 +75,7 @@ class StoredImages:
         try:
             return await source.get(image.line)
         except NotCopiedError as error:
-            raise Problem(410, error.reason, str(error)) from error
+            raise _gone(str(error)) from error
 
     async def _read_object(self, key: str) -> bytes:
         limit, data = self.jobs.settings.max_image_bytes, None

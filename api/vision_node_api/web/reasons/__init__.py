@@ -4,11 +4,14 @@ Each reason has one entry, which problem documents, GET /problems and docs/error
 one to the module of its topic, and run `make format`, which updates docs/errors.md.
 """
 
+from .acting import ACTING
 from .batches import BATCHES
 from .dependencies import DEPENDENCIES
 from .describing import DESCRIBING
 from .entry import Place, ReasonEntry
 from .files import FILES
+from .following import FOLLOWING
+from .images import IMAGES
 from .inbox import INBOX
 from .jobs import JOBS
 from .requests import REQUESTS
@@ -18,6 +21,9 @@ TOPICS: dict[str, tuple[ReasonEntry, ...]] = {
     "Requests": REQUESTS,
     "Uploads": UPLOADS,
     "Jobs and results": JOBS,
+    "Images of jobs": IMAGES,
+    "Cancelling, retrying and deleting jobs": ACTING,
+    "Following jobs and batches": FOLLOWING,
     "Batches": BATCHES,
     "Files of a batch": FILES,
     "Inbox": INBOX,

@@ -68,14 +68,6 @@ FILES = (
         places=(Place.FILE,),
     ),
     ReasonEntry(
-        "ImageGone",
-        (),
-        "The image no longer exists",
-        "A failed image can't be described again, because it is no longer in storage.",
-        "Upload the image again.",
-        places=(Place.FILE,),
-    ),
-    ReasonEntry(
         "ImageChanged",
         (409,),
         "The image was replaced",

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from api_fakes import Cluster, batches_of, jobs_of
@@ -16,20 +17,36 @@ from vision_node_api.app import CONNECTIONS
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.web import prefer
 from vision_node_api.web.json_lines import json_line
 from vision_node_contract.batch_objects import BatchFolder, IndexEntry
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.history.database import Database, DatabaseSettings, Limits
-from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.imagejob import ImageJob, ObjectMeta
 
 DONE, FAILED, QUEUED = "job-1", "job-2", "job-3"
 BATCHES = (NAME, "open")
 PHOTO = "photo.png"
 
 
+WAIT_SECONDS = 1
+"""The longest wait for an outcome (`Prefer: wait=N`), so that nobody waits for what never ends."""
+
+
 class LastingCluster(Cluster):
-    """A cluster whose ImageBatches survive their deletion, so that each request finds them."""
+    """A cluster whose objects survive what is done to them, so that each request finds them."""
+
+    async def cancel(self, known: ObjectMeta) -> ImageJob:
+        """Return the ImageJob as it would be if it was cancelled."""
+        job = await self.get(known.name)
+        return job.model_copy(update={"spec": job.spec.model_copy(update={"cancel": True})})
+
+    async def delete(self, known: ObjectMeta) -> None:
+        """Replace the ImageJob with a new one, which has the same name."""
+        job = await self.get(known.name)
+        metadata = job.metadata.model_copy(update={"uid": str(uuid4())})
+        self.jobs[known.name] = job.model_copy(update={"metadata": metadata})
 
     def _change_batch(self, method: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
         known = {**self.batches}
@@ -37,6 +54,12 @@ class LastingCluster(Cluster):
         if method == "DELETE":
             self.batches = known
         return found
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the API wait for a second at most."""
+    monkeypatch.setattr(prefer, "MAX_WAIT_SECONDS", WAIT_SECONDS)
 
 
 @pytest.fixture

@@ -130,6 +130,9 @@ async def test_head_request_for_the_current_version_gets_304(web: httpx.AsyncCli
         ("/submit", "POST, OPTIONS"),
         ("/batches", "GET, HEAD, POST, OPTIONS"),
         ("/batches/holiday", "GET, HEAD, DELETE, OPTIONS"),
+        ("/jobs/job-unknown", "GET, HEAD, DELETE, OPTIONS"),
+        ("/jobs/export", "GET, HEAD, OPTIONS"),
+        ("/jobs/retry", "POST, OPTIONS"),
     ],
 )
 async def test_options_response_lists_the_allowed_methods(

@@ -214,6 +214,9 @@ INVALID: dict[str, tuple[dict[str, Any], int, str]] = {
     "too many": ({"reason": "X", "limit": 1001}, 422, "OptionsInvalid"),
     "none": ({"reason": "X", "limit": 0}, 422, "OptionsInvalid"),
     "time without zone": ({"reason": "X", "after": "2026-01-01T00:00:00"}, 422, "OptionsInvalid"),
+    "time as a number": ({"reason": "X", "before": 0}, 422, "OptionsInvalid"),
+    "number as boolean": ({"reason": "X", "changes": {"text": 0}}, 422, "OptionsInvalid"),
+    "boolean as number": ({"reason": "X", "changes": {"priority": True}}, 422, "OptionsInvalid"),
     "cursor": ({"reason": "X", "cursor": "!"}, 400, "InvalidCursor"),
     "describer": ({"reason": "X", "changes": {"describer": "nobody"}}, 422, "DescriberNotFound"),
 }
