@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from conftest import Kubectl
+from conftest import FAST_DESCRIBER, Kubectl
 from vision_node_client import Event, Retries, VisionNode
 
 from following.conftest import until_rolled_out
@@ -40,6 +40,17 @@ def test_job_is_followed_from_its_submission_to_its_end(
     assert phases == sorted(set(phases), key=("queued", "processing", "done").index)
 
 
+def change_a_batch(api: httpx.Client, image: bytes) -> None:
+    """Describe a batch of one image, so that the newest change of a batch is newer than replicas.
+
+    A replica that has just started knows no changes of batches before its start.
+    """
+    form = {"files": [("file", ("a.jpg", image))], "data": {"describer": FAST_DESCRIBER}}
+    name = api.post("/batches", **form).json()["name"]
+    wait = {"Prefer": "wait=60"}
+    assert api.get(f"/batches/{name}", headers=wait, timeout=90).json()["status"] == "done"
+
+
 def test_another_replica_continues_behind_the_last_event(
     pods: list[str],
     replica: Callable[[str], AbstractContextManager[httpx.Client]],
@@ -48,6 +59,8 @@ def test_another_replica_continues_behind_the_last_event(
     photo: Path,
 ) -> None:
     data = photo.read_bytes()
+    with replica(pods[0]) as first:
+        change_a_batch(first, data)
     with replica(pods[0]) as first, first.stream("GET", "/events", timeout=SECONDS) as answer:
         lines = answer.iter_lines()
         position = next(it for it in lines if it.startswith("id: "))
