@@ -67,7 +67,14 @@ def poll_seconds(phase: str) -> float:
 async def _poll_seconds(app: Starlette, name: str) -> float:
     middleware = StatusCacheMiddleware(app, cached_status)
     path = f"/status/{name}"
-    scope: Scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "app": app}
+    scope: Scope = {
+        "type": "http",
+        "headers": [],
+        "method": "GET",
+        "path": path,
+        "root_path": "",
+        "app": app,
+    }
     statuses: list[int] = []
 
     async def send(message: Message) -> None:
