@@ -157,6 +157,7 @@ async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> Respons
 @router.post(
     "/jobs/{job_id}/retry",
     status_code=202,
+    response_model_exclude_none=True,
     openapi_extra=_body(_OPTIONS, "application/json", *_FORMS, required=False),
     responses=dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), _PROBLEM),
 )

@@ -149,6 +149,12 @@ async def test_same_key_creates_one_job_at_all_replicas(
     assert len(places.api.bodies) == 4
 
 
+async def test_answer_says_nothing_about_reuse(one: Replica, places: Places) -> None:
+    await places.put("live", "failed")
+    answer = await one.client.post(PATH)
+    assert answer.json().keys() == {"job_id", "status"}
+
+
 async def test_labels_of_the_user_are_kept(one: Replica, places: Places) -> None:
     body = places.body("failed", owner="ann")
     own = {"team": "web", "example.com/tier": "gold"}
