@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vision_node_contract.models.imagejob import ImageJob
@@ -13,6 +12,7 @@ from ...watch.imagejob_cache import Retry
 from ...web.problems import Problem
 from ..history.cursor import write_cursor
 from ..history.history_rows import Position
+from ..one_at_a_time import OneAtATime
 from .failed_jobs import FailedJob, FailedJobs, FailedSelection
 from .retry import JobRetry, Original, name_of
 
@@ -27,8 +27,8 @@ often end requests after 30 or 60 s."""
 WITHOUT_KEY = "all failed"
 """Stands for the Idempotency-Key if there is none, so that a job is retried once."""
 
-RETRY_AFTER_SECONDS = "10"
-"""Retry-After, in seconds, while another request is being carried out."""
+BUSY = "This replica is retrying jobs for another request."
+"""Why another request is refused meanwhile. One at a time bounds the memory."""
 
 _TEMPORARY = frozenset({429, 503})
 """Statuses of problems that concern all jobs, and that pass."""
@@ -67,7 +67,7 @@ class FailedRetry:
     retry: JobRetry
     jobs: FailedJobs
     max_seconds: float = MAX_SECONDS
-    _is_running: bool = field(default=False, init=False)
+    _turn: OneAtATime = field(default_factory=lambda: OneAtATime(BUSY), init=False)
 
     async def run(
         self, wanted: FailedSelection, changes: RetryOptions, key: str | None
@@ -90,7 +90,7 @@ class FailedRetry:
             Problem: 400 InvalidCursor; 422 DescriberNotFound; 429 TooManyRetries; 503 with a reason
                 of the history; or why no job at all could be retried.
         """
-        with self._running():
+        with self._turn.running():
             if changes.describer:
                 await self.retry.jobs.choose_describer(changes.describer)
 
@@ -113,19 +113,6 @@ class FailedRetry:
             place = part[-1].position
 
         return _continued(report, place) if len(found) > wanted.limit else report
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        if self._is_running:
-            detail = "This replica is retrying jobs for another request. Try again later."
-            headers = {"Retry-After": RETRY_AFTER_SECONDS}
-            raise Problem(429, "TooManyRetries", detail, headers=headers)
-
-        self._is_running = True
-        try:
-            yield
-        finally:
-            self._is_running = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Describe the images of a finished ImageBatch again that have failed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from vision_node_contract.batch_objects import ManifestLine
@@ -12,6 +12,7 @@ from vision_node_contract.names import OWNER_LABEL
 from ...uploads.bulk.refusals import Refusal, Refusals, shown_name
 from ...web.problems import Problem
 from ..dependency_problems import storage_problems
+from ..one_at_a_time import OneAtATime
 from .batches import Batches
 from .creation import BatchCreation, CreatedBatch, WantedBatch
 from .creation_upload import Receipt
@@ -28,8 +29,8 @@ GROUP_BYTES = 16 << 20
 UNKNOWN_BYTES = GROUP_BYTES // 4
 """Assumed size of an image whose size is not in the manifest, in bytes."""
 
-RETRY_AFTER_SECONDS = "10"
-"""Retry-After, in seconds, while another batch is being copied."""
+BUSY = "This replica is copying the images of another batch."
+"""Why another request is refused meanwhile. One at a time bounds the memory."""
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class BatchRetry:
     """Copies failed images to new ImageBatches, one batch at a time."""
 
     creation: BatchCreation
-    _is_running: bool = field(default=False, init=False)
+    _turn: OneAtATime = field(default_factory=lambda: OneAtATime(BUSY), init=False)
 
     async def retry(self, name: str, idempotency_key: str | None) -> Receipt:
         """Create an ImageBatch with the failed images of a finished one, and return it.
@@ -52,7 +53,7 @@ class BatchRetry:
                 TooManyFailedImages; 429 TooManyRetries; 503 with one of STORAGE_REASONS; or a
                 problem of `BatchCreation.create` or `complete`.
         """
-        with self._running():
+        with self._turn.running():
             batch = await self.batches.current(name)
             if not batch.finished:
                 detail = f"Batch {name} is {batch.status.phase}. Wait for its end, or cancel it."
@@ -75,20 +76,6 @@ class BatchRetry:
     def batches(self) -> Batches:
         """The service that reads ImageBatches."""
         return self.creation.batches
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """Let only one batch be copied at a time, which bounds the memory."""
-        if self._is_running:
-            detail = "This replica is copying the images of another batch. Try again later."
-            headers = {"Retry-After": RETRY_AFTER_SECONDS}
-            raise Problem(429, "TooManyRetries", detail, headers=headers)
-
-        self._is_running = True
-        try:
-            yield
-        finally:
-            self._is_running = False
 
     async def _copy(
         self, batch: ImageBatch, wanted: WantedBatch, lines: AsyncIterator[ManifestLine | int]
