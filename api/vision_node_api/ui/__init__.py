@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from ..web.page_headers import PAGE_HEADERS
+from ..web.validators import is_known
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,8 +42,7 @@ class StaticFile:
     def response(self, if_none_match: str | None) -> Response:
         """Return the file, or a 304 response if the browser already has this version."""
         headers = PAGE_HEADERS | {"ETag": self.etag}
-        cached = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
-        if self.etag in cached:
+        if is_known(self.etag, if_none_match):
             return Response(status_code=304, headers=headers)
 
         return Response(self.content, headers=headers, media_type=self.media_type)
