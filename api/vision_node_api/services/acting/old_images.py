@@ -6,17 +6,12 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from vision_node_contract.batch_objects import ManifestLine
-from vision_node_contract.bucket_keys import INBOX_PREFIX
-from vision_node_contract.clients.bucket import (
-    Bucket,
-    ObjectNotFoundError,
-    StoreUnavailableError,
-)
+from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.models.imagejob import ImageRef
-from vision_node_contract.models.reasons import Reason
 
 from ...web.problems import Problem
 from ..batches.image_copies import IMAGE_GONE, ImageSource, NotCopiedError
+from ..images.job_objects import read_image
 
 
 class OldImage(Protocol):
@@ -57,7 +52,7 @@ class ImageOfJob:
 
     async def read(self) -> bytes:
         """Return the image, unless it was deleted, or replaced in the inbox."""
-        data = await self._get()
+        data = await read_image(self._bucket, self._ref.key, self.max_bytes)
         if data is None:
             detail = (
                 "The image was deleted: images may be kept for a shorter time than their jobs. "
@@ -78,39 +73,6 @@ class ImageOfJob:
             return True
 
         return digest is not None and await asyncio.to_thread(_sha256, data) != digest
-
-    async def _get(self) -> bytes | None:
-        for key in self._keys():
-            try:
-                return await self._bucket.get(key, self.max_bytes)
-            except ObjectNotFoundError:
-                continue
-            except StoreUnavailableError as error:
-                # A policy may allow only the release's own folders. Others have no image of it.
-                if error.reason != Reason.STORAGE_DENIED or self._is_in_own_folder(key):
-                    raise
-
-        return None
-
-    def _keys(self) -> list[str]:
-        """Return where the image may be, as workers look for it.
-
-        Whoever may create ImageJobs can name any key. Only the release's own images are read.
-        """
-        key, folders = self._ref.key, self._bucket.folders
-        if folders.is_own_image(key):
-            return [key]
-        if not key.startswith(INBOX_PREFIX):
-            return []
-        if key.startswith(folders.inbox):
-            return [key]
-
-        older = folders.older_inbox_key(key.removeprefix(INBOX_PREFIX))
-        return [folders.inbox_key(key), *([older] if older else [])]
-
-    def _is_in_own_folder(self, key: str) -> bool:
-        folders = self._bucket.folders
-        return key.startswith((folders.images, folders.inbox))
 
 
 class ImageOfBatch:

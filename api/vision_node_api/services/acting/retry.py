@@ -211,12 +211,14 @@ class JobRetry:
         return Original(job_id, uid, spec, labels, ImageOfBatch(source, line, limit))
 
     async def _line(self, batches: Batches, image: BatchImage) -> ManifestLine:
-        async for line in FailedImages(batches, image.batch).lines([image.index]):
-            if isinstance(line, ManifestLine):
-                return line
+        line = await FailedImages(batches, image.batch).line(image.index)
+        if line is None:
+            detail = (
+                "The list of the batch's images was deleted, or can't be read. Submit it again."
+            )
+            raise Problem(410, IMAGE_GONE, detail)
 
-        detail = "The list of the batch's images was deleted, or can't be read. Submit it again."
-        raise Problem(410, IMAGE_GONE, detail)
+        return line
 
 
 def name_of(original: Original, key: str | None) -> str:

@@ -75,6 +75,15 @@ class FailedImages:
             for found in await self._chunk(chunk * CHUNK_LINES, list(group)):
                 yield found
 
+    async def line(self, index: int) -> ManifestLine | None:
+        """Return what the manifest has about an image; None if it has been lost.
+
+        Raises:
+            Problem: 503 with one of STORAGE_REASONS.
+        """
+        (found,) = await self._chunk(index // CHUNK_LINES * CHUNK_LINES, [index])
+        return found if isinstance(found, ManifestLine) else None
+
     async def _failed(self, entry: IndexEntry) -> AsyncIterator[int]:
         if entry.key is None:
             for index in self._ended(entry):

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 from vision_node_contract.batch_objects import ManifestLine
-from vision_node_contract.bucket_keys import INBOX_PREFIX
-from vision_node_contract.clients.bucket import ObjectNotFoundError
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -13,6 +11,7 @@ from ..batches.batch_images import BatchImages
 from ..batches.failed_images import FailedImages
 from ..batches.image_copies import ImageSource, NotCopiedError
 from ..jobs import Jobs
+from .job_objects import keys_of, read_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +77,17 @@ class StoredImages:
             raise _gone(str(error)) from error
 
     async def _read_object(self, key: str) -> bytes:
-        limit, data = self.jobs.settings.max_image_bytes, None
-        for place in self._places(key):
-            try:
-                data = await self.jobs.bucket.get(place, limit)
-                break
-            except ObjectNotFoundError:
-                continue
-
+        limit = self.jobs.settings.max_image_bytes
+        data = await read_image(self.jobs.bucket, key, limit)
         if data is None:
             raise _gone("The image was deleted from storage.")
         if len(data) > limit:
             raise _gone(f"The object in storage has more than {limit} bytes, which is the limit.")
         return data
 
-    def _places(self, key: str) -> list[str]:
-        """Return the keys under which an image may be. One in the inbox may lack the id."""
-        folders = self.jobs.bucket.folders
-        if not key.startswith(INBOX_PREFIX) or key.startswith(folders.inbox):
-            return [key]
-
-        older = folders.older_inbox_key(key.removeprefix(INBOX_PREFIX))
-        return [folders.inbox_key(key), *([older] if older else [])]
-
     def _of_job(self, job: ImageJob) -> StoredImage:
         ref, folders = job.spec.image, self.jobs.bucket.folders
-        if not (folders.is_own_image(ref.key) or ref.key.startswith(INBOX_PREFIX)):
+        if not keys_of(ref.key, folders):
             raise _gone("The job names an object that is no image of its own.")
 
         # An object in the inbox may have been replaced since the job was created.
@@ -119,12 +103,12 @@ class StoredImages:
             )
             raise Problem(409, "ImageUnknown", detail)
 
-        async for line in FailedImages(self.batch_images.batches, batch).lines([index]):
-            if isinstance(line, ManifestLine):
-                name = line.custom_id.rsplit("/", 1)[-1]
-                return StoredImage(line, batch.metadata.uid, None, name)
+        line = await FailedImages(self.batch_images.batches, batch).line(index)
+        if line is None:
+            raise _gone("The list of the batch's images is lost.")
 
-        raise _gone("The list of the batch's images is lost.")
+        name = line.custom_id.rsplit("/", 1)[-1]
+        return StoredImage(line, batch.metadata.uid, None, name)
 
 
 def _gone(detail: str) -> Problem:

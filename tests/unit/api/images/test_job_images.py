@@ -14,7 +14,9 @@ from vision_node_api.services.images import thumbnails as thumbnails_module
 from vision_node_api.services.images.download_limit import DownloadLimit
 from vision_node_api.services.images.images import Images
 from vision_node_api.services.images.thumbnails import Thumbnails
+from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef, ObjectMeta
+from vision_node_contract.models.reasons import Reason
 
 PNG = picture(size=(800, 600))
 
@@ -110,6 +112,22 @@ async def test_image_of_an_older_release_in_the_inbox(
     bucket.objects["inbox/x"] = PNG
     add_job(cluster, "inbox/x")
     assert (await client.get("/jobs/j/image")).content == PNG
+
+
+async def test_image_that_a_policy_hides_outside_the_own_folders_is_gone(
+    client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = bucket.get
+
+    async def deny_older(key: str, max_bytes: int) -> bytes:
+        if key == "inbox/x":
+            raise StoreUnavailableError("denied", Reason.STORAGE_DENIED)
+        return await get(key, max_bytes)
+
+    monkeypatch.setattr(bucket, "get", deny_older)
+    add_job(cluster, "inbox/x")
+    answer = await client.get("/jobs/j/image")
+    assert (answer.status_code, answer.json()["reason"]) == (410, "ImageGone")
 
 
 @pytest.mark.parametrize("path", ["image", "thumbnail"])
