@@ -108,6 +108,8 @@ lint: lint-python lint-chart ## Check style, types, layers and the chart
 
 .PHONY: lint-python
 lint-python:
+	@! find tests/unit -name 'test_*.py' -printf '%f\n' | sort | uniq -d | grep . \
+		|| { echo "Rename these: pytest can't collect two modules of the same name in tests/unit" >&2; exit 1; }
 	@$(TOOL) uv -- lock --check --quiet
 	@$(UV_RUN) ruff check
 	@$(UV_RUN) ruff format --check
