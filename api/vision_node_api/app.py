@@ -19,6 +19,7 @@ from vision_node_contract.metrics import server as metrics_server
 from . import ui
 from .middleware.expect_continue import ExpectContinueMiddleware
 from .middleware.internal_errors import InternalErrorMiddleware
+from .middleware.rate_limit import RateLimitMiddleware
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
 from .routes import (
@@ -35,6 +36,7 @@ from .routes import (
     limits,
     probes,
     problems,
+    usage,
 )
 from .routes import batches as batch_routes
 from .routes.openapi import complete_openapi, operation_id
@@ -62,6 +64,7 @@ from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
 from .services.ownership import OwnershipCheck
+from .services.usage import UsageReports
 from .settings import Settings
 from .watch.batch_follower import BatchFollower
 from .watch.change_log import ChangeLog
@@ -72,6 +75,7 @@ from .watch.imagejob_cache import ImageJobCache
 from .watch.single_imagejobs import SINGLE, SingleImageJobs
 from .web.http_settings import HttpSettings
 from .web.problems import Problem, on_problem
+from .web.rate_limit import RateLimiter
 from .web.waiting import WaitLimit
 
 CONNECTIONS = 4
@@ -165,6 +169,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         app.add_exception_handler(kind, on_problem)
 
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
+    app.add_middleware(RateLimitMiddleware)
     app.include_router(jobs.router)
     app.include_router(job_list.router)
     app.include_router(job_images.router)
@@ -177,6 +182,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(batch_retry.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
+    app.include_router(usage.router)
     app.include_router(problems.router)
     app.include_router(probes.router)
     app.include_router(ui.router)
@@ -209,6 +215,9 @@ def attach_services(
     app.state.batch_control = BatchControl(batches)
     app.state.batch_retry = BatchRetry(creation)
     app.state.batch_list = BatchList(batches.cache, batches.history)
+    jobs.quotas.unfinished_batches = batches.cache.unfinished_of
+    app.state.rate_limiter = RateLimiter(jobs.settings.owner_limits)
+    app.state.usage = UsageReports(jobs)
     app.state.job_list = JobList(jobs.cache, jobs.history)
     app.state.job_control = JobControl(jobs, images)
     app.state.job_retry = retry = JobRetry(jobs, images)

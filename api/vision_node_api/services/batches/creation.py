@@ -78,8 +78,9 @@ class BatchCreation:
         """Create an ImageBatch, or return the one that the same request has already created.
 
         Raises:
-            Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused; 429 QuotaExceeded;
-                502 BatchUnreadable; 503 BatchesUnavailable, KubernetesUnavailable.
+            Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused; 429 QuotaExceeded,
+                TooManyJobsOfOwner, DailyBytesUsed, DailyTokensUsed; 502 BatchUnreadable; 503
+                BatchesUnavailable, KubernetesUnavailable.
         """
         self.batches.require_watch()
         request = request_id(wanted.key)
@@ -88,6 +89,7 @@ class BatchCreation:
         if existing := await self._find(name, wanted, request):
             return CreatedBatch(existing, is_new=False)
 
+        await self.jobs.quotas.require_batch(wanted.spec.describer)
         return await self._create(name, wanted, request)
 
     async def find(self, wanted: WantedBatch) -> ImageBatch | None:

@@ -14,11 +14,13 @@ from .following import FOLLOWING
 from .images import IMAGES
 from .inbox import INBOX
 from .jobs import JOBS
+from .limits import LIMITS
 from .requests import REQUESTS
 from .uploads import UPLOADS
 
 TOPICS: dict[str, tuple[ReasonEntry, ...]] = {
     "Requests": REQUESTS,
+    "Limits of owners": LIMITS,
     "Uploads": UPLOADS,
     "Jobs and results": JOBS,
     "Images of jobs": IMAGES,
