@@ -110,8 +110,7 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the replica can serve requests. It can as soon as all objects have been listed,
-        and the API keys, without which it can't tell right keys from wrong ones.
+        """Whether the replica can serve requests: all objects and the API keys have been listed.
 
         From then on, the replica remains ready even while its dependencies are unavailable. If it
         were removed from the Service, it could neither report the states of jobs nor serve the

@@ -66,10 +66,8 @@ class KubernetesReviews:
             KubeError: the API server did not respond, or refused the request.
         """
         allowed = await asyncio.gather(*(self._is_allowed(user, verb) for verb in VERBS))
-        granted = (
-            scopes for scopes, is_allowed in zip(VERBS.values(), allowed, strict=True) if is_allowed
-        )
-        return frozenset[Scope]().union(*granted)
+        answers = zip(VERBS.values(), allowed, strict=True)
+        return frozenset[Scope]().union(*(scopes for scopes, is_allowed in answers if is_allowed))
 
     async def _is_allowed(self, user: KubernetesUser, verb: str) -> bool:
         resource = {
