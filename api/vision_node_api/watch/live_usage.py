@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vision_node_contract.history.usage import UsageCounts, counted, tokens_in
 from vision_node_contract.json_types import Json
@@ -105,7 +105,11 @@ def _place_of(body: Json) -> _Place:
 
 def _day_of(body: Json, status: Json) -> date:
     """Return the day on which a job has ended. Workers write the time, so it may be anything."""
-    for time in (status.get("completionTime"), body["metadata"].get("creationTimestamp")):
+    times: tuple[Any, ...] = (
+        status.get("completionTime"),
+        body["metadata"].get("creationTimestamp"),
+    )
+    for time in times:
         try:
             return datetime.fromisoformat(time).astimezone(UTC).date()
         except (TypeError, ValueError, OverflowError):

@@ -48,6 +48,6 @@ def limited_api(bucket: FakeBucket, cluster: Cluster, clock: FakeClock) -> Start
         served = ActingAs(add_middleware(app, HttpSettings(), app.state.metrics))
         transport = httpx.ASGITransport(served)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-            yield LimitedApi(client, app, jobs, clock)
+            yield LimitedApi(client, app, served, jobs, clock)
 
     return start

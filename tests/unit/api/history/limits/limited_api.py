@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from vision_node_api.services.jobs import Jobs
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -36,6 +37,7 @@ class LimitedApi:
 
     client: httpx.AsyncClient
     app: FastAPI
+    served: ASGIApp
     jobs: Jobs
     clock: FakeClock
 

@@ -26,8 +26,9 @@ def refusal(answer: httpx.Response) -> tuple[int, str | None, str | None]:
     )
 
 
-async def submit_as(api: LimitedApi, owner: str, **more: Any) -> httpx.Response:
-    return await submit(api.client, PNG, headers=as_(owner) if owner else {}, **more)
+async def submit_as(api: LimitedApi, owner: str, **options: str) -> httpx.Response:
+    files = {"image": ("photo.png", PNG)}
+    return await api.client.post("/submit", files=files, data=options, headers=as_(owner))
 
 
 async def accepted(api: LimitedApi, owner: str) -> bool:
@@ -64,7 +65,7 @@ async def test_unfinished_jobs_of_an_owner_are_limited(
         report(api.jobs, job_body(3, owner="ann"))
         assert await accepted(api, "ann")
         refused = 'vision_node_owner_limit_refusals_total{reason="TooManyJobsOfOwner"} 3.0'
-        assert refused in api.app.state.metrics.text()
+        assert refused in api.app.state.metrics.text().decode()
 
 
 async def test_unfinished_batches_count_as_one_job_each(
@@ -112,8 +113,15 @@ async def test_bytes_of_todays_jobs_are_limited(limited_api: Start) -> None:
 
 
 async def test_bytes_of_an_upload_are_counted_while_it_arrives(
-    limited_api: Start, bucket: FakeBucket, cluster: Cluster
+    limited_api: Start,
+    bucket: FakeBucket,
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    async def put_pack(key: str, data: bytes, *_: object) -> None:
+        bucket.objects[key] = data
+
+    monkeypatch.setattr(bucket, "put", put_pack)
     limit = 3 * len(PNG)
     async with limited_api(OwnerLimits(bytes_per_day=limit)) as api:
 
@@ -137,7 +145,8 @@ async def test_bytes_in_the_inbox_are_limited(limited_api: Start, bucket: FakeBu
     async with limited_api(OwnerLimits(bytes_per_day=len(PNG))) as api:
 
         async def put(name: str) -> httpx.Response:
-            return await api.client.post(f"/inbox/{name}", content=PNG, headers=as_("ann"))
+            files = {"file": ("photo.png", PNG)}
+            return await api.client.post(f"/inbox/{name}", files=files, headers=as_("ann"))
 
         assert (await put("a.png")).status_code == 201
         assert refusal(await put("b.png")) == (429, "DailyBytesUsed", MIDNIGHT)
@@ -159,13 +168,12 @@ async def test_tokens_limit_only_describers_that_may_use_some(
     async with limited_api(OwnerLimits(provider_tokens_per_day=100)) as api:
         known = {"metadata": {"name": describer}, "spec": spec}
         api.jobs.describers.observe(WatchEvent("ADDED", [known]))
-        query = {"describer": describer}
-        assert (await submit_as(api, "ann", data=query)).status_code == 202
+        assert (await submit_as(api, "ann", describer=describer)).status_code == 202
 
         used = job_body(1, owner="ann", created=NOON)
         used["status"]["result"]["usage"] = {"inputTokens": 60, "outputTokens": 40}
         report(api.jobs, used)
-        answer = await submit_as(api, "ann", data=query)
+        answer = await submit_as(api, "ann", describer=describer)
         assert answer.status_code == expected
         if expected == 429:
             assert refusal(answer) == (429, "DailyTokensUsed", MIDNIGHT)

@@ -1,10 +1,9 @@
 """Tests of the limit on requests per second: token buckets, headers and refusals."""
 
-import asyncio
-
 import httpx
 import pytest
 from acting_as import as_
+from api_server import serving
 from limited_api import FakeClock, Start
 from vision_node_api.owner_limits import LimitsByOwner, OwnerLimits
 from vision_node_api.web import rate_limit
@@ -123,7 +122,7 @@ async def test_refusal_says_when_to_come_back(limited_api: Start) -> None:
         api.clock.advance(1)
         assert (await api.client.get("/limits", headers=as_("ann"))).status_code == 200
         assert 'vision_node_owner_limit_refusals_total{reason="RateLimited"} 1.0' in (
-            api.app.state.metrics.text()
+            api.app.state.metrics.text().decode()
         )
 
 
@@ -149,15 +148,14 @@ async def test_owners_can_have_limits_of_their_own(limited_api: Start) -> None:
 
 
 async def test_stream_counts_once(limited_api: Start) -> None:
-    async with limited_api(OwnerLimits(requests_per_second=1)) as api:
-
-        async def follow() -> httpx.Response:
-            return await api.client.get("/events", headers=as_("ann"))
-
-        following = asyncio.create_task(follow())
-        while not api.app.state.following.followers.count:  # noqa: ASYNC110 (another task's)
-            await asyncio.sleep(0.001)
-        assert (await api.client.get("/limits", headers=as_("ann"))).status_code == 200
-        assert (await api.client.get("/limits", headers=as_("ann"))).status_code == 429
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+    async with (
+        limited_api(OwnerLimits(requests_per_second=1)) as api,
+        serving(api.served) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=as_("ann")) as client,
+        client.stream("GET", "/events") as stream,
+    ):
+        lines = stream.aiter_lines()
+        assert await anext(lines)  # the stream has begun
+        assert stream.headers["ratelimit"] == '"default";r=1;t=1'
+        assert (await client.get("/limits")).status_code == 200
+        assert (await client.get("/limits")).status_code == 429
