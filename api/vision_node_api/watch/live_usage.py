@@ -97,10 +97,11 @@ def owner_of(body: Json) -> str:
 
 
 def _place_of(body: Json) -> _Place:
-    describer = sys.intern((body.get("spec") or {}).get("describer") or "")
-    status = body.get("status") or {}
+    describer = _part(body, "spec").get("describer")
+    status = _part(body, "status")
     day = _day_of(body, status) if status.get("phase") in TERMINAL else None
-    return _Place(owner_of(body), describer, day)
+    name = sys.intern(describer) if isinstance(describer, str) else ""
+    return _Place(owner_of(body), name, day)
 
 
 def _day_of(body: Json, status: Json) -> date:
@@ -118,10 +119,15 @@ def _day_of(body: Json, status: Json) -> date:
     return datetime.now(UTC).date()
 
 
+def _part(body: Json, name: str) -> Json:
+    """Return a part of an object; an empty one if another version has something else there."""
+    found = body.get(name)
+    return found if isinstance(found, dict) else {}
+
+
 def _counts_of(body: Json) -> UsageCounts:
-    status = body.get("status") or {}
-    image = (body.get("spec") or {}).get("image") or {}
-    sent, received = tokens_in((status.get("result") or {}).get("usage"))
+    status, image = _part(body, "status"), _part(_part(body, "spec"), "image")
+    sent, received = tokens_in(_part(status, "result").get("usage"))
     return UsageCounts(
         images=1,
         failed=int(status.get("phase") == "failed"),

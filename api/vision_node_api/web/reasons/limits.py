@@ -1,18 +1,11 @@
-"""Reasons that concern the limits of one owner, which apply if clients are authenticated."""
+"""Reasons that concern the limits of one owner, which apply if clients are authenticated.
+
+RateLimited is among the reasons of describers, because providers limit the rate, too.
+"""
 
 from .entry import ReasonEntry
 
 LIMITS = (
-    ReasonEntry(
-        "RateLimited",
-        (429,),
-        "Too many requests",
-        "The clients of this owner send more requests a second than its limit allows "
-        "(GET /limits).",
-        "Send the request again after the time in Retry-After. Wait with `Prefer: wait=60` or "
-        "follow GET /events instead of polling, and use a batch for many images.",
-        repeatable=True,
-    ),
     ReasonEntry(
         "TooManyJobsOfOwner",
         (429,),
