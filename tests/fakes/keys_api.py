@@ -93,8 +93,8 @@ class KeysApi:
 
     def add_routes(self, app: web.Application) -> None:
         """Add the paths to `app`."""
-        root = f"/api/v1/namespaces/{NAMESPACE}/secrets"
-        reviews = f"/apis/authorization.k8s.io/v1/namespaces/{NAMESPACE}/localsubjectaccessreviews"
+        root = "/api/v1/namespaces/{namespace}/secrets"
+        reviews = "/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews"
         app.router.add_get(root, self._list)
         app.router.add_get(f"{root}/{SECRET}", self._get)
         app.router.add_patch(f"{root}/{SECRET}", self._patch)
