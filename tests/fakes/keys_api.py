@@ -60,6 +60,11 @@ class KeysApi:
         """Whether watches are not told of changes."""
 
     @property
+    def is_watched(self) -> bool:
+        """Whether a client watches the Secret."""
+        return bool(self._watchers)
+
+    @property
     def body(self) -> Json:
         """The Secret."""
         metadata = {"name": SECRET, "uid": "u", "resourceVersion": str(self.version)}
