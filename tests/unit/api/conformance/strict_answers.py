@@ -6,7 +6,7 @@ fields than its schema: one that has a name in camelCase where the schema has sn
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 
@@ -76,13 +76,17 @@ class Answers:
             yield f"{operation} {status}: the header {name} is not declared"
 
         media_type = headers.get("content-type", "").partition(";")[0]
-        if media_type.endswith("json"):
-            schema = found["content"][media_type]["schema"]
+        if body and media_type.endswith("json"):
+            schema = found.get("content", {}).get(media_type, {}).get("schema", False)
             for error in self.errors(json.loads(body), schema):
                 yield f"{operation} {status}: {error}"
 
-    def errors(self, value: Any, schema: Json) -> Iterator[str]:
-        """Yield why a value does not match its schema."""
+    def errors(self, value: Any, schema: Json | Literal[False]) -> Iterator[str]:
+        """Yield why a value does not match its schema. No value matches False."""
+        if schema is False:
+            yield "the body is not declared"
+            return
+
         strict = {**closed(schema), "components": self._components}
         validator = jsonschema.Draft202012Validator(strict)
         for error in validator.iter_errors(value):
