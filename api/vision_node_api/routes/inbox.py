@@ -15,6 +15,7 @@ from ..services.inbox_cursor import MAX_CURSOR_CHARACTERS
 from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, require_inbox_name
 from ..uploads.form import read_upload
 from ..uploads.openapi import body_schema, image_form_schema
+from ..web import whole_path
 from ..web.problems import MEDIA_TYPE
 
 router = APIRouter(tags=["inbox"])
@@ -73,6 +74,7 @@ Name = Annotated[
 ]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+_OBJECT_PATH = f"/inbox/{{name:{whole_path.NAME}}}"
 
 
 @router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
@@ -98,7 +100,7 @@ async def list_inbox(
 
 
 @router.post(
-    "/inbox/{name:path}",
+    _OBJECT_PATH,
     status_code=201,
     openapi_extra=body_schema(image_form_schema()),
     responses={
@@ -124,7 +126,8 @@ async def put_inbox_object(
     jobs = inbox.jobs
 
     with jobs.uploads.admit() as slot:
-        upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
+        limit = jobs.settings.max_image_bytes
+        upload = await read_upload(request, slot, limit, options=())
         stored, is_new = await inbox.put(name, upload, replace=replace)
 
     response.headers["Location"] = f"{request.scope.get('root_path', '')}/inbox/{name}"
@@ -132,14 +135,14 @@ async def put_inbox_object(
     return _object(stored, inbox)
 
 
-@router.get("/inbox/{name:path}", responses=dict.fromkeys((404, 422, 503), _PROBLEM))
+@router.get(_OBJECT_PATH, responses=dict.fromkeys((404, 422, 503), _PROBLEM))
 async def get_inbox_object(name: Name, inbox: InboxDep) -> InboxObject:
     """Return an object's metadata. Only describers can read the image itself."""
     return _object(await inbox.stat(name), inbox)
 
 
 @router.delete(
-    "/inbox/{name:path}", status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM)
+    _OBJECT_PATH, status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM)
 )
 async def delete_inbox_object(
     name: Name,

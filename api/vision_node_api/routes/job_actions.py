@@ -10,8 +10,10 @@ from ..services.acting.control import JobControl
 from ..services.acting.failed_jobs import FailedSelection
 from ..services.acting.retry import JobRetry
 from ..services.acting.retry_failed import FailedRetry
+from ..uploads.openapi import option_parameters
 from ..uploads.retry_options import read_json_object, read_retry_options
 from ..uploads.retry_selection import RetrySelection
+from ..uploads.submit_options import SubmitOptions
 from ..web.problems import MEDIA_TYPE
 from .jobs import MAX_IDEMPOTENCY_KEY, JobsDep, StatusResponse, SubmitResponse, status_response
 
@@ -98,6 +100,7 @@ def _body(schema: dict[str, Any], *kinds: str, required: bool) -> dict[str, Any]
 
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_PARAMETERS = [it for it in option_parameters(SubmitOptions) if it["name"] != "reuse"]
 
 
 @router.post(
@@ -158,7 +161,10 @@ async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> Respons
     "/jobs/{job_id}/retry",
     status_code=202,
     response_model_exclude_none=True,
-    openapi_extra=_body(_OPTIONS, "application/json", *_FORMS, required=False),
+    openapi_extra={
+        **_body(_OPTIONS, "application/json", *_FORMS, required=False),
+        "parameters": _PARAMETERS,
+    },
     responses=dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), _PROBLEM),
 )
 async def retry_job(

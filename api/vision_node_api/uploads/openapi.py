@@ -7,11 +7,7 @@ from .submit_options import DescribeOptions, SubmitOptions
 
 def submit_schema() -> dict[str, Any]:
     """Return the OpenAPI description of the body and the query parameters of `POST /submit`."""
-    parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in option_schemas(SubmitOptions).items()
-    ]
-    return {**body_schema(form_schema()), "parameters": parameters}
+    return {**body_schema(form_schema()), "parameters": option_parameters(SubmitOptions)}
 
 
 def body_schema(form: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +32,14 @@ def image_form_schema() -> dict[str, Any]:
     description = "the image file or its base64 text; the field may also have a different name"
     image = {"type": "string", "format": "binary", "description": description}
     return {"type": "object", "required": ["file"], "properties": {"file": image}}
+
+
+def option_parameters(options: type[DescribeOptions]) -> list[dict[str, Any]]:
+    """Return the OpenAPI description of the options as query parameters."""
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in option_schemas(options).items()
+    ]
 
 
 def option_schemas(options: type[DescribeOptions]) -> dict[str, dict[str, Any]]:
