@@ -41,7 +41,6 @@ from .routes.known_parameters import STRICT
 from .routes.openapi import complete_openapi, operation_id
 from .routes.openapi.texts import DESCRIPTION
 from .services.acting.control import JobControl
-from .services.acting.failed_jobs import FailedJobs
 from .services.acting.retry import JobRetry
 from .services.acting.retry_failed import FailedRetry
 from .services.batches.batch_images import BatchImages
@@ -207,7 +206,7 @@ def attach_services(
     app.state.job_list = JobList(jobs.cache, jobs.history)
     app.state.job_control = JobControl(jobs, images)
     app.state.job_retry = retry = JobRetry(jobs, images)
-    app.state.failed_retry = FailedRetry(retry, FailedJobs(jobs.cache, jobs.history))
+    app.state.failed_retry = FailedRetry(retry, app.state.job_list)
     app.state.job_export = JobExport(app.state.job_list)
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health

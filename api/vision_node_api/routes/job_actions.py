@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field
 from vision_node_contract.models.imagejob import ImageJob
 
 from ..services.acting.control import JobControl
-from ..services.acting.failed_jobs import FailedSelection
 from ..services.acting.retry import JobRetry
 from ..services.acting.retry_failed import FailedRetry
+from ..services.history.job_filter import JobFilter
+from ..services.history.job_list import ListQuery
 from ..uploads.openapi import option_parameters
 from ..uploads.retry_options import read_json_object, read_retry_options
 from ..uploads.retry_selection import RetrySelection
@@ -117,20 +118,20 @@ async def retry_failed(
     """Retry the single jobs that have failed for a reason, from the newest to the oldest.
 
     Jobs that a newer job already retries are left out. If the response has `next`, send the request
-    again with it as `cursor`.
+    again with it as `cursor`, also if no jobs were found: each request looks for a limited time.
     """
     with jobs.uploads.admit() as slot:
         selection = RetrySelection.read(await read_json_object(request, slot))
     changes = selection.options(jobs.settings.max_ttl_seconds)
-    wanted = FailedSelection(
+    wanted = JobFilter(
+        phases=frozenset({"failed"}),
         reason=selection.reason,
-        limit=selection.limit,
         describer=selection.describer,
         after=selection.after,
         before=selection.before,
-        cursor=selection.cursor,
     )
-    report = await failed.run(wanted, changes, idempotency_key)
+    query = ListQuery(selection.limit, selection.cursor, wanted=wanted)
+    report = await failed.run(query, changes, idempotency_key)
 
     return RetryFailedResponse(
         retried=[RetriedJob(job_id=it.job_id, retry_of=it.retry_of) for it in report.retried],

@@ -7,15 +7,16 @@ from pydantic_core import PydanticCustomError
 from vision_node_contract.models.reasons import Reason
 
 from ..web.problems import Problem
+from ..web.reasons import REASON_PATTERN
 from ..web.times import read_time
+from .batch_options import NAME_PATTERN
 from .retry_options import RetryOptions
 
 DEFAULT_RETRIES = 100
 """Number of failed jobs that one request looks at if the client sets no limit."""
 
 MAX_RETRIES = 1000
-"""Maximum number of failed jobs that one request looks at. Their entries take 5 MB of memory, and
-retrying them takes some ten seconds."""
+"""Maximum number of failed jobs that one request looks at. Retrying them takes some ten seconds."""
 
 
 def _time(value: object) -> object:
@@ -36,9 +37,11 @@ class RetrySelection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reason: str = Field(
-        min_length=1, max_length=128, description="reason of the failure, such as NoWorker"
+        pattern=REASON_PATTERN, description="reason of the failure, such as NoWorker"
     )
-    describer: str | None = Field(None, description="only jobs with this describer")
+    describer: str | None = Field(
+        None, pattern=NAME_PATTERN, description="only jobs with this describer"
+    )
     after: _Time = Field(None, description="only jobs that were created at or after this time")
     before: _Time = Field(None, description="only jobs that were created before this time")
     limit: int = Field(
