@@ -13,7 +13,7 @@ from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, De
 from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
 
 from ..services.batches.batch_images import BatchImage, BatchImages
-from ..services.jobs import Jobs, Submitted
+from ..services.jobs import Jobs, Submitted, job_not_found
 from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
@@ -27,6 +27,10 @@ router = APIRouter(tags=["jobs"])
 
 MAX_IDEMPOTENCY_KEY = 255
 """Maximum length of an Idempotency-Key, in characters."""
+
+LOOK_SECONDS = 1.0
+"""Minimum number of seconds between two looks for an image of a batch. Whether it has ended is read
+from the API server, and a batch changes each time that some of its images have ended."""
 
 
 class SubmitResponse(BaseModel):
@@ -194,7 +198,7 @@ async def submit(
 async def status(job_id: str, jobs: JobsDep, images: ImagesDep, wait: WaitDep) -> Response:
     """Return a job's status, which is queued, processing, done or failed.
 
-    `<batch>.<index>` is an image of a batch, unless a job has this id. It is never waited for.
+    `<batch>.<index>` is an image of a batch, unless a job has this id.
     """
     changes = jobs.cache.changes_of(job_id)
     try:
@@ -204,6 +208,7 @@ async def status(job_id: str, jobs: JobsDep, images: ImagesDep, wait: WaitDep) -
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:
             raise
+        image = await _waited_image(job_id, image, images, wait)
         found = image_status(job_id, image, jobs.settings.job_kept)
 
     return Response(found.model_dump_json(), headers=wait.headers, media_type="application/json")
@@ -269,6 +274,25 @@ async def _waited(job: ImageJob, jobs: Jobs, wait: PreferredWait) -> ImageJob:
     except Problem:
         # Whatever prevents the wait, the image was accepted, and must not be submitted again.
         return job
+
+
+async def _waited_image(
+    job_id: str, image: BatchImage, images: BatchImages, wait: PreferredWait
+) -> BatchImage:
+    """Return an image of a batch after the wait that the client prefers.
+
+    Raises:
+        Problem: as for `BatchImages.find`; 404 JobNotFound if the batch has been deleted.
+    """
+
+    async def look() -> BatchImage:
+        found = await images.find(job_id)
+        if found is None:
+            raise job_not_found()
+        return found
+
+    changes = images.batches.cache.changes_of(image.metadata.name)
+    return await wait.until_finished(changes, look, known=image, pause=LOOK_SECONDS)
 
 
 async def _outcome(job: ImageJob, jobs: Jobs) -> dict[str, Any] | None:
