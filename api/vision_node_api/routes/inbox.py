@@ -6,7 +6,7 @@ Every client that may submit images may also use the inbox.
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from vision_node_contract.clients.bucket_objects import MAX_KEYS, StoredObject
 
@@ -16,7 +16,7 @@ from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, require_inbox_na
 from ..uploads.form import read_upload
 from ..uploads.openapi import body_schema, image_form_schema
 from ..web import whole_path
-from ..web.problems import MEDIA_TYPE
+from .dependencies import PROBLEM, InboxDep
 
 router = APIRouter(tags=["inbox"])
 
@@ -54,17 +54,6 @@ class InboxResponse(BaseModel):
     next_cursor: str | None = Field(description="cursor of the next page; null on the last page")
 
 
-async def get_inbox(request: Request) -> Inbox:
-    """Return the application's inbox.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    inbox: Inbox = request.app.state.inbox
-    return inbox
-
-
-InboxDep = Annotated[Inbox, Depends(get_inbox)]
-
 Name = Annotated[
     str,
     Path(
@@ -73,11 +62,10 @@ Name = Annotated[
     ),
 ]
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 _OBJECT_PATH = f"/inbox/{{name:{whole_path.NAME}}}"
 
 
-@router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
+@router.get("/inbox", responses=dict.fromkeys((422, 503), PROBLEM))
 @router.get("/inbox/", include_in_schema=False)  # some users and proxies append a slash
 async def list_inbox(
     inbox: InboxDep,
@@ -108,7 +96,7 @@ async def list_inbox(
             "model": InboxObject,
             "description": "The same bytes were already stored, or different bytes were replaced",
         },
-        **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
+        **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), PROBLEM),
     },
 )
 async def put_inbox_object(
@@ -135,14 +123,14 @@ async def put_inbox_object(
     return _object(stored, inbox)
 
 
-@router.get(_OBJECT_PATH, responses=dict.fromkeys((404, 422, 503), _PROBLEM))
+@router.get(_OBJECT_PATH, responses=dict.fromkeys((404, 422, 503), PROBLEM))
 async def get_inbox_object(name: Name, inbox: InboxDep) -> InboxObject:
     """Return an object's metadata. Only describers can read the image itself."""
     return _object(await inbox.stat(name), inbox)
 
 
 @router.delete(
-    _OBJECT_PATH, status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM)
+    _OBJECT_PATH, status_code=204, responses=dict.fromkeys((404, 409, 422, 503), PROBLEM)
 )
 async def delete_inbox_object(
     name: Name,

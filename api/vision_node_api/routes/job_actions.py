@@ -2,21 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, Field
 from vision_node_contract.models.imagejob import ImageJob
 
-from ..services.acting.control import JobControl
-from ..services.acting.retry import JobRetry
-from ..services.acting.retry_failed import FailedRetry
 from ..services.history.job_filter import JobFilter
 from ..services.history.job_list import ListQuery
 from ..uploads.openapi import option_parameters
 from ..uploads.retry_options import read_json_object, read_retry_options
 from ..uploads.retry_selection import RetrySelection
 from ..uploads.submit_options import SubmitOptions
-from ..web.problems import MEDIA_TYPE
-from .jobs import MAX_IDEMPOTENCY_KEY, JobsDep, StatusResponse, SubmitResponse, status_response
+from .dependencies import PROBLEM, FailedRetryDep, JobControlDep, JobRetryDep, JobsDep
+from .jobs import MAX_IDEMPOTENCY_KEY, StatusResponse, SubmitResponse, status_response
 
 router = APIRouter(tags=["jobs"])
 
@@ -44,31 +41,8 @@ class RetryFailedResponse(BaseModel):
     next: str | None = Field(description="`cursor` of the next request; null if there is no more")
 
 
-async def get_job_control(request: Request) -> JobControl:
-    """Return the application's service that cancels and deletes jobs.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    control: JobControl = request.app.state.job_control
-    return control
-
-
-async def get_job_retry(request: Request) -> JobRetry:
-    """Return the application's service that repeats jobs."""
-    retry: JobRetry = request.app.state.job_retry
-    return retry
-
-
-async def get_failed_retry(request: Request) -> FailedRetry:
-    """Return the application's service that repeats failed jobs."""
-    retry: FailedRetry = request.app.state.failed_retry
-    return retry
-
-
-ControlDep = Annotated[JobControl, Depends(get_job_control)]
 KeyHeader = Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)]
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 _OPTIONS = {
     "type": "object",
     "description": "What is to be different. What is absent stays; null is the default.",
@@ -107,12 +81,12 @@ _PARAMETERS = [it for it in option_parameters(SubmitOptions) if it["name"] != "r
 @router.post(
     "/jobs/retry",
     openapi_extra=_body(_SELECTION, "application/json", required=True),
-    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), PROBLEM),
 )
 async def retry_failed(
     request: Request,
     jobs: JobsDep,
-    failed: Annotated[FailedRetry, Depends(get_failed_retry)],
+    failed: FailedRetryDep,
     idempotency_key: KeyHeader = None,
 ) -> RetryFailedResponse:
     """Retry the single jobs that have failed for a reason, from the newest to the oldest.
@@ -146,9 +120,9 @@ async def retry_failed(
 @router.post(
     "/jobs/{job_id}/cancel",
     response_model=StatusResponse,
-    responses=dict.fromkeys((403, 404, 409, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((403, 404, 409, 502, 503), PROBLEM),
 )
-async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> Response:
+async def cancel_job(job_id: str, jobs: JobsDep, control: JobControlDep) -> Response:
     """Cancel a job that has not ended. It soon fails with the reason Cancelled.
 
     This can't be undone, but the job can be retried then. The response is that of GET /status.
@@ -166,14 +140,14 @@ async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> Respons
         **_body(_OPTIONS, "application/json", *_FORMS, required=False),
         "parameters": _PARAMETERS,
     },
-    responses=dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), PROBLEM),
 )
 async def retry_job(
     job_id: str,
     request: Request,
     response: Response,
     jobs: JobsDep,
-    retry: Annotated[JobRetry, Depends(get_job_retry)],
+    retry: JobRetryDep,
     idempotency_key: KeyHeader = None,
 ) -> SubmitResponse:
     """Describe the image of a finished job again, in a new job with a copy of the image.
@@ -190,9 +164,9 @@ async def retry_job(
 @router.delete(
     "/jobs/{job_id}",
     status_code=204,
-    responses=dict.fromkeys((403, 404, 409, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((403, 404, 409, 502, 503), PROBLEM),
 )
-async def delete_job(job_id: str, control: ControlDep) -> Response:
+async def delete_job(job_id: str, control: JobControlDep) -> Response:
     """Delete a job with its image and its result. It may be unfinished, or only in the history.
 
     An image in the inbox stays.

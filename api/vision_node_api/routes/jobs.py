@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.types import Scope
@@ -17,8 +17,9 @@ from ..services.jobs import Jobs, Submitted, job_not_found
 from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
-from ..web.problems import MEDIA_TYPE, Problem
+from ..web.problems import Problem
 from ..web.waiting import APPLIED_HEADER, PreferredWait, WaitDep
+from .dependencies import PROBLEM, BatchImagesDep, JobsDep
 from .result_response import ResultResponse
 
 log = logging.getLogger(__name__)
@@ -93,26 +94,6 @@ class DescribersResponse(BaseModel):
     describers: list[DescriberResponse]
 
 
-async def get_jobs(request: Request) -> Jobs:
-    """Return the application's service for jobs.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    jobs: Jobs = request.app.state.jobs
-    return jobs
-
-
-async def get_batch_images(request: Request) -> BatchImages:
-    """Return the application's service for images of ImageBatches."""
-    images: BatchImages = request.app.state.batch_images
-    return images
-
-
-JobsDep = Annotated[Jobs, Depends(get_jobs)]
-ImagesDep = Annotated[BatchImages, Depends(get_batch_images)]
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-
 _EXAMPLES: dict[str, Any] = {
     "done": {
         "summary": "the body of GET /result/{job_id}",
@@ -157,7 +138,7 @@ _ENDED: dict[str, Any] = {
     responses={
         200: _ENDED,
         202: {"headers": APPLIED_HEADER},
-        **dict.fromkeys((400, 408, 413, 415, 422, 429, 503), _PROBLEM),
+        **dict.fromkeys((400, 408, 413, 415, 422, 429, 503), PROBLEM),
     },
 )
 async def submit(
@@ -193,9 +174,9 @@ async def submit(
 @router.get(
     "/status/{job_id}",
     response_model=StatusResponse,
-    responses={200: {"headers": APPLIED_HEADER}, **dict.fromkeys((404, 502, 503), _PROBLEM)},
+    responses={200: {"headers": APPLIED_HEADER}, **dict.fromkeys((404, 502, 503), PROBLEM)},
 )
-async def status(job_id: str, jobs: JobsDep, images: ImagesDep, wait: WaitDep) -> Response:
+async def status(job_id: str, jobs: JobsDep, images: BatchImagesDep, wait: WaitDep) -> Response:
     """Return a job's status, which is queued, processing, done or failed.
 
     `<batch>.<index>` is an image of a batch, unless a job has this id.
@@ -230,10 +211,10 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     response_model=None,
     responses={
         200: {"model": ResultResponse, "description": "The result"},
-        **dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM),
+        **dict.fromkeys((404, 409, 410, 502, 503), PROBLEM),
     },
 )
-async def result(job_id: str, jobs: JobsDep, images: ImagesDep) -> dict[str, Any]:
+async def result(job_id: str, jobs: JobsDep, images: BatchImagesDep) -> dict[str, Any]:
     """Return the description that a job has produced.
 
     The response is 409 if the job is unfinished or has failed. `<batch>.<index>` is an image of a

@@ -12,8 +12,9 @@ from fastapi.routing import APIRoute
 from pydantic.alias_generators import to_snake
 from vision_node_contract.models.reasons import Reason
 
-from ..web.problems import MEDIA_TYPE, Problem
+from ..web.problems import Problem
 from ..web.unknown_names import unknown_name
+from .dependencies import PROBLEM
 
 
 async def require_known_parameters(request: Request) -> None:
@@ -44,7 +45,7 @@ async def require_known_parameters(request: Request) -> None:
 
 STRICT: dict[str, Any] = {
     "dependencies": [Depends(require_known_parameters)],
-    "responses": {422: {"content": {MEDIA_TYPE: {}}}},
+    "responses": {422: PROBLEM},
 }
 """Arguments of `include_router` for routes that refuse unknown query parameters."""
 
