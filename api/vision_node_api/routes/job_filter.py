@@ -10,7 +10,6 @@ from vision_node_contract.names import OWNER_LABEL
 
 from ..services.history.job_filter import JobFilter
 from ..web.problems import Problem
-from ..web.reasons import REASON_PATTERN
 from ..web.times import read_time
 
 MAX_QUERY_CHARACTERS = 500
@@ -24,6 +23,9 @@ OWNER_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 """Names of Describers and ImageBatches, as for most objects in Kubernetes."""
+
+REASON_PATTERN = r"^[A-Z][A-Za-z0-9]{0,127}$"
+"""Reasons are words in CamelCase."""
 
 _DOMAIN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/"
 _WORD = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"

@@ -8,7 +8,7 @@ from .acting import ACTING
 from .batches import BATCHES
 from .dependencies import DEPENDENCIES
 from .describing import DESCRIBING
-from .entry import REASON_PATTERN, Place, ReasonEntry
+from .entry import Place, ReasonEntry
 from .files import FILES
 from .following import FOLLOWING
 from .images import IMAGES
@@ -37,4 +37,4 @@ REGISTER: dict[str, ReasonEntry] = {
 }
 """All entries, by reason."""
 
-__all__ = ["REASON_PATTERN", "REGISTER", "TOPICS", "Place", "ReasonEntry"]
+__all__ = ["REGISTER", "TOPICS", "Place", "ReasonEntry"]

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
-REASON_PATTERN = r"^[A-Z][A-Za-z0-9]{0,127}$"
-"""Reasons are words in CamelCase, also those of custom describers."""
-
 
 class Place(StrEnum):
     """Where a reason appears, apart from problem documents."""

@@ -75,6 +75,12 @@ async def test_selection_from_the_newest_to_the_oldest(
         assert mixed.job(it["job_id"]).spec.retry_of == it["retry_of"]
 
 
+@pytest.mark.parametrize("place", ["live", "evicted"])
+async def test_reason_may_have_any_characters(one: Replica, places: Places, place: str) -> None:
+    await fail(places, one, place, 1, reason='say "why" \u00e9')
+    assert originals(await retry(one, reason='say "why" \u00e9')) == ["job-1"]
+
+
 async def test_pages_have_each_job_once(one: Replica, mixed: Places) -> None:
     found, pages = await retry(one, limit=2), []
     pages.append(originals(found))
@@ -256,7 +262,7 @@ async def test_one_request_at_a_time(
 
 INVALID: dict[str, tuple[dict[str, Any], int, str]] = {
     "no reason": ({}, 422, "OptionsInvalid"),
-    "no word as the reason": ({"reason": "no worker\u0000"}, 422, "OptionsInvalid"),
+    "no word": ({"reason": "No\u0000Worker"}, 422, "OptionsInvalid"),
     "no name": ({"reason": "X", "describer": "\u0000"}, 422, "OptionsInvalid"),
     "unknown member": ({"reason": "X", "promt": "x"}, 422, "OptionsInvalid"),
     "unknown change": ({"reason": "X", "changes": {"promt": "x"}}, 422, "OptionsInvalid"),
