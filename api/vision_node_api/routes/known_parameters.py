@@ -3,7 +3,7 @@
 They are most often misspelled, and would otherwise be ignored without a word.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from fastapi import Depends, Request
@@ -39,8 +39,7 @@ async def require_known_parameters(request: Request) -> None:
 
     for name in request.query_params:
         if name not in accepted:
-            reason = Reason.OPTIONS_INVALID if options else "InvalidRequest"
-            raise Problem(422, reason, unknown_name("query parameter", name, known))
+            raise _unknown(name, known, is_option=bool(options))
 
 
 STRICT: dict[str, Any] = {
@@ -48,6 +47,14 @@ STRICT: dict[str, Any] = {
     "responses": {422: PROBLEM},
 }
 """Arguments of `include_router` for routes that refuse unknown query parameters."""
+
+
+def _unknown(name: str, known: Collection[str], *, is_option: bool) -> Problem:
+    detail = unknown_name("query parameter", name, known)
+    if is_option:
+        return Problem(422, Reason.OPTIONS_INVALID, detail)
+
+    return Problem(422, "InvalidRequest", detail)
 
 
 def _declared(dependant: Dependant) -> Iterator[str]:
