@@ -82,6 +82,7 @@ async def test_image_is_waited_for(
     assert not request.done()
 
     running.count(running.shard(4, 4))
+    running.status = {}
     publish(batches, cluster, running, counted="0-4")
     response = await request
     assert (response.json()["status"], response.headers["preference-applied"]) == (
