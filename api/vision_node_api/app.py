@@ -37,6 +37,7 @@ from .routes import (
     problems,
 )
 from .routes import batches as batch_routes
+from .routes import describers as describer_routes
 from .routes.known_parameters import STRICT
 from .routes.openapi import complete_openapi, operation_id
 from .routes.openapi.texts import DESCRIPTION
@@ -166,9 +167,10 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     for router in (
-        *(jobs.router, job_list.router, job_images.router, job_actions.router, events.router),
-        *(job_export.router, batch_uploads.router, batch_routes.router, batch_results.router),
-        *(batch_retry.router, inbox.router, limits.router),
+        *(jobs.router, describer_routes.router, job_list.router, job_images.router),
+        *(job_actions.router, events.router, job_export.router, batch_uploads.router),
+        *(batch_routes.router, batch_results.router, batch_retry.router, inbox.router),
+        limits.router,
     ):
         app.include_router(router, **STRICT)
     # Browsers and probes add parameters to these, so that no cache answers.

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from api_fakes import picture
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from form_requests import PNG
 from vision_node_api.app import build_app
 from vision_node_api.web.unknown_names import unknown_name
 from vision_node_contract.clients.kube import WatchEvent
 
-TOLERANT = {"/", "/ui", "/ui/{name}", "/healthz", "/readyz", "/problems", "/problems/{reason}"}
+TOLERANT = {
+    *("/", "/ui", "/ui/{name}", "/docs", "/docs/oauth2-redirect"),
+    *("/healthz", "/readyz", "/problems", "/problems/{reason}"),
+}
 """Paths of pages and probes, to which clients add parameters against caches."""
 
 OPTIONS = {("POST", "/submit"), ("POST", "/batches"), ("POST", "/jobs/{job_id}/retry")}
@@ -65,7 +68,7 @@ async def test_explanations_ignore_parameters(client: httpx.AsyncClient, path: s
 
 async def test_cached_status_refuses_parameters(app: FastAPI, client: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "image/png"}
-    job_id = (await client.post("/submit", content=PNG, headers=headers)).json()["job_id"]
+    job_id = (await client.post("/submit", content=picture(), headers=headers)).json()["job_id"]
     job = await app.state.jobs.cache.get(job_id)
     app.state.jobs.cache.observe(WatchEvent("ADDED", [job.to_json()]))
 
