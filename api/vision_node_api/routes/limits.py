@@ -21,7 +21,7 @@ from ..uploads.labels import MAX_LABELS
 from ..uploads.minimum_rate import longest_upload_seconds
 from ..uploads.submit_options import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from ..web.access import current_access
-from .jobs import JobsDep
+from .dependencies import JobsDep
 
 router = APIRouter(tags=["jobs"])
 

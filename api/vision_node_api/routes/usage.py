@@ -1,19 +1,17 @@
 """The route GET /usage, which reports what an owner has used, and how much is left today."""
 
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from ..owner_limits import OwnerLimits
 from ..services.usage import UsageReport, UsageReports
-from ..web.problems import MEDIA_TYPE
+from .dependencies import PROBLEM
 from .job_filter import OWNER_PATTERN
 
 router = APIRouter(tags=["usage"])
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 class DayUsage(BaseModel):
@@ -97,7 +95,7 @@ async def _reports(request: Request) -> UsageReports:
     return reports
 
 
-@router.get("/usage", responses=dict.fromkeys((403, 422, 503), _PROBLEM))
+@router.get("/usage", responses=dict.fromkeys((403, 422, 503), PROBLEM))
 async def usage(
     reports: Annotated[UsageReports, Depends(_reports)],
     *,

@@ -17,6 +17,7 @@ from .reason_groups import (
     KUBERNETES,
     NEW_BATCH,
     NEW_JOB,
+    OWNER_LIMITS,
     RESULT,
     STORAGE,
     UPLOAD,
@@ -39,7 +40,7 @@ REASONS: dict[str, Reasons] = {
     "submit": merged(UPLOAD, NEW_JOB),
     "status": JOB_OR_IMAGE,
     "result": merged(RESULT, JOB_OR_IMAGE),
-    "describers": {},
+    "describers": INVALID,
     "list_jobs": merged(
         INVALID,
         {
@@ -89,7 +90,10 @@ REASONS: dict[str, Reasons] = {
             400: ("InvalidCursor",),
             413: ("DocumentTooLarge",),
             422: ("OptionsInvalid", "DescriberNotFound"),
-            429: ("TooManyRetries", "TooManyJobs", "TooManyImageJobs", "QuotaExceeded"),
+            429: (
+                *("TooManyRetries", "TooManyJobs", "TooManyImageJobs", "QuotaExceeded"),
+                *OWNER_LIMITS,
+            ),
             502: ("JobUnreadable",),
         },
         BODY,
@@ -119,6 +123,7 @@ REASONS: dict[str, Reasons] = {
             413: ("ImageTooLarge",),
             415: ("UnsupportedFormat", "NestedArchive"),
             422: ("NameInvalid", "EmptyFile"),
+            429: ("DailyBytesUsed",),
         },
         BODY,
         STORAGE,
@@ -155,7 +160,7 @@ REASONS: dict[str, Reasons] = {
     "put_inbox_object": merged(
         {409: ("ObjectExists", "ObjectInUse", "ObjectChanged"), 503: ("StorageNotOurs",)},
         UPLOAD,
-        {422: ("InvalidName",)},
+        {422: ("InvalidName",), 429: ("DailyBytesUsed",)},
     ),
     "get_inbox_object": merged({404: ("ObjectNotFound",), 422: ("InvalidName",)}, INVALID, STORAGE),
     "delete_inbox_object": merged(
@@ -168,7 +173,7 @@ REASONS: dict[str, Reasons] = {
         INVALID,
         STORAGE,
     ),
-    "whoami": {},
+    "whoami": INVALID,
     "create_key": merged(
         {
             409: ("TooManyKeys",),
@@ -179,7 +184,9 @@ REASONS: dict[str, Reasons] = {
         },
         BODY,
     ),
-    "list_keys": {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)},
+    "list_keys": merged(
+        {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}, INVALID
+    ),
     "revoke_key": merged(
         {
             404: ("KeyNotFound",),
@@ -188,7 +195,8 @@ REASONS: dict[str, Reasons] = {
         },
         INVALID,
     ),
-    "limits": {},
+    "limits": INVALID,
+    "usage": merged({403: ("Forbidden",)}, INVALID, HISTORY),
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},
