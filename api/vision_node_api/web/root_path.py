@@ -30,6 +30,7 @@ OWN_PATHS = frozenset(
         "status",
         "submit",
         "ui",
+        "usage",
         "whoami",
     }
 )
