@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from vision_node_contract.callbacks.urls import CallbackRules
 from vision_node_contract.history.database import DatabaseSettings
 from vision_node_contract.models.imagejob import DEFAULT_MAX_IMAGEJOBS, DEFAULT_TTL
 
@@ -75,6 +76,9 @@ class Settings:
     database: DatabaseSettings | None = None
     """Where the history is; None if the release has no database."""
 
+    callbacks: CallbackRules | None = None
+    """What callbacks may reach; None if the release sends nothing to callbacks."""
+
     @classmethod
     def from_env(cls) -> Self:
         """Read the pod's environment, which charts/vision-node/templates/api.yaml sets.
@@ -100,5 +104,6 @@ class Settings:
             identity_name=os.environ.get("IDENTITY_CONFIGMAP", ""),
             job_kept=None if database and not job_kept else job_kept,
             database=database,
+            callbacks=CallbackRules.from_env() if database else None,
             **limits,
         )

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 from vision_node_contract.models.imagebatch import ImageBatch
-from vision_node_contract.models.imagejob import Phase
+from vision_node_contract.models.imagejob import Phase, seconds_of
 
 from ..services.time_to_live import batch_expires_at
 from ..watch.batch_summary import BatchSummary, SourceKind
-from .jobs import WaitingReason, seconds_of
+from .callback_response import CallbackResponse
+from .jobs import WaitingReason
 
 
 class BatchUpload(BaseModel):
@@ -117,6 +118,14 @@ class BatchResponse(BaseModel):
     )
     duration_seconds: float | None
     links: BatchLinks
+
+
+class BatchDetails(BatchResponse):
+    """Response to GET /batches/{name}."""
+
+    callback: CallbackResponse | None = Field(
+        description="what became of the message to the callbackURL; null if the batch has none"
+    )
 
 
 class BatchEntry(BaseModel):

@@ -9,10 +9,18 @@ from vision_node_contract.models.imagejob import Phase
 
 from ..services.batches.batches import Batches
 from ..services.batches.control import BatchControl
+from ..services.callbacks import Callbacks
 from ..services.history.batch_list import BatchList, BatchListQuery
 from ..web.problems import MEDIA_TYPE
 from ..web.waiting import APPLIED_HEADER, WaitDep
-from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
+from .batch_responses import (
+    BatchDetails,
+    BatchesResponse,
+    BatchResponse,
+    batch_entry,
+    batch_response,
+)
+from .callback_response import callback_response
 from .job_filter import OWNER_PATTERN
 from .job_list import DEFAULT_PAGE, MAX_PAGE
 
@@ -75,12 +83,14 @@ async def list_batches(
 @router.get("/batches/{name}", responses={200: {"headers": APPLIED_HEADER}, **_READING})
 async def get_batch(
     name: str, request: Request, response: Response, batches: BatchesDep, wait: WaitDep
-) -> BatchResponse:
+) -> BatchDetails:
     """Return the state of an ImageBatch, and the numbers of its images."""
     changes = batches.cache.changes_of(name)
     batch = await wait.until_finished(changes, partial(batches.get, name))
     response.headers.update(wait.headers)
-    return _response(request, batch)
+    callback = await Callbacks(batches.history, batches.settings.callbacks).state_of(batch)
+
+    return BatchDetails(**dict(_response(request, batch)), callback=callback_response(callback))
 
 
 @router.delete("/batches/{name}", status_code=204, responses=_READING)

@@ -83,6 +83,7 @@ _OPTIONS = {
             "additionalProperties": {"type": "string"},
         },
         "priority": {"type": ["integer", "null"]},
+        "callbackURL": {"type": ["string", "null"]},
     },
     "additionalProperties": False,
 }

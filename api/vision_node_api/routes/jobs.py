@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.types import Scope
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, Describer
-from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
+from vision_node_contract.models.imagejob import ImageJob, JobError, Phase, seconds_of
 
 from ..services.batches.batch_images import BatchImage, BatchImages
 from ..services.jobs import Jobs, Submitted
@@ -361,17 +361,6 @@ def _describer_response(describer: Describer, default: str) -> DescriberResponse
         processing=status.processing,
         default=name == default,
     )
-
-
-def seconds_of(duration: str | None) -> float | None:
-    """Return the number of seconds in a duration such as `0.042s`, or None if it is invalid.
-
-    The field is untrusted, so it may have any form.
-    """
-    try:
-        return float((duration or "").removesuffix("s"))
-    except ValueError:
-        return None
 
 
 def _warnings(describer: Describer) -> list[str]:

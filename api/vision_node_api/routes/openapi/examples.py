@@ -83,6 +83,13 @@ _DETAILS = {
     "custom_id": None,
     "result": _RESULT,
     "result_error": None,
+    "callback": {
+        "state": "delivered",
+        "attempts": 1,
+        "last_error": None,
+        "next_attempt_at": None,
+        "delivered_at": "2026-11-02T09:30:03Z",
+    },
 }
 
 _CANCELLED = {
@@ -285,7 +292,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "retry_batch": {JSON: _CREATED},
     "start_batch": {JSON: _STARTED},
     "list_batches": {JSON: _BATCHES},
-    "get_batch": {JSON: _BATCH},
+    "get_batch": {JSON: _BATCH | {"callback": None}},
     "cancel_batch": {JSON: _BATCH},
     "suspend_batch": {JSON: {**_BATCH, "suspended": True}},
     "resume_batch": {JSON: _BATCH},

@@ -15,6 +15,7 @@ from ..batches.batch_images import BatchImage, BatchImages
 from ..batches.batches import Batches
 from ..batches.failed_images import FailedImages
 from ..batches.image_copies import IMAGE_GONE, ImageSource
+from ..callbacks import require_callback
 from ..job_limits import require_capacity
 from ..job_name import is_job_name, new_job_name
 from ..jobs import ANY_TYPE, Jobs, NewJob, job_not_found, readable, require_same_request
@@ -173,6 +174,7 @@ class JobRetry:
         describer = await self.jobs.choose_describer(wanted)
         retry_of = original.job_id if len(original.job_id) <= MAX_RETRY_OF else None
         update = {"describer": describer, "retry_of": retry_of}
+        require_callback(changes.callback_url, self.jobs.settings.callbacks)
         return changes.applied_to(original.spec).model_copy(update=update)
 
     async def _copy(self, original: Original, slot: UploadSlot) -> ImageRef:

@@ -172,6 +172,7 @@ def _spec_of(batch: ImageBatch) -> ImageBatchSpec:
             "upload": UploadSpec(),
             "suspend": False,
             "cancel": False,
+            "callback_url": None,
         }
     )
 

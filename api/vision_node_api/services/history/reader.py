@@ -17,6 +17,7 @@ from vision_node_contract.history.schema import OLDEST_READABLE
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..storage_health import OK
+from .callback_rows import CallbackRow, find_callback
 from .cursor import NEWEST
 from .history_rows import (
     BatchImageRow,
@@ -254,6 +255,10 @@ class HistoryReader:
                 return await cursor.fetchall()
 
         return await self._run(read)
+
+    async def find_callback(self, uid: str) -> CallbackRow | None:
+        """Return what became of the message about a job or batch; None if there is no row of it."""
+        return await self._run(lambda it: find_callback(it, uid))
 
     async def list_batches(self, wanted: BatchQuery) -> list[BatchRow]:
         """Return finished ImageBatches, from the newest to the oldest."""
