@@ -13,6 +13,7 @@ from ...web.problems import MEDIA_TYPE
 from .examples import REQUESTS, RESPONSES
 from .problem_schema import PROBLEM, example_of
 from .texts import PARAMETERS, TAGS
+from .webhooks import webhooks
 
 Json = dict[str, Any]
 
@@ -61,6 +62,7 @@ def _completed(document: Json) -> Json:
     schemas["Problem"] = PROBLEM
 
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
+    document["webhooks"] = webhooks()
     return document
 
 

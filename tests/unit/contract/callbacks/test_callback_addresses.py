@@ -9,7 +9,7 @@ from vision_node_contract.callbacks.urls import CallbackRules, CallbackURL, Call
 INTERNET = CallbackRules()
 
 FORBIDDEN = [
-    *("0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.100.100.200"),
+    *("0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.100.100.200"),  # noqa: S104
     *("100.127.255.255", "127.0.0.1", "127.255.255.254", "168.63.129.16", "169.254.169.254"),
     *("169.254.170.2", "169.254.170.23", "172.16.0.1", "172.31.255.255", "192.0.0.192"),
     *("192.0.0.8", "192.0.2.1", "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.168.0.1"),
@@ -52,7 +52,14 @@ SPELLINGS = [
     # 127.0.0.1, as some programs read it
     *("2130706433", "0x7f000001", "0x7f.0.0.1", "0x7f.1", "0177.0.0.1", "017700000001", "127.1"),
     *("127.0.1", "127.0.0.1.", "127.000.000.001", "0127.0.0.1", "127.0.0.0x1", "00.0.0.0", "0"),
-    *("127.0.0.1%00", "%31%32%37.0.0.1", "127。0。0。1", "127．0．0．1", "①②⑦.0.0.1", "[127.0.0.1]"),
+    *(
+        "127.0.0.1%00",
+        "%31%32%37.0.0.1",
+        "127。0。0。1",
+        "127．0．0．1",
+        "①②⑦.0.0.1",
+        "[127.0.0.1]",
+    ),
     *("[::ffff:127.0.0.1]", "[0:0:0:0:0:ffff:7f00:1]", "[::1%25lo]", "[::1%lo]", "[::1", "::1"),
     *("[fe80::1%25eth0]", "[v1.fe]", "[]", "256.1.1.1", "1.2.3.4.5", "example.com.0x7f", "1.2.3"),
     # names of the cluster, the node and private networks
@@ -127,7 +134,7 @@ def test_usual_urls_are_accepted(text: str, expected: str) -> None:
         ("2001::/32", "2001:0:4136:e378:8000:63bf:80ff:fffe", False),
     ],
 )
-def test_allowed_networks_are_reached(network: str, address: str, is_allowed: bool) -> None:
+def test_allowed_networks_are_reached(network: str, address: str, is_allowed: object) -> None:
     allowed = [ip_network(it) for it in network.split(",")]
     assert is_reachable(ip_address(address), allowed) is is_allowed
 

@@ -13,7 +13,11 @@ from vision_node_contract.models.imagejob import ImageJob
 
 ENDED = datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-RESULT = {"description": "Image Description: cat.", "alt": "cat", "caption": "A cat"}
+RESULT: dict[str, Any] = {
+    "description": "Image Description: cat.",
+    "alt": "cat",
+    "caption": "A cat",
+}
 RESULT |= {"describer": "local", "seconds": 0.1}
 
 
