@@ -13,14 +13,7 @@ from ..services.callbacks import Callbacks
 from ..services.history.batch_list import BatchList, BatchListQuery
 from ..web.problems import MEDIA_TYPE
 from ..web.waiting import APPLIED_HEADER, WaitDep
-from .batch_responses import (
-    BatchDetails,
-    BatchesResponse,
-    BatchResponse,
-    batch_entry,
-    batch_response,
-)
-from .callback_response import callback_response
+from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
 from .job_filter import OWNER_PATTERN
 from .job_list import DEFAULT_PAGE, MAX_PAGE
 
@@ -83,14 +76,12 @@ async def list_batches(
 @router.get("/batches/{name}", responses={200: {"headers": APPLIED_HEADER}, **_READING})
 async def get_batch(
     name: str, request: Request, response: Response, batches: BatchesDep, wait: WaitDep
-) -> BatchDetails:
+) -> BatchResponse:
     """Return the state of an ImageBatch, and the numbers of its images."""
     changes = batches.cache.changes_of(name)
     batch = await wait.until_finished(changes, partial(batches.get, name))
     response.headers.update(wait.headers)
-    callback = await Callbacks(batches.history, batches.settings.callbacks).state_of(batch)
-
-    return BatchDetails(**dict(_response(request, batch)), callback=callback_response(callback))
+    return await _response(request, batch)
 
 
 @router.delete("/batches/{name}", status_code=204, responses=_READING)
@@ -109,21 +100,23 @@ async def cancel_batch(name: str, request: Request, control: ControlDep) -> Batc
 
     This can't be undone. Images that are being described are finished first.
     """
-    return _response(request, await control.change(name, {"cancel": True}))
+    return await _response(request, await control.change(name, {"cancel": True}))
 
 
 @router.post("/batches/{name}/suspend", responses=_CHANGING)
 async def suspend_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
     """Suspend an ImageBatch. Images that are being described are finished first."""
-    return _response(request, await control.change(name, {"suspend": True}))
+    return await _response(request, await control.change(name, {"suspend": True}))
 
 
 @router.post("/batches/{name}/resume", responses=_CHANGING)
 async def resume_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
     """Resume a suspended ImageBatch."""
-    return _response(request, await control.change(name, {"suspend": False}))
+    return await _response(request, await control.change(name, {"suspend": False}))
 
 
-def _response(request: Request, batch: ImageBatch) -> BatchResponse:
+async def _response(request: Request, batch: ImageBatch) -> BatchResponse:
     batches: Batches = request.app.state.batches
-    return batch_response(batch, batches.settings.job_kept, request.scope.get("root_path", ""))
+    callback = await Callbacks(batches.history, batches.settings.callbacks).state_of(batch)
+    root_path = request.scope.get("root_path", "")
+    return batch_response(batch, batches.settings.job_kept, root_path, callback)

@@ -1,6 +1,7 @@
 """A receiver of webhooks that prints each request as a line of JSON.
 
-A pod runs the text of this file. The first request to a path that ends with /later is answered with 503.
+A pod runs the text of this file. The first request to a path that ends with /later is answered
+with 503.
 """
 
 import base64

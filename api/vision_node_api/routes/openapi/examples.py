@@ -292,7 +292,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "retry_batch": {JSON: _CREATED},
     "start_batch": {JSON: _STARTED},
     "list_batches": {JSON: _BATCHES},
-    "get_batch": {JSON: _BATCH | {"callback": None}},
+    "get_batch": {JSON: _BATCH},
     "cancel_batch": {JSON: _BATCH},
     "suspend_batch": {JSON: {**_BATCH, "suspended": True}},
     "resume_batch": {JSON: _BATCH},

@@ -8,8 +8,9 @@ import httpx
 import psycopg
 import pytest
 from api_archive import Archive, batch_body, job_body, put_into_etcd, report
-from api_fakes import SETTINGS, Cluster, FakeBucket, jobs_of
+from api_fakes import SETTINGS, Cluster, FakeBucket, batches_of, jobs_of
 from history_database import SCHEMA
+from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.jobs import Jobs
 from vision_node_contract.callbacks.urls import CallbackRules
@@ -30,6 +31,11 @@ def jobs(
 ) -> Jobs:
     settings = replace(SETTINGS, callbacks=rules)
     return replace(jobs_of(cluster, bucket), history=reader, settings=settings)
+
+
+@pytest.fixture
+def batches(cluster: Cluster, jobs: Jobs, reader: HistoryReader) -> Batches:
+    return replace(batches_of(cluster, jobs), history=reader, settings=jobs.settings)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from api_client import submit
 from api_fakes import SETTINGS, Cluster, FakeBucket, batches_of, jobs_of, picture
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.uploads.batch_options import BatchOptions
 from vision_node_api.uploads.retry_options import RetryOptions
 from vision_node_contract.callbacks.urls import CallbackRules
 from vision_node_contract.models.imagejob import ImageJobSpec, ImageRef
@@ -58,9 +59,8 @@ async def test_callback_of_a_batch_is_written_to_it(
     assert response.status_code == 202
     assert cluster.batches[response.json()["name"]]["spec"]["callbackURL"] == URL
 
-    files = {"files": ("a.png", PNG, "image/png")}
-    response = await client.post("/batches", files=files, data={"callbackURL": URL})
-    assert cluster.batches[response.json()["name"]]["spec"]["callbackURL"] == URL
+    of_form = BatchOptions.read({"callbackURL": URL}, 86_400)
+    assert of_form.spec("local", prefix="inbox/x/").callback_url == URL
 
 
 @pytest.mark.parametrize(
