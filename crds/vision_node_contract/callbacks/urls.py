@@ -97,11 +97,7 @@ class CallbackURL:
             CallbackURLError: The URL is spelled unusually, or it may not be used.
         """
         scheme, host, port, target = _split(text, rules)
-        if host.startswith("["):
-            address = _v6(host)
-            is_local = False
-        else:
-            address, is_local = _name_or_v4(host)
+        address, is_local = (_v6(host), False) if host.startswith("[") else _name_or_v4(host)
 
         url = cls(scheme, host.strip("[]"), port, target, address, is_local)
         if is_local and not rules.allowed_networks:

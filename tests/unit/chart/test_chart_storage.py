@@ -18,7 +18,7 @@ WEBHOOKS = "vision-node-webhooks"
         ("bundled-store-with-my-own-keys-and-claim", ["vision-node-database", WEBHOOKS]),
         ("external-database", ["vision-node-storage", WEBHOOKS]),
         ("no-database", ["vision-node-storage"]),
-        ("nothing-bundled", []),
+        ("nothing-bundled", [WEBHOOKS]),
     ],
 )
 def test_identity_and_credentials_are_made_before_the_pods_start(
