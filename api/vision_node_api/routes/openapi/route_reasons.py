@@ -40,7 +40,7 @@ REASONS: dict[str, Reasons] = {
     "submit": merged(UPLOAD, NEW_JOB),
     "status": JOB_OR_IMAGE,
     "result": merged(RESULT, JOB_OR_IMAGE),
-    "describers": {},
+    "describers": INVALID,
     "list_jobs": merged(
         INVALID,
         {
@@ -171,7 +171,7 @@ REASONS: dict[str, Reasons] = {
         INVALID,
         STORAGE,
     ),
-    "limits": {},
+    "limits": INVALID,
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},
