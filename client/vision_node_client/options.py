@@ -36,6 +36,8 @@ class DescribeOptions(ImageOptions, total=False):
     """How long the finished job is kept, in seconds."""
     labels: Mapping[str, str] | None
     """Labels by which it is found again, such as `{"team": "web"}`."""
+    callback_url: str | None
+    """URL to which the server sends the outcome."""
 
 
 class SubmitOptions(DescribeOptions, total=False):
@@ -92,6 +94,7 @@ class JobFilter(TypedDict, total=False):
 _WIRE_NAMES = {
     "max_length": "maxLength",
     "ttl_seconds": "ttlSeconds",
+    "callback_url": "callbackURL",
     "max_attempts": "maxAttempts",
     "timeout_seconds": "timeoutSeconds",
     "max_failed_images": "maxFailedImages",

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vision_node_contract.api_keys import ApiKey, hash_key, key_id, new_key
+from vision_node_contract.api_keys import ENTRY_PREFIX, ApiKey, hash_key, key_id, new_key
 from vision_node_contract.clients.kube import Kube, NotFoundError
 from vision_node_contract.json_types import Json
 from vision_node_contract.names import GROUP
@@ -19,9 +19,6 @@ from vision_node_contract.names import GROUP
 from .setup_job import labels
 
 log = logging.getLogger(__name__)
-
-KEY_PREFIX = "key-"
-"""What the data keys of API keys begin with. The Secret has others, too."""
 
 TEXT = "key"
 """Data key of the text in the first key's Secret."""
@@ -58,11 +55,11 @@ async def ensure(kube: Kube, namespace: str, names: AccessSecrets) -> None:
     if keys is None:
         keys = await secrets.create(names.keys, {}, {})
 
-    if any(name.startswith(KEY_PREFIX) for name in keys.get("data") or {}):
+    if any(name.startswith(ENTRY_PREFIX) for name in keys.get("data") or {}):
         log.info("Secret %s has keys; no first key is needed", names.keys)
     else:
         text = await _pending_text(secrets, names, text)
-        await secrets.change(keys, _data_of(_text_in(text)))
+        await secrets.change(keys, _entry_of(_text_in(text)))
         log.info("Secret %s has the first key; its text is in %s", names.keys, names.admin_key)
 
     if text is not None and _is_pending(text):
@@ -76,14 +73,14 @@ async def _pending_text(secrets: "_Secrets", names: AccessSecrets, found: Json |
 
     _, text = new_key()
     if found is None:
-        return await secrets.create(names.admin_key, {TEXT: text}, {PENDING: "true"})
+        return await secrets.create(names.admin_key, _encoded(text), {PENDING: "true"})
 
     log.info("Secret %s has the text of a former key; it is replaced", names.admin_key)
-    return await secrets.change(found, {TEXT: text}, {PENDING: "true"})
+    return await secrets.change(found, _encoded(text), {PENDING: "true"})
 
 
-def _data_of(text: str) -> dict[str, str]:
-    """Return the entry of an administrator's key in the Secret of the API keys."""
+def _entry_of(text: str) -> dict[str, str]:
+    """Return the data of the Secret of the API keys for an administrator's key, in base64."""
     key = ApiKey(
         name=NAME,
         owner=NAME,
@@ -92,7 +89,7 @@ def _data_of(text: str) -> dict[str, str]:
         created_at=datetime.now(UTC),
         expires_at=None,
     )
-    return {f"{KEY_PREFIX}{key_id(text)}": key.model_dump_json(by_alias=True)}
+    return {f"{ENTRY_PREFIX}{key_id(text)}": key.entry()}
 
 
 def _text_in(secret: Json) -> str:
@@ -118,9 +115,7 @@ class _Secrets:
         except NotFoundError:
             return None
 
-    async def create(
-        self, name: str, data: dict[str, str], annotations: dict[str, str]
-    ) -> Json:
+    async def create(self, name: str, data: dict[str, str], annotations: dict[str, str]) -> Json:
         """Create a Secret, which outlives the release: see GeneratedSecret.manifest."""
         metadata = {"name": name, "labels": labels("api-keys"), "annotations": annotations}
         body = {
@@ -128,7 +123,7 @@ class _Secrets:
             "kind": "Secret",
             "type": "Opaque",
             "metadata": metadata,
-            "data": _encoded(data),
+            "data": data,
         }
         return await self.kube.request("POST", self.path, body=body)
 
@@ -141,11 +136,12 @@ class _Secrets:
         """Change a Secret, unless it has changed since it was read."""
         metadata = {"resourceVersion": secret["metadata"]["resourceVersion"]}
         metadata |= {"annotations": annotations} if annotations else {}
-        body = {"metadata": metadata, "data": _encoded(data)}
+        body = {"metadata": metadata, "data": data}
         return await self.kube.request(
             "PATCH", f"{self.path}/{secret['metadata']['name']}", body=body
         )
 
 
-def _encoded(data: dict[str, str]) -> dict[str, str]:
-    return {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
+def _encoded(text: str) -> dict[str, str]:
+    """Return the data of the first key's Secret."""
+    return {TEXT: base64.b64encode(text.encode()).decode()}

@@ -18,6 +18,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from fakes.vision_node_access import FakeAccess
+
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -90,6 +92,7 @@ class VisionNodeServer:
         self.requests: list[str] = []
         """Method and path of each request, with the query."""
         self.faults: list[Fault] = []
+        self.access = FakeAccess()
         self.failing: set[str] = set()
         """customIds of images that can't be described, and bytes of such jobs as text."""
         self.part_size = 2
@@ -156,6 +159,7 @@ class VisionNodeServer:
 
         app = web.Application(middlewares=[faults], client_max_size=10 << 20)
         batch = "/batches/{name}"
+        app.add_routes(self.access.routes())
         app.add_routes(
             [
                 web.post("/submit", self.submit),
@@ -191,9 +195,10 @@ class VisionNodeServer:
         if fault is not None and fault.response is not None:
             await request.read()
             fault.reached.set()
+            self.access.refusal(request)
             return fault.response()
 
-        response = await handler(request)
+        response = self.access.refusal(request) or await handler(request)
         if fault is not None:
             fault.reached.set()
             # The event loop, to which an asyncio.Event would belong, does not exist yet.

@@ -17,6 +17,13 @@ from chart import POLICIES, S3_CLIENTS, Object, containers, of_kind, pod, pods, 
         ("external-database", ["vision-node-storage"]),
         ("no-database", ["vision-node-storage"]),
         ("nothing-bundled", []),
+        (
+            "api-keys",
+            [
+                *("vision-node-storage", "vision-node-database"),
+                *("vision-node-api-keys", "vision-node-admin-key"),
+            ],
+        ),
     ],
 )
 def test_identity_and_credentials_are_made_before_the_pods_start(
@@ -48,7 +55,8 @@ def test_identity_and_credentials_are_made_before_the_pods_start(
     (container,) = containers(pod(objects, name))
     env = {it["name"]: it.get("value") for it in container["env"]}
     assert env["IDENTITY_CONFIGMAP"] == "vision-node-identity"
-    assert [env[name] for name in ("STORAGE_SECRET", "DATABASE_SECRET") if name in env] == secrets
+    variables = ("STORAGE_SECRET", "DATABASE_SECRET", "KEYS_SECRET", "ADMIN_KEY_SECRET")
+    assert [env[name] for name in variables if name in env] == secrets
 
 
 def test_every_client_of_the_bucket_gets_the_id_of_the_release() -> None:
