@@ -37,7 +37,7 @@ class DescribeOptions(ImageOptions, total=False):
     labels: Mapping[str, str] | None
     """Labels by which it is found again, such as `{"team": "web"}`."""
     callback_url: str | None
-    """URL to which the server sends the outcome."""
+    """https URL to which the server sends a signed message about the end."""
 
 
 class SubmitOptions(DescribeOptions, total=False):
@@ -94,11 +94,11 @@ class JobFilter(TypedDict, total=False):
 _WIRE_NAMES = {
     "max_length": "maxLength",
     "ttl_seconds": "ttlSeconds",
-    "callback_url": "callbackURL",
     "max_attempts": "maxAttempts",
     "timeout_seconds": "timeoutSeconds",
     "max_failed_images": "maxFailedImages",
     "max_tokens": "maxTokens",
+    "callback_url": "callbackURL",
 }
 """Names in requests that differ from those in Python."""
 
