@@ -70,8 +70,12 @@ class Usage:
     """What an owner has used."""
 
     owner: str
+    """Empty for the usage of all owners, if the server needs no keys."""
     days: tuple[DailyUsage, ...]
+    """From the newest day to the oldest."""
+    next_before: str | None
+    """Where to continue, as `before` of the next call; None if there is no more."""
     today: Json = field(hash=False)
-    """What counts against the limits of the day, as the server sent it."""
+    """The limits, and what counts against them today, as the server sent it."""
     document: Json = field(repr=False, hash=False)
     """The whole answer of the server."""

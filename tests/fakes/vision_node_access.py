@@ -105,4 +105,7 @@ class FakeAccess:
         day = {"day": "2026-11-27", "describer": "local", "images": 3, "failed": 1}
         day |= {"bytes": 900, "input_tokens": 0, "output_tokens": 0}
         owner = request.query.get("owner", "admin")
-        return web.json_response({"owner": owner, "days": [day], "today": {"bytes": 900}})
+        following = None if request.query.get("before") == "2026-11-27" else "2026-11-27"
+        return web.json_response(
+            {"owner": owner, "days": [day], "next": following, "today": {"used": {"bytes": 900}}}
+        )

@@ -3,9 +3,10 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 
-from ..access_models import ApiKey, CreatedApiKey, DailyUsage
+from ..access_models import ApiKey, CreatedApiKey, DailyUsage, Usage
 from ..errors import UnreachableError
 from ..sync_client import VisionNode
 from .acting import each
@@ -89,15 +90,27 @@ def _revoke_keys(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
 
 
 def show_usage(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
-    """Print what an owner has used."""
-    found = node.usage(owner=arguments.owner, after=arguments.after, before=arguments.before)
+    """Print what an owner has used: a table, or each page of the answer as a line of JSON."""
+    pages = _usage_pages(node, arguments)
     if arguments.json:
-        print(json.dumps(found.document))
+        for page in pages:
+            print(json.dumps(page.document), flush=True)
     else:
         header = ("DAY", "DESCRIBER", "IMAGES", "FAILED", "BYTES", "INPUT TOKENS", "OUTPUT TOKENS")
-        print(table(header, [_usage_row(it) for it in found.days]))
+        print(table(header, [_usage_row(it) for page in pages for it in page.days]))
 
     return ExitCode.DONE
+
+
+def _usage_pages(node: VisionNode, arguments: argparse.Namespace) -> Iterator[Usage]:
+    before = arguments.before
+    while True:
+        page = node.usage(owner=arguments.owner, after=arguments.after, before=before)
+        yield page
+        # A page that repeats itself makes no progress.
+        if page.next_before in (None, before):
+            return
+        before = page.next_before
 
 
 def _usage_row(used: DailyUsage) -> tuple[str, ...]:

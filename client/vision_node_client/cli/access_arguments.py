@@ -65,7 +65,7 @@ def _add_usage(commands: "Commands") -> None:
     parser.add_argument("--owner", help="another owner, if you are an administrator")
     parser.add_argument("--after", type=_day, metavar="DAY", help="first day, such as 2026-01-31")
     parser.add_argument("--before", type=_day, metavar="DAY", help="the day after the last one")
-    parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print whole answers as JSON Lines")
 
 
 def _scopes(text: str) -> list[str]:

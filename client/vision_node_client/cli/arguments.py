@@ -131,7 +131,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--priority", type=int, metavar="NUMBER", help="images with a higher one go first"
     )
-    group.add_argument("--callback-url", metavar="URL", help="https URL to which the server sends a signed message about the end")
+    group.add_argument(
+        "--callback-url",
+        metavar="URL",
+        help="https URL to which the server sends a signed message about the end",
+    )
     group.add_argument(
         "--reuse",
         action="store_true",

@@ -110,7 +110,13 @@ def _usage(found: Json) -> Usage:
         )
         for it in found["days"]
     )
-    return Usage(str(found["owner"]), days, dict(found.get("today") or {}), found)
+    return Usage(
+        owner=str(found["owner"]),
+        days=days,
+        next_before=found.get("next"),
+        today=dict(found.get("today") or {}),
+        document=found,
+    )
 
 
 def _scopes(found: Json) -> tuple[str, ...]:

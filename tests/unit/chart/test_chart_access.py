@@ -16,7 +16,9 @@ from chart import (
     rendered,
     run,
     template,
+    use_env,
 )
+from vision_node_api.settings import AuthSettings
 
 OFF, KEYS, TOKENS = "default", "api-keys", "kubernetes-identities"
 
@@ -53,6 +55,17 @@ def test_api_knows_who_may_use_it(name: str, expected: dict[str, str]) -> None:
     assert {
         it["name"]: it["value"] for it in container["env"] if it["name"] in SETTINGS
     } == expected
+
+
+def test_api_reads_its_settings_from_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_env(VALUES[OFF], "vision-node-api", monkeypatch)
+    assert AuthSettings.from_env() is None
+    use_env(VALUES[TOKENS], "vision-node-api", monkeypatch)
+    assert AuthSettings.from_env() == AuthSettings(
+        keys_secret="vision-node-api-keys",  # noqa: S106 (a name)
+        audience="images.example.com",
+        session_seconds=600,
+    )
 
 
 def rules_of(objects: list[Object], role: str, group: str) -> list[Object]:

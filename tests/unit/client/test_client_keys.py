@@ -275,15 +275,18 @@ def test_usage_is_printed(
     server: VisionNodeServer, node: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     used = node.usage(owner="team", after="2026-11-01")
-    assert (used.owner, used.days[0].images, used.today) == ("team", 3, {"bytes": 900})
+    assert (used.owner, used.days[0].images, used.today) == ("team", 3, {"used": {"bytes": 900}})
+    assert used.next_before == "2026-11-27"
+
     arguments = ("--after", "2026-11-01", "--before", "2026-12-01", "--owner", "team")
     assert vision_node("usage", *arguments) == ExitCode.DONE
-    assert capfd.readouterr().out.splitlines()[1].split() == [
-        *("2026-11-27", "local", "3", "1", "900", "0", "0")
-    ]
+    _, *rows = capfd.readouterr().out.splitlines()
+    row = ["2026-11-27", "local", "3", "1", "900", "0", "0"]
+    assert [it.split() for it in rows] == [row, row], "from both pages"
     assert server.access.queries == [
         {"owner": "team", "after": "2026-11-01"},
         {"owner": "team", "after": "2026-11-01", "before": "2026-12-01"},
+        {"owner": "team", "after": "2026-11-01", "before": "2026-11-27"},
     ]
 
 
