@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-KEY_VARIABLE = "VISION_NODE_API_KEY"
-"""Environment variable with the API key of clients that are given none."""
+from .environment import KEY_VARIABLE
 
 KeySource = str | Callable[[], str]
 """An API key, or a function that returns the current one, which is called before each request.

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .api_key import KEY_VARIABLE, KeySource, auth_of
+from .api_key import KeySource, auth_of
+from .environment import KEY_VARIABLE
 from .protocol.messages import Reply, Request
 from .protocol.steps import TransportError
 

@@ -97,9 +97,9 @@ def check_refusal(url: str) -> None:
             sys.exit(f"{url}/limits answered {error.code} without an API key, instead of 401")
 
     print(
-        "The API is ready and refuses requests without a key. No picture was described, because the "
-        "Secret with the first key was deleted. To describe one, create the Secret again with a key "
-        "that may submit and read."
+        "The API is ready and refuses requests without a key. No picture was described, because "
+        "the Secret with the first key was deleted. To describe one, create the Secret again with "
+        "a key that may submit and read."
     )
 
 

@@ -21,8 +21,8 @@ def show_identity(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
     if arguments.json:
         print(json.dumps(asdict(found)))
     else:
-        rows = [(found.subject, found.owner, ",".join(found.scopes), found.expires_at or "never")]
-        print(table(("SUBJECT", "OWNER", "SCOPES", "EXPIRES"), rows))
+        row = (found.subject, found.owner, ",".join(found.scopes), found.expires_at or "never")
+        print(table(("SUBJECT", "OWNER", "SCOPES", "EXPIRES"), [row]))
 
     return ExitCode.DONE
 

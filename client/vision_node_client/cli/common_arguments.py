@@ -3,12 +3,9 @@
 import argparse
 import os
 
-from ..api_key import KEY_VARIABLE
+from ..environment import KEY_VARIABLE, URL_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-
-URL_VARIABLE = "VISION_NODE_URL"
-"""Environment variable with the URL of the server."""
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from ..api_key import KEY_VARIABLE
+from ..environment import KEY_VARIABLE
 from ..errors import ProblemError
 from ..models import Json
 from .messages import Reply
