@@ -64,7 +64,7 @@ def values(
 
 def _installed(client: Client, release: str, namespace: str) -> dict[str, object]:
     options = ("-n", namespace, "-o", "json")
-    releases = client.helm_output("list", "--all", "--filter", f"^{release}$", *options)
+    releases = client.helm_output("list", "--filter", f"^{release}$", *options)
     if not json.loads(releases or "[]"):
         return {}
 
