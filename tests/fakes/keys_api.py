@@ -138,8 +138,8 @@ class KeysApi:
         response = web.StreamResponse()
         await response.prepare(request)
         try:
-            while event := await watcher.get():
-                await response.write(json.dumps(event).encode() + b"\n")
+            while (change := await watcher.get()) is not None:
+                await response.write(json.dumps(change).encode() + b"\n")
         except ConnectionResetError:
             return response
         finally:

@@ -125,4 +125,4 @@ def _request() -> bytes:
 
 if __name__ == "__main__":
     numbers = [int(it) for it in sys.argv[1:]]
-    print(json.dumps(asdict(uvloop.run(attack(*numbers)))))  # type: ignore[arg-type]
+    print(json.dumps(asdict(uvloop.run(attack(*numbers)))))
