@@ -7,6 +7,7 @@ also has the fake, polls the status of a job with a right key, and notes how lon
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ from fakes.s3 import serving_s3
 from vision_node_contract.api_keys import ENTRY_PREFIX, ApiKey, hash_key, new_key
 
 from bench.api.imagejobs import DONE, numbered, template
-from bench.api.memory import api_process
+from bench.api.memory import TESTS, api_process
 from bench.report.tables import table
 from bench.stats import percentile
 
@@ -139,8 +140,10 @@ async def _attacking(
 ) -> AsyncIterator["asyncio.Task[int]"]:
     """Send wrong keys; yield the task that returns how many were sent."""
     numbers = map(str, (port, per_second, attack.connections, attack.addresses, seconds))
+    command = [sys.executable, "-m", "bench.api.wrong_keys", *numbers]
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.api.wrong_keys", *numbers, stdout=asyncio.subprocess.PIPE
+        *command, env=environment, stdout=asyncio.subprocess.PIPE
     )
 
     async def sent() -> int:
