@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from client_helpers import JPEG, QUICK, vision_node
-from fakes.vision_node_access import FIRST_KEY
+from fakes.vision_node.access import FIRST_KEY
 from fakes.vision_node_server import VisionNodeServer, serving_vision_node
 from vision_node_client import AsyncVisionNode, ProblemError, UnreachableError, VisionNode
 from vision_node_client.cli.exit_codes import ExitCode

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from client_helpers import JPEG
-from fakes.vision_node_access import FIRST_KEY
+from fakes.vision_node.access import FIRST_KEY
 from fakes.vision_node_server import VisionNodeServer, serving_vision_node
 
 SCRIPT = Path(__file__).parents[3] / "test_client.py"

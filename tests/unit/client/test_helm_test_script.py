@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.vision_node_access import FIRST_KEY
+from fakes.vision_node.access import FIRST_KEY
 from fakes.vision_node_server import VisionNodeServer
 
 SCRIPT = Path(__file__).parents[3] / "charts/vision-node/files/describe_picture.py"

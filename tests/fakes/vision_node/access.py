@@ -1,11 +1,10 @@
 """The routes of the fake vision-node server about identities, API keys and usage."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from aiohttp import web
 
-Json = dict[str, Any]
+from .responses import Json
 
 FIRST_KEY = "vn_first_admin"
 """The key of the administrator."""
