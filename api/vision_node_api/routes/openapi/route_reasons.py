@@ -171,6 +171,28 @@ REASONS: dict[str, Reasons] = {
         INVALID,
         STORAGE,
     ),
+    "whoami": INVALID,
+    "create_key": merged(
+        {
+            409: ("TooManyKeys",),
+            413: ("DocumentTooLarge",),
+            422: ("OptionsInvalid",),
+            501: ("AuthenticationDisabled",),
+            503: ("AuthenticationUnavailable",),
+        },
+        BODY,
+    ),
+    "list_keys": merged(
+        {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}, INVALID
+    ),
+    "revoke_key": merged(
+        {
+            404: ("KeyNotFound",),
+            501: ("AuthenticationDisabled",),
+            503: ("AuthenticationUnavailable",),
+        },
+        INVALID,
+    ),
     "limits": INVALID,
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
