@@ -38,6 +38,7 @@ from .routes import (
     limits,
     probes,
     problems,
+    session,
 )
 from .routes import batches as batch_routes
 from .routes.openapi import complete_openapi, operation_id
@@ -49,6 +50,7 @@ from .services.acting.retry import JobRetry
 from .services.acting.retry_failed import FailedRetry
 from .services.auth.assembly import authentication_of, keys_follower
 from .services.auth.authentication import Authentication
+from .services.auth.refusals import Refusals
 from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
@@ -132,8 +134,8 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
 def authenticating(app: FastAPI) -> Callable[[ASGIApp], ASGIApp]:
     """Return a function that wraps the application in middleware that authenticates clients."""
     requirements = RouteRequirements(app, REQUIRED)
-    refused = app.state.metrics.refused
-    return lambda inner: AuthenticationMiddleware(inner, app.state, requirements, refused)
+    refusals = app.state.refusals
+    return lambda inner: AuthenticationMiddleware(inner, app.state, requirements, refusals)
 
 
 @asynccontextmanager
@@ -173,6 +175,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     complete_openapi(app)
     app.state.authentication = None
     app.state.metrics = Metrics()
+    app.state.refusals = Refusals(app.state.metrics.refused)
     app.state.waits = waits = WaitLimit()
     app.state.metrics.add_gauge(
         "vision_node_waiting_requests",
@@ -196,6 +199,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(inbox.router)
     app.include_router(limits.router)
     app.include_router(keys.router)
+    app.include_router(session.router)
     app.include_router(problems.router)
     app.include_router(probes.router)
     app.include_router(ui.router)

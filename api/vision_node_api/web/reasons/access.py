@@ -21,6 +21,23 @@ ACCESS = (
         "/whoami lists the scopes of a key.",
     ),
     ReasonEntry(
+        "OriginNotAllowed",
+        (403,),
+        "The request does not come from the API's own page",
+        "A request with a session of the page, or one to log in or out, comes from another page, "
+        "or does not say from which one it comes.",
+        "Open the page at the address at which the API is reached. Let a proxy pass on Host, or "
+        "list it in `api.proxy.trusted`. Programs send their key in the header `Authorization` "
+        "with each request, without a cookie.",
+    ),
+    ReasonEntry(
+        "SessionTooLong",
+        (422,),
+        "The session does not fit into a cookie",
+        "The Kubernetes user whose token was sent to log in is in too many groups.",
+        "Log in with an API key.",
+    ),
+    ReasonEntry(
         "AuthenticationUnavailable",
         (503,),
         "Keys or tokens can't be checked now",
