@@ -41,6 +41,7 @@ from .routes import (
     session,
 )
 from .routes import batches as batch_routes
+from .routes import describers as describer_routes
 from .routes.openapi import complete_openapi, operation_id
 from .routes.openapi.texts import DESCRIPTION
 from .routes.required_scopes import REQUIRED
@@ -187,6 +188,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
+    app.include_router(describer_routes.router)
     app.include_router(job_list.router)
     app.include_router(job_images.router)
     app.include_router(job_actions.router)

@@ -36,6 +36,18 @@ class InboxEntry(BaseModel):
     )
 
 
+class InboxImage(BaseModel):
+    """The image of an ImageJob."""
+
+    key: str = Field(description="key of the object")
+
+
+class InboxSpec(BaseModel):
+    """The spec of an ImageJob, with what it has to have."""
+
+    image: InboxImage
+
+
 class InboxObject(InboxEntry):
     """An object in the inbox with all its details."""
 
@@ -43,7 +55,7 @@ class InboxObject(InboxEntry):
     sha256: str | None = Field(
         description="SHA-256 of the bytes; null if the object was not stored by POST /inbox"
     )
-    spec: dict[str, Any] = Field(description="spec of an ImageJob for the object")
+    spec: InboxSpec = Field(description="spec of an ImageJob for the object")
 
 
 class InboxResponse(BaseModel):
@@ -154,7 +166,7 @@ async def delete_inbox_object(
 
 
 def _object(found: StoredObject, inbox: Inbox) -> InboxObject:
-    spec = {"image": {"key": found.key}}
+    spec = InboxSpec(image=InboxImage(key=found.key))
     return InboxObject(
         **_entry(found, inbox), media_type=found.media_type, sha256=found.sha256, spec=spec
     )

@@ -3,17 +3,21 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from vision_node_contract.models.imagejob import ImageJob
 
 from ..services.acting.control import JobControl
 from ..services.acting.failed_jobs import FailedSelection
 from ..services.acting.retry import JobRetry
 from ..services.acting.retry_failed import FailedRetry
+from ..services.jobs import Submitted
+from ..uploads.openapi import retry_options_schema, retry_parameters
 from ..uploads.retry_options import read_json_object, read_retry_options
 from ..uploads.retry_selection import RetrySelection
 from ..web.problems import MEDIA_TYPE
-from .jobs import MAX_IDEMPOTENCY_KEY, JobsDep, StatusResponse, SubmitResponse, status_response
+from ..web.waiting import APPLIED_HEADER, WaitDep
+from .jobs import MAX_IDEMPOTENCY_KEY, JobsDep, StatusResponse, status_response
+from .submitted import SubmitResponse, ended_response, submitted_response
 
 router = APIRouter(tags=["jobs"])
 
@@ -66,28 +70,7 @@ ControlDep = Annotated[JobControl, Depends(get_job_control)]
 KeyHeader = Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-_OPTIONS = {
-    "type": "object",
-    "description": "What is to be different. What is absent stays; null is the default.",
-    "properties": {
-        "describer": {"type": ["string", "null"]},
-        "prompt": {"type": ["string", "null"]},
-        "language": {"type": ["string", "null"]},
-        "detail": {"enum": ["low", "high", "auto", None]},
-        "maxLength": {"type": ["integer", "null"]},
-        "fallback": {"enum": ["never", None]},
-        "text": {"type": ["boolean", "null"]},
-        "ttlSeconds": {"type": ["integer", "null"]},
-        "labels": {
-            "type": ["string", "object", "null"],
-            "additionalProperties": {"type": "string"},
-        },
-        "priority": {"type": ["integer", "null"]},
-    },
-    "additionalProperties": False,
-}
-
-
+_OPTIONS = retry_options_schema()
 _SELECTION = RetrySelection.model_json_schema()
 _SELECTION["properties"]["changes"] = _OPTIONS
 
@@ -141,25 +124,32 @@ async def retry_failed(
 
 @router.post(
     "/jobs/{job_id}/cancel",
-    response_model=StatusResponse,
     responses=dict.fromkeys((403, 404, 409, 502, 503), _PROBLEM),
 )
-async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> Response:
+async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> StatusResponse:
     """Cancel a job that has not ended. It soon fails with the reason Cancelled.
 
     This can't be undone, but the job can be retried then. The response is that of GET /status.
     """
-    found = status_response(await control.cancel(job_id), jobs)
-    # FastAPI would write the names of fields as in an ImageJob.
-    return Response(found.model_dump_json(), media_type="application/json")
+    return status_response(await control.cancel(job_id), jobs)
 
 
 @router.post(
     "/jobs/{job_id}/retry",
     status_code=202,
     response_model_exclude_none=True,
-    openapi_extra=_body(_OPTIONS, "application/json", *_FORMS, required=False),
-    responses=dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    response_model=SubmitResponse,
+    openapi_extra={
+        **_body(_OPTIONS, "application/json", *_FORMS, required=False),
+        "parameters": retry_parameters(),
+    },
+    responses={
+        200: ended_response(
+            "The new job has ended while the request waited (`Prefer: wait=N`)", may_reuse=False
+        ),
+        202: {"headers": APPLIED_HEADER},
+        **dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    },
 )
 async def retry_job(
     job_id: str,
@@ -167,17 +157,20 @@ async def retry_job(
     response: Response,
     jobs: JobsDep,
     retry: Annotated[JobRetry, Depends(get_job_retry)],
+    wait: WaitDep,
     idempotency_key: KeyHeader = None,
-) -> SubmitResponse:
+) -> SubmitResponse | JSONResponse:
     """Describe the image of a finished job again, in a new job with a copy of the image.
 
-    `<batch>.<index>` is an image of a batch, unless a job has this id.
+    `<batch>.<index>` is an image of a batch, unless a job has this id. What is to be different is
+    in the query or in the body, which has precedence. With `Prefer: wait=N`, the response is sent
+    when the new job has ended, or after N seconds, as for POST /submit.
     """
     with jobs.uploads.admit() as slot:
         changes = await read_retry_options(request, slot, jobs.settings.max_ttl_seconds)
         job = await retry.retry(job_id, changes, idempotency_key, slot)
 
-    return _created(request, response, job)
+    return await submitted_response(request, response, jobs, wait, Submitted(job))
 
 
 @router.delete(
@@ -192,9 +185,3 @@ async def delete_job(job_id: str, control: ControlDep) -> Response:
     """
     await control.delete(job_id)
     return Response(status_code=204)
-
-
-def _created(request: Request, response: Response, job: ImageJob) -> SubmitResponse:
-    job_id = job.metadata.name
-    response.headers["Location"] = f"{request.scope.get('root_path', '')}/status/{job_id}"
-    return SubmitResponse(job_id=job_id, status=job.status.phase)

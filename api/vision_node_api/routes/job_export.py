@@ -18,8 +18,9 @@ from .jobs import ImagesDep, JobsDep
 
 router = APIRouter(tags=["jobs"])
 
-EXPORT_COLUMNS = (*COLUMNS, "job_id", "describer", "created_at", "completed_at", "cursor")
-"""Names of the columns in CSV: those of the results of batches, and more."""
+EXPORT_COLUMNS = (*COLUMNS, "job_id", "describer", "created_at", "completed_at", "cursor", "labels")
+"""Names of the columns in CSV: those of the results of batches, and more. A new one is the last, so
+that programs find the others at their old places."""
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
@@ -65,6 +66,7 @@ class CsvEncoder:
             _time(details.created_at),
             _time(details.completed_at),
             job.cursor,
+            ",".join(f"{name}={value}" for name, value in details.labels.items()),
         ]
         return csv_rows([cells])
 

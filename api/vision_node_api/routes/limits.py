@@ -50,7 +50,9 @@ class LimitsResponse(BaseModel):
         description="maximum number of jobs, finished ones included; near it, the oldest finished "
         "jobs are deleted early, and beyond it, submissions are refused with 429"
     )
-    ttl_seconds: int = Field(description="maximum of the option ttlSeconds of POST /submit")
+    ttl_seconds: int = Field(
+        description="maximum of the option ttlSeconds of POST /submit; at least defaultTtlSeconds"
+    )
     default_ttl_seconds: int | None = Field(
         description="number of seconds for which a finished job is kept by default; null if it is "
         "kept forever"

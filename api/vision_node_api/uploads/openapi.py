@@ -14,6 +14,60 @@ def submit_schema() -> dict[str, Any]:
     return {**body_schema(form_schema()), "parameters": parameters}
 
 
+RETRY_TEXTS = {
+    "describer": "name from GET /describers; if absent, the describer stays",
+    "text": "when to read the text in the image (true: always; false: never); if absent, it stays",
+    "priority": "jobs with a higher priority are described first; if absent, it stays",
+}
+"""Descriptions of options that mean something else in a retry than in a submission."""
+
+
+def retry_parameters() -> list[dict[str, Any]]:
+    """Return the OpenAPI description of the query parameters of `POST /jobs/{job_id}/retry`."""
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in _retry_options().items()
+    ]
+
+
+def retry_options_schema() -> dict[str, Any]:
+    """Return the OpenAPI schema of the options of a retry in a JSON object or a form."""
+    types: dict[str, dict[str, Any]] = {
+        "describer": {"type": ["string", "null"]},
+        "prompt": {"type": ["string", "null"]},
+        "language": {"type": ["string", "null"]},
+        "detail": {"enum": ["low", "high", "auto", None]},
+        "maxLength": {"type": ["integer", "null"]},
+        "fallback": {"enum": ["never", None]},
+        "text": {"type": ["boolean", "null"]},
+        "ttlSeconds": {"type": ["integer", "null"]},
+        "labels": {
+            "type": ["string", "object", "null"],
+            "additionalProperties": {"type": "string"},
+        },
+        "priority": {"type": ["integer", "null"]},
+    }
+    options = _retry_options()
+    return {
+        "type": "object",
+        "description": "What is to be different. What is absent stays; null is the default.",
+        "properties": {
+            name: {**schema, "description": options[name]["description"]}
+            for name, schema in types.items()
+        },
+        "additionalProperties": False,
+    }
+
+
+def _retry_options() -> dict[str, dict[str, Any]]:
+    """Return the schemas of the options of a retry, which always describes the image again."""
+    return {
+        name: {**schema, "description": RETRY_TEXTS.get(name, schema["description"])}
+        for name, schema in option_schemas(SubmitOptions).items()
+        if name != "reuse"
+    }
+
+
 def body_schema(form: dict[str, Any]) -> dict[str, Any]:
     """Return the OpenAPI description of an upload's body, which is `form` or only an image."""
     raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
