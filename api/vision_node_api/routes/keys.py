@@ -70,8 +70,8 @@ class CreatedKeyResponse(BaseModel):
     key: str = Field(description="the key itself, which is shown only here")
 
 
-async def get_keys(request: Request) -> KeyStore:
-    """Return the application's API keys.
+async def get_authentication(request: Request) -> Authentication:
+    """Return what finds out who sends a request.
 
     The function is async, because FastAPI would otherwise call it in a thread.
 
@@ -86,7 +86,16 @@ async def get_keys(request: Request) -> KeyStore:
         )
         raise Problem(501, "AuthenticationDisabled", detail)
 
-    return authentication.keys
+    return authentication
+
+
+async def get_keys(request: Request) -> KeyStore:
+    """Return the application's API keys.
+
+    Raises:
+        Problem: 501 AuthenticationDisabled.
+    """
+    return (await get_authentication(request)).keys
 
 
 KeysDep = Annotated[KeyStore, Depends(get_keys)]

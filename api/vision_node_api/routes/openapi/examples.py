@@ -162,6 +162,7 @@ _LIMITS = {
     "uploadStallSeconds": 30.0,
     "uploadSeconds": 350.0,
     "answerSeconds": 90.5,
+    "authentication": True,
 }
 
 _UID = "5f0c1a52-5f0e-4a55-9a51-0b5a7a0b6c55"
@@ -286,6 +287,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
         JSON: {"prefix": "inbox/holiday/", "name": "holiday", "options": {"language": "en"}},
     },
     "put_inbox_object": {FORM: {"file": PIXEL}},
+    "log_in": {
+        JSON: {"key": f"vn_{_KEY['id']}_{'a' * 52}"},
+        "application/x-www-form-urlencoded": {"key": f"vn_{_KEY['id']}_{'a' * 52}"},
+    },
     "create_key": {JSON: {"name": "gallery", "scopes": ["submit", "read"], "expires": "30d"}},
     "retry_job": {JSON: {"describer": "local", "language": "en"}},
     "retry_failed": {JSON: {"reason": "ProviderUnavailable", "changes": {"describer": "local"}}},
