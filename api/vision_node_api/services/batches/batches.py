@@ -17,6 +17,7 @@ from ..dependency_problems import kubernetes_unavailable
 from ..history.history_problems import history_problems
 from ..history.reader import HistoryReader
 from ..job_name import is_job_name
+from ..owners import is_visible, visible_owner
 from ..storage_health import StorageHealth
 from .result_stream import ResultQuery, ResultStream
 from .results_reader import ResultsReader
@@ -179,10 +180,16 @@ class Batches:
         return found
 
     async def _find_live(self, name: str, *, is_fresh: bool) -> ImageBatch | None:
+        cached = None if is_fresh else self.cache.peek(name)
+        if cached and is_visible(cached):
+            return cached
+
+        # The batch of another owner takes as long as an unknown one.
         try:
-            return await (self.cache.read(name) if is_fresh else self.cache.get(name))
+            found = await self.cache.read(name)
         except NotFoundError:
             return None
+        return found if is_visible(found) else None
 
     async def archived(self, name: str) -> ImageBatch | None:
         """Return a finished ImageBatch from the history; None if there is none.
@@ -196,7 +203,7 @@ class Batches:
             return None
 
         with history_problems():
-            return await self.history.find_batch(name)
+            return await self.history.find_batch(name, visible_owner())
 
     def not_found(self) -> Problem:
         """Return the problem for a name that the API server does not know.
