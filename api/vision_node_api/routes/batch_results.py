@@ -10,7 +10,7 @@ from ..services.batches.result_stream import ResultQuery
 from ..web import csv_cells, json_lines
 from ..web.json_lines import JsonLinesResponse
 from ..web.problems import MEDIA_TYPE, Problem
-from .batches import BatchesDep
+from .batches import BatchesDep, BatchName
 
 router = APIRouter(tags=["batches"])
 
@@ -52,7 +52,7 @@ class CsvResponse(JsonLinesResponse):
     },
 )
 async def get_batch_results(
-    name: str,
+    name: BatchName,
     batches: BatchesDep,
     *,
     after: Annotated[

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from ..services.batches.retry import BatchRetry
 from ..web.problems import MEDIA_TYPE
 from .batch_uploads import CreateBatchResponse, created_batch
+from .batches import BatchName
 from .jobs import MAX_IDEMPOTENCY_KEY
 
 router = APIRouter(tags=["batches"])
@@ -26,7 +27,7 @@ async def get_batch_retry(request: Request) -> BatchRetry:
     responses=dict.fromkeys((400, 404, 409, 410, 413, 422, 429, 502, 503), _PROBLEM),
 )
 async def retry_batch(
-    name: str,
+    name: BatchName,
     request: Request,
     response: Response,
     retry: Annotated[BatchRetry, Depends(get_batch_retry)],

@@ -41,6 +41,14 @@ async def get_batch_control(request: Request) -> BatchControl:
 
 
 BatchesDep = Annotated[Batches, Depends(get_batches)]
+
+
+async def get_batch_name(name: str, batches: BatchesDep) -> str:
+    """Return the name of the ImageBatch that the path means."""
+    return await batches.name_of(name)
+
+
+BatchName = Annotated[str, Depends(get_batch_name)]
 ControlDep = Annotated[BatchControl, Depends(get_batch_control)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
@@ -74,7 +82,7 @@ async def list_batches(
 
 @router.get("/batches/{name}", responses={200: {"headers": APPLIED_HEADER}, **_READING})
 async def get_batch(
-    name: str, request: Request, response: Response, batches: BatchesDep, wait: WaitDep
+    name: BatchName, request: Request, response: Response, batches: BatchesDep, wait: WaitDep
 ) -> BatchResponse:
     """Return the state of an ImageBatch, and the numbers of its images."""
     changes = batches.cache.changes_of(name)
@@ -84,7 +92,7 @@ async def get_batch(
 
 
 @router.delete("/batches/{name}", status_code=204, responses=_READING)
-async def delete_batch(name: str, control: ControlDep) -> Response:
+async def delete_batch(name: BatchName, control: ControlDep) -> Response:
     """Delete an ImageBatch with its results and uploaded images. It may be running.
 
     Images in the inbox stay.
@@ -94,7 +102,7 @@ async def delete_batch(name: str, control: ControlDep) -> Response:
 
 
 @router.post("/batches/{name}/cancel", responses=_CHANGING)
-async def cancel_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+async def cancel_batch(name: BatchName, request: Request, control: ControlDep) -> BatchResponse:
     """End an ImageBatch. It fails with the reason Cancelled, and its results stay.
 
     This can't be undone. Images that are being described are finished first.
@@ -103,13 +111,13 @@ async def cancel_batch(name: str, request: Request, control: ControlDep) -> Batc
 
 
 @router.post("/batches/{name}/suspend", responses=_CHANGING)
-async def suspend_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+async def suspend_batch(name: BatchName, request: Request, control: ControlDep) -> BatchResponse:
     """Suspend an ImageBatch. Images that are being described are finished first."""
     return _response(request, await control.change(name, {"suspend": True}))
 
 
 @router.post("/batches/{name}/resume", responses=_CHANGING)
-async def resume_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+async def resume_batch(name: BatchName, request: Request, control: ControlDep) -> BatchResponse:
     """Resume a suspended ImageBatch."""
     return _response(request, await control.change(name, {"suspend": False}))
 

@@ -19,6 +19,7 @@ from ..web.event_stream import EventStreamResponse
 from ..web.http_protocol import ON_SHUTDOWN
 from ..web.problems import MEDIA_TYPE
 from .batch_responses import batch_response
+from .batches import BatchName
 from .jobs import image_status_json, status_json
 
 router = APIRouter(tags=["events"])
@@ -94,7 +95,7 @@ async def job_events(
 
 @router.get("/batches/{name}/events", response_class=Response, responses=_ONE)
 async def batch_events(
-    name: str, request: Request, following: FollowingDep, since: SinceDep
+    name: BatchName, request: Request, following: FollowingDep, since: SinceDep
 ) -> Response:
     """Send the state of a batch, and each new state, until it is done or has failed."""
     return _response(request, await following.batch(name, since, _root_path(request)))

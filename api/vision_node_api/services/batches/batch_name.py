@@ -21,16 +21,22 @@ def owned_name(chosen: str) -> str:
     The names of all owners are in one namespace. If the API used them as they are, clients could
     find out which names others have. So the name is followed by a hash of the owner, which is
     always the same, except for administrators, who see all names anyway.
-
-    Raises:
-        Problem: 422 OptionsInvalid if the name gets too long.
     """
     access = current_access()
     if access.is_admin or not access.owner:
         return chosen
 
     digest = hashlib.sha256(access.owner.encode()).hexdigest()
-    name = f"{chosen}-{digest[:SUFFIX_CHARACTERS]}"
+    return f"{chosen}-{digest[:SUFFIX_CHARACTERS]}"
+
+
+def new_name(chosen: str) -> str:
+    """Return the name of an ImageBatch to create, for which a client has chosen a name.
+
+    Raises:
+        Problem: 422 OptionsInvalid if the name gets too long.
+    """
+    name = owned_name(chosen)
     if len(name) > MAX_NAME_CHARACTERS:
         longest = MAX_NAME_CHARACTERS - len(name) + len(chosen)
         detail = f"name has {len(chosen)} characters, but at most {longest} are allowed."

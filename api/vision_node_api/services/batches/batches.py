@@ -19,6 +19,7 @@ from ..history.reader import HistoryReader
 from ..job_name import is_job_name
 from ..owners import is_visible, visible_owner
 from ..storage_health import StorageHealth
+from .batch_name import owned_name
 from .result_stream import ResultQuery, ResultStream
 from .results_reader import ResultsReader
 from .stream_limit import StreamLimits
@@ -72,6 +73,27 @@ class Batches:
                 the history.
         """
         return await self._get(name, is_fresh=False)
+
+    async def name_of(self, given: str) -> str:
+        """Return the name of the ImageBatch that a client means.
+
+        It may be the one that the client has chosen, without the hash of the owner.
+
+        Raises:
+            Problem: as for `get`, except for 400 and 404.
+        """
+        names = [given, owned_name(given)]
+        if names[0] == names[1] or not is_job_name(given):
+            return given
+
+        for name in names:
+            try:
+                return (await self.get(name)).metadata.name
+            except Problem as problem:
+                if problem.status not in {400, 404}:
+                    raise
+
+        return given
 
     async def current(self, name: str) -> ImageBatch:
         """Return the ImageBatch with this name: from the API server or the history.

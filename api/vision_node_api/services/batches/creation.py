@@ -26,7 +26,7 @@ from ..job_limits import RETRY_AFTER_SECONDS
 from ..job_name import request_id
 from ..jobs import REPEATED_WITHIN, Jobs
 from ..owners import is_visible, visible_owner
-from .batch_name import owned_name
+from .batch_name import new_name
 from .batches import Batches, batch_problems
 
 log = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ class BatchCreation:
 
 
 def _name_of(wanted: WantedBatch, request: str) -> str:
-    return owned_name(wanted.name) if wanted.name else f"batch-{request}"
+    return new_name(wanted.name) if wanted.name else f"batch-{request}"
 
 
 def deleted_meanwhile() -> Problem:

@@ -110,6 +110,21 @@ async def test_name_of_a_batch_is_followed_by_a_hash_of_the_owner(
     assert reason(await create(anna, name="holiday")) == (409, "BatchExists")
 
 
+async def test_batch_is_found_by_the_name_that_its_owner_has_chosen(
+    anna: httpx.AsyncClient, ben: httpx.AsyncClient
+) -> None:
+    name = (await create(anna, name="holiday")).json()["name"]
+
+    assert (await anna.put("/batches/holiday/images/a.png", content=PNG)).status_code == 201
+    assert "a.png" in (await anna.get("/batches/holiday/images")).text
+    assert (await anna.get("/batches/holiday")).json()["name"] == name
+    assert (await anna.post("/batches/holiday/suspend")).json()["suspended"]
+    assert (await ben.get("/batches/holiday")).status_code == 404
+    assert (await ben.get(f"/batches/{name}")).status_code == 404
+    assert (await anna.delete("/batches/holiday")).status_code == 204
+    assert (await anna.get(f"/batches/{name}")).status_code == 404
+
+
 async def test_batch_is_created_once_for_a_key_and_a_name(anna: httpx.AsyncClient) -> None:
     answers = [
         await anna.post("/batches", json={"upload": {}, "name": "holiday"}, headers=KEY)
