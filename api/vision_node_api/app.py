@@ -1,6 +1,6 @@
 """Assemble the application from its parts."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from importlib.metadata import version
 
@@ -17,8 +17,10 @@ from vision_node_contract.listening import listen
 from vision_node_contract.metrics import server as metrics_server
 
 from . import ui
+from .middleware.authentication import AuthenticationMiddleware
 from .middleware.expect_continue import ExpectContinueMiddleware
 from .middleware.internal_errors import InternalErrorMiddleware
+from .middleware.route_requirements import RouteRequirements
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
 from .routes import (
@@ -32,6 +34,7 @@ from .routes import (
     job_images,
     job_list,
     jobs,
+    keys,
     limits,
     probes,
     problems,
@@ -39,10 +42,13 @@ from .routes import (
 from .routes import batches as batch_routes
 from .routes.openapi import complete_openapi, operation_id
 from .routes.openapi.texts import DESCRIPTION
+from .routes.required_scopes import REQUIRED
 from .services.acting.control import JobControl
 from .services.acting.failed_jobs import FailedJobs
 from .services.acting.retry import JobRetry
 from .services.acting.retry_failed import FailedRetry
+from .services.auth.assembly import authentication_of, keys_follower
+from .services.auth.authentication import Authentication
 from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
@@ -103,9 +109,12 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
             follower = BatchFollower(kube, imagebatches.path, imagebatches.observe)
             batches = Batches(imagebatches, follower, bucket, jobs.storage, settings, history)
 
+            authentication = authentication_of(settings, kube)
+            keys_watch = keys_follower(kube, authentication)
             history_check = HistoryCheck(history) if history else None
-            health = Health(checks, watches, ownership, follower, history_check)
+            health = Health(checks, watches, ownership, follower, history_check, keys_watch)
             attach_services(app, jobs, batches, health, kube.last_activity)
+            attach_authentication(app, authentication)
 
             with ExitStack() as running:
                 for task in health.tasks:
@@ -115,8 +124,16 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
                     yield
 
     app = build_app(lifespan)
+    wrap = authenticating(app) if settings.auth else None
 
-    return add_middleware(app, http, app.state.metrics)
+    return add_middleware(app, http, app.state.metrics, wrap)
+
+
+def authenticating(app: FastAPI) -> Callable[[ASGIApp], ASGIApp]:
+    """Return a function that wraps the application in middleware that authenticates clients."""
+    requirements = RouteRequirements(app, REQUIRED)
+    refused = app.state.metrics.refused
+    return lambda inner: AuthenticationMiddleware(inner, app.state, requirements, refused)
 
 
 @asynccontextmanager
@@ -154,6 +171,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         swagger_ui_parameters={"docExpansion": "list", "displayRequestDuration": True},
     )
     complete_openapi(app)
+    app.state.authentication = None
     app.state.metrics = Metrics()
     app.state.waits = waits = WaitLimit()
     app.state.metrics.add_gauge(
@@ -177,6 +195,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(batch_retry.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
+    app.include_router(keys.router)
     app.include_router(problems.router)
     app.include_router(probes.router)
     app.include_router(ui.router)
@@ -231,6 +250,17 @@ def attach_services(
         "Clients that follow jobs and batches by streams of events.",
         lambda: app.state.following.followers.count,
     )
+
+
+def attach_authentication(app: FastAPI, authentication: Authentication | None) -> None:
+    """Give the application what finds out who sends a request; None if anyone may use it."""
+    app.state.authentication = authentication
+    if authentication:
+        app.state.metrics.add_gauge(
+            "vision_node_api_keys",
+            "API keys, expired ones included.",
+            lambda: authentication.keys.count,
+        )
 
 
 def following_of(jobs: Jobs, batches: Batches, images: BatchImages) -> Following:

@@ -20,6 +20,7 @@ OWN_PATHS = frozenset(
         "healthz",
         "inbox",
         "jobs",
+        "keys",
         "limits",
         "openapi.json",
         "problems",
@@ -29,6 +30,7 @@ OWN_PATHS = frozenset(
         "status",
         "submit",
         "ui",
+        "whoami",
     }
 )
 """First segments of the API's own paths. A root path must not begin with one of them, because the

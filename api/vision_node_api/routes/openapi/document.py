@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from ...web.problems import MEDIA_TYPE
+from ...web.required_scope import ANY, PUBLIC
+from ..required_scopes import REQUIRED
 from .examples import REQUESTS, RESPONSES
 from .problem_schema import PROBLEM, example_of
-from .texts import PARAMETERS, TAGS
+from .texts import PARAMETERS, SECURITY_SCHEME, TAGS
 
 Json = dict[str, Any]
 
@@ -48,8 +50,9 @@ def complete_openapi(app: FastAPI) -> None:
 
 def _completed(document: Json) -> Json:
     used = set()
-    for operation in _operations(document):
+    for method, path, operation in _operations(document):
         used.update(operation["tags"])
+        _complete_security(method, path, operation)
         _complete_texts(operation)
         _complete_parameters(operation)
         _complete_request(operation)
@@ -59,14 +62,32 @@ def _completed(document: Json) -> Json:
     for name in _VALIDATION:
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM
+    document["components"]["securitySchemes"] = {"bearer": SECURITY_SCHEME}
 
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
     return document
 
 
-def _operations(document: Json) -> Iterator[Json]:
-    for item in document["paths"].values():
-        yield from (operation for method, operation in item.items() if method in _METHODS)
+def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Yield the method, path and description of each operation."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield method.upper(), path, operation
+
+
+def _complete_security(method: str, path: str, operation: Json) -> None:
+    """Say what a client needs: the list of a scheme may have roles (OpenAPI 3.1, 4.8.30)."""
+    required = REQUIRED.get((method, path), "admin")
+    if required == PUBLIC:
+        operation["security"] = []
+        return
+
+    scopes = [] if required == ANY else [required]
+    operation["security"] = [{"bearer": scopes}]
+    operation["responses"].setdefault("401", {})
+    if scopes:
+        operation["responses"].setdefault("403", {})
 
 
 def _complete_texts(operation: Json) -> None:

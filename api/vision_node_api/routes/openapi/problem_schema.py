@@ -35,6 +35,8 @@ PROBLEM: Json = {
 
 _REASONS = {
     400: "BadRequest",
+    401: "Unauthenticated",
+    403: "Forbidden",
     408: "UploadTooSlow",
     410: "ResultGone",
     413: "ImageTooLarge",
@@ -60,6 +62,11 @@ _REASONS_OF_TAGS = {
     ("batches", 502): "BatchUnreadable",
     ("inbox", 404): "ObjectNotFound",
     ("inbox", 409): "ObjectInUse",
+    ("keys", 404): "KeyNotFound",
+    ("keys", 409): "TooManyKeys",
+    ("keys", 422): "OptionsInvalid",
+    ("keys", 501): "AuthenticationDisabled",
+    ("keys", 503): "AuthenticationUnavailable",
     ("problems", 404): "ReasonNotFound",
     ("health", 503): "NotReady",
 }

@@ -6,6 +6,9 @@ batch.
 Errors are problem documents (RFC 9457) whose `reason` programs can act on. `GET /problems` lists \
 all reasons.
 
+If the release authenticates its clients, requests need a key in the header \
+`Authorization: Bearer vn_…`. `GET /whoami` says what a key may do.
+
 Later versions may add routes, parameters, fields, reasons and values of enums. Clients have to \
 ignore what they don't know. Nothing is removed or changed without a new major version.
 """
@@ -15,10 +18,20 @@ TAGS = [
     {"name": "events", "description": "Follow jobs and batches as a stream of events"},
     {"name": "batches", "description": "Many images as one object"},
     {"name": "inbox", "description": "Images for jobs and batches that are created with kubectl"},
+    {"name": "keys", "description": "API keys, and what the own key may do"},
     {"name": "problems", "description": "What the reasons of errors mean, and what to do"},
     {"name": "health", "description": "Probes"},
 ]
 """The groups of routes, in the order of /docs."""
+
+SECURITY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key (`vn_…`), or a token of Kubernetes if the release accepts these. "
+    "Each operation lists the scope that it needs: submit, read or admin, which includes the other "
+    "two. Releases that do not authenticate their clients ignore this header.",
+}
+"""How clients say who they are."""
 
 PARAMETERS = {
     "job_id": "id of the job, from the response to POST /submit; or `<batch>.<index>` for an image "

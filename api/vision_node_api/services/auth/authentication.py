@@ -1,0 +1,126 @@
+"""Find out who sent a request: by an API key, a Kubernetes token, or a session of the page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+from vision_node_contract.api_keys import key_id
+from vision_node_contract.clients.kube import KubeError
+
+from ...web.access import Access
+from ...web.credentials import Refusal, authorization_of
+from ...web.session_cookie import session_texts
+from .identity import Identity
+from .key_problems import cannot_check
+from .key_store import KeyStore
+from .kubernetes_identities import KubernetesIdentities
+
+
+class SessionReader(Protocol):
+    """What knows the sessions of the page."""
+
+    async def access_of(self, cookie_text: str) -> Access | None:
+        """Return the access of the client whose session this is; None if it is none, or has ended.
+
+        Args:
+            cookie_text: Value of a cookie with the session's name, which may be anything.
+
+        Raises:
+            Problem: 503 AuthenticationUnavailable.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The client that sent a request."""
+
+    identity: Identity
+    has_session: bool = False
+    """Whether its browser has sent a session by itself, so that another page may have caused the
+    request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """Finds out who sent a request."""
+
+    keys: KeyStore
+    users: KubernetesIdentities | None = None
+    """None if tokens of Kubernetes are not accepted."""
+    sessions: SessionReader | None = None
+    """None if the page has no sessions."""
+
+    async def of_request(
+        self, scope: Scope, may_wait: Callable[[], bool]
+    ) -> Authenticated | Refusal:
+        """Return who sent a request, or why that is unknown.
+
+        The header Authorization counts even if there is a session, too.
+
+        Args:
+            scope: The request.
+            may_wait: Function that returns whether an unknown key is worth a request to the API
+                server.
+
+        Raises:
+            Problem: 503 AuthenticationUnavailable.
+        """
+        text = authorization_of(scope)
+        if text is Refusal.MISSING:
+            return await self._of_session(scope)
+
+        found = text if isinstance(text, Refusal) else await self.of_text(text, may_wait)
+        return found if isinstance(found, Refusal) else Authenticated(found)
+
+    async def of_text(self, text: str, may_wait: Callable[[], bool]) -> Identity | Refusal:
+        """Return who has a key or token, or why it is not accepted. Arguments as in `of_request`.
+
+        Raises:
+            Problem: 503 AuthenticationUnavailable.
+        """
+        known_id = key_id(text)
+        if known_id is not None:
+            return await self._of_key(known_id, text, may_wait)
+
+        identity = await self.users.identify(text) if self.users else None
+        return identity or Refusal.TOKEN
+
+    async def _of_key(
+        self, known_id: str, text: str, may_wait: Callable[[], bool]
+    ) -> Identity | Refusal:
+        if not self.keys.is_loaded:
+            raise cannot_check("The API has not read the API keys yet.")
+
+        known = self.keys.get(known_id)
+        if known is None and may_wait():
+            # Another replica may have created the key just now.
+            await self._refresh()
+            known = self.keys.get(known_id)
+
+        if known is None:
+            return Refusal.UNKNOWN_KEY
+        if not known.has_text(text):
+            return Refusal.WRONG_KEY
+        if known.key.is_expired(datetime.now(UTC)):
+            return Refusal.EXPIRED_KEY
+
+        return Identity(known.access, known.key.expires_at, key_id=known_id)
+
+    async def _refresh(self) -> None:
+        try:
+            await self.keys.refresh()
+        except KubeError as error:
+            what_happened = "The Kubernetes API server could not be asked about an unknown key."
+            raise cannot_check(what_happened) from error
+
+    async def _of_session(self, scope: Scope) -> Authenticated | Refusal:
+        texts = session_texts(Headers(scope=scope)) if self.sessions else []
+        for text in texts:
+            access = await self.sessions.access_of(text) if self.sessions else None
+            if access is not None:
+                return Authenticated(Identity(access), has_session=True)
+
+        return Refusal.SESSION if texts else Refusal.MISSING
