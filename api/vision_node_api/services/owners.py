@@ -12,7 +12,7 @@ from vision_node_contract.names import OWNER_LABEL
 
 from ..web.access import UNRESTRICTED, current_access
 
-NOBODY = "-"
+NO_OWNER = "-"
 """Stands for the owner of a client that has none and is no administrator. No label can have this
 value, so such a client sees nothing."""
 
@@ -33,19 +33,19 @@ def is_visible(found: Labeled) -> bool:
 def visible_owner() -> str | None:
     """Return the owner whose objects the client may see; None if it may see those of all."""
     access = current_access()
-    return None if access.is_admin else access.owner or NOBODY
+    return None if access.is_admin else access.owner or NO_OWNER
 
 
 def narrowed_owner(wanted: str | None) -> str | None:
     """Return the owner to list if a client wants those of `wanted`; None means all owners.
 
-    A client that may not see the objects of `wanted` gets those of NOBODY, which is an empty list.
+    A client that may not see the objects of `wanted` gets those of NO_OWNER, which are none.
     """
     visible = visible_owner()
     if visible is None or visible == wanted or not wanted:
         return visible or wanted or None
 
-    return NOBODY
+    return NO_OWNER
 
 
 def is_access_controlled() -> bool:

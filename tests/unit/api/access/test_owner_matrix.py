@@ -14,13 +14,14 @@ from conformance.conftest import LastingCluster
 from fakes.s3 import S3
 from history.api_archive import Archive
 from history_database import API_ROLE, SCHEMA
-from owner_world import ADMIN, ANNA, BEN, PNG, Owned, World, access_of, client_as
-from starlette.types import ASGIApp
+from owner_world import ANNA, BEN, OPS, PNG, Owned, World
+from secured import SecuredApi
 from vision_node_api.app import CONNECTIONS
 from vision_node_api.routes.required_scopes import REQUIRED
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.web.access import Scope
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.history.database import Database, DatabaseSettings, Limits
@@ -117,8 +118,12 @@ CREATES: dict[Route, dict[str, Any]] = {
 
 SAME = (("GET", "/describers"), ("GET", "/limits"))
 
-ELSEWHERE = frozenset({EVENTS, *(it for it, sees in MATRIX.items() if sees is Sees.CLIENT)})
-"""Routes that other tests are about."""
+SCOPES: dict[str, tuple[Scope, ...]] = {
+    "submit": ("submit",),
+    "read": ("read",),
+    "submit and read": ("submit", "read"),
+    "admin": ("admin",),
+}
 
 
 @pytest.fixture
@@ -157,6 +162,20 @@ async def world(
     for place, owner in enumerate((ANNA, BEN, "")):
         await world.fill(owner, 100 * (place + 1))
     return world
+
+
+ClientOf = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+def client_of(secured_api: SecuredApi) -> ClientOf:
+    """Function that takes an owner, and scopes, and returns a client with such a key."""
+
+    def connect(owner: str, *scopes: Scope) -> httpx.AsyncClient:
+        usual: tuple[Scope, ...] = ("admin",) if owner == OPS else ("submit", "read")
+        return secured_api.client(secured_api.make_key(owner, scopes or usual))
+
+    return connect
 
 
 async def send(
@@ -207,11 +226,11 @@ def test_documentation_has_the_table() -> None:
 
 @pytest.mark.parametrize("route", OBJECTS, ids=" ".join)
 async def test_object_of_another_owner_is_answered_like_an_unknown_one(
-    route: Route, served: ASGIApp, world: World
+    route: Route, client_of: ClientOf, world: World
 ) -> None:
     case, before = OBJECTS[route], stored(world)
 
-    async with client_as(served, access_of(BEN)) as client:
+    async with client_of(BEN) as client:
         for other in (world.owned[ANNA], world.owned[""]):
             unknown = other.unknown
             for name, no_name in zip(case.all(other), case.all(unknown), strict=True):
@@ -227,25 +246,25 @@ async def test_object_of_another_owner_is_answered_like_an_unknown_one(
 
 @pytest.mark.parametrize("route", OBJECTS, ids=" ".join)
 async def test_owner_and_administrator_get_the_object(
-    route: Route, served: ASGIApp, world: World
+    route: Route, client_of: ClientOf, world: World
 ) -> None:
     case = OBJECTS[route]
     own, of_ben, of_none = (world.owned[it] for it in (ANNA, BEN, ""))
 
-    for access, asked in ((access_of(ANNA), own), (ADMIN, of_ben), (ADMIN, of_none)):
+    for owner, asked in ((ANNA, own), (OPS, of_ben), (OPS, of_none)):
         name = case.own(asked)
-        if access is ADMIN and "/inbox/" in route[1] and asked.owner:
+        if owner == OPS and "/inbox/" in route[1] and asked.owner:
             name = f"owners/{asked.owner}/{name}"
-        async with client_as(served, access) as client:
+        async with client_of(owner) as client:
             response = await send(client, route, name, **case.request)
         assert response.status_code == case.status, response.text
 
 
 @pytest.mark.parametrize("route", LISTS, ids=" ".join)
-async def test_list_has_only_own_objects(route: Route, served: ASGIApp, world: World) -> None:
+async def test_list_has_only_own_objects(route: Route, client_of: ClientOf, world: World) -> None:
     anna, ben = world.owned[ANNA], world.owned[BEN]
 
-    async with client_as(served, access_of(BEN)) as client:
+    async with client_of(BEN) as client:
         everything = await client.request(*route)
         assert everything.status_code == 200
         assert leaks(everything, ben) != []
@@ -261,8 +280,10 @@ async def test_list_has_only_own_objects(route: Route, served: ASGIApp, world: W
 
 
 @pytest.mark.parametrize("route", [*LISTS, *BODIES], ids=" ".join)
-async def test_administrator_lists_all_objects(route: Route, served: ASGIApp, world: World) -> None:
-    async with client_as(served, ADMIN) as client:
+async def test_administrator_lists_all_objects(
+    route: Route, client_of: ClientOf, world: World
+) -> None:
+    async with client_of(OPS) as client:
         response = await client.request(*route, **BODIES.get(route, {}))
     assert response.status_code == 200
     for owned in world.owned.values():
@@ -271,19 +292,19 @@ async def test_administrator_lists_all_objects(route: Route, served: ASGIApp, wo
 
 
 async def test_list_of_an_owner_is_the_same_with_and_without_the_parameter(
-    served: ASGIApp, world: World
+    client_of: ClientOf, world: World
 ) -> None:
-    async with client_as(served, access_of(ANNA)) as client:
+    async with client_of(ANNA) as client:
         for path in ("/jobs", "/batches"):
             every, own = (await client.get(path, params=it) for it in ({}, {"owner": ANNA}))
             assert every.json() == own.json()
             assert every.json()[path[1:]]
 
 
-async def test_cursor_of_another_owner_leads_to_own_jobs(served: ASGIApp, world: World) -> None:
-    async with client_as(served, ADMIN) as client:
+async def test_cursor_of_another_owner_leads_to_own_jobs(client_of: ClientOf, world: World) -> None:
+    async with client_of(OPS) as client:
         first = (await client.get("/jobs", params={"limit": 1})).json()
-    async with client_as(served, access_of(BEN)) as client:
+    async with client_of(BEN) as client:
         following = await client.get("/jobs", params={"cursor": first["next"]})
 
     assert following.status_code == 200
@@ -292,9 +313,9 @@ async def test_cursor_of_another_owner_leads_to_own_jobs(served: ASGIApp, world:
 
 @pytest.mark.parametrize("route", BODIES, ids=" ".join)
 async def test_failed_jobs_of_others_are_not_retried(
-    route: Route, served: ASGIApp, world: World
+    route: Route, client_of: ClientOf, world: World
 ) -> None:
-    async with client_as(served, access_of(BEN)) as client:
+    async with client_of(BEN) as client:
         response = await client.request(*route, **BODIES[route])
 
     (retried,) = response.json()["retried"]
@@ -306,18 +327,18 @@ async def test_failed_jobs_of_others_are_not_retried(
 
 @pytest.mark.parametrize("route", CREATES, ids=" ".join)
 async def test_what_a_client_creates_belongs_to_its_owner(
-    route: Route, served: ASGIApp, world: World
+    route: Route, client_of: ClientOf, world: World
 ) -> None:
     name = world.owned[ANNA].inbox
     answers = {}
-    for access in (access_of(ANNA), access_of(BEN), ADMIN):
-        async with client_as(served, access) as client:
+    for owner in (ANNA, BEN, OPS):
+        async with client_of(owner) as client:
             headers = {"Idempotency-Key": "the same"}
             response = await send(client, route, name, headers=headers, **CREATES[route])
         assert response.status_code in {200, 201, 202}, response.text
-        if access.owner == BEN:
+        if owner == BEN:
             assert leaks(response, world.owned[ANNA], said=name) == []
-        answers[access.owner] = response.json()
+        answers[owner] = response.json()
 
     keys = {owner: owner_of(found, world) for owner, found in answers.items()}
     assert keys == {owner: owner for owner in answers}
@@ -333,15 +354,61 @@ def owner_of(found: dict[str, Any], world: World) -> str:
     key = found["key"]
     assert key in world.s3.objects
     owned = FOLDERS.owned_folder(key)
-    return owned.split("/")[-2] if owned else ADMIN.owner
+    return owned.split("/")[-2] if owned else OPS
 
 
 @pytest.mark.parametrize("route", SAME, ids=" ".join)
-async def test_answer_is_the_same_for_all(route: Route, served: ASGIApp, world: World) -> None:
+async def test_answer_is_the_same_for_all(route: Route, client_of: ClientOf, world: World) -> None:
     texts = set()
-    for access in (access_of(ANNA), access_of(BEN), ADMIN):
-        async with client_as(served, access) as client:
+    for owner in (ANNA, BEN, OPS):
+        async with client_of(owner) as client:
             response = await client.request(*route)
         assert response.status_code == 200
         texts.add(response.text)
     assert len(texts) == 1
+
+
+async def test_client_is_told_only_about_itself(client_of: ClientOf, world: World) -> None:
+    for route in (it for it, sees in MATRIX.items() if sees is Sees.CLIENT):
+        async with client_of(BEN) as client:
+            response = await client.request(*route)
+        assert response.status_code == 200
+        assert leaks(response, world.owned[ANNA]) == []
+
+
+@pytest.mark.parametrize("scopes", SCOPES)
+@pytest.mark.parametrize("route", MATRIX, ids=" ".join)
+async def test_scope_is_needed_whoever_owns_the_object(
+    route: Route, scopes: str, client_of: ClientOf, secured_api: SecuredApi, world: World
+) -> None:
+    needed, given = REQUIRED[route], SCOPES[scopes]
+    if needed == "any" or needed in given or "admin" in given:
+        return
+
+    case = OBJECTS.get(route)
+    anna = world.owned[ANNA]
+    names = [case.own(anna), case.own(anna.unknown)] if case else [anna.canary]
+    request = case.request if case else {}
+    before = stored(world)
+    for owner in (ANNA, BEN):
+        async with client_of(owner, *given) as client:
+            answers = [await send(client, route, name, **request) for name in names]
+        assert {it.status_code for it in answers} == {403}
+        assert len({str(answer(it, anna)) for it in answers}) == 1
+        assert all(it.json()["reason"] == "Forbidden" for it in answers)
+
+    assert stored(world) == before
+
+
+@pytest.mark.parametrize("route", MATRIX, ids=" ".join)
+async def test_nobody_gets_anything_without_a_key(
+    route: Route, secured_api: SecuredApi, world: World
+) -> None:
+    case, anna, before = OBJECTS.get(route), world.owned[ANNA], stored(world)
+    names = [case.own(anna), case.own(anna.unknown)] if case else [anna.canary]
+    async with secured_api.client() as client:
+        answers = [await send(client, route, name) for name in names]
+
+    assert {it.status_code for it in answers} == {401}
+    assert leaks(answers[0], anna, said=names[0]) == []
+    assert stored(world) == before
