@@ -223,7 +223,7 @@ class World:
             name=found.name(kind),
             caption=f"A cat, {found.canary}",
             file_name=f"{found.canary}.png",
-            spec={"options": {"prompt": f"Is {found.canary} in it?"}},
+            spec={"describer": "metadata", "options": {"prompt": f"Is {found.canary} in it?"}},
         )
         body["metadata"]["labels"] = _labels(found)
         self.s3.put(body["spec"]["image"]["key"], PNG)
@@ -239,7 +239,7 @@ class World:
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "labels": _labels(found),
         }
-        spec = {"describer": "local", "upload": {"complete": finished}}
+        spec = {"describer": "metadata", "upload": {"complete": finished}}
         spec["options"] = {"prompt": f"Is {found.canary} in it?"}
         if not finished:
             return {"metadata": meta, "spec": spec, "status": {}}

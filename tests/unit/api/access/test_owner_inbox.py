@@ -76,11 +76,18 @@ async def test_images_of_older_releases_are_found_only_by_administrators(
 
 @pytest.mark.parametrize("name", ["owners", "owners/photo.png"])
 async def test_administrator_can_not_take_the_place_of_a_folder(
-    anna: httpx.AsyncClient, admin: httpx.AsyncClient, client: httpx.AsyncClient, name: str
+    admin: httpx.AsyncClient, client: httpx.AsyncClient, name: str
 ) -> None:
     assert outcome(await put(admin, name, PNG)) == (422, "InvalidName")
-    assert (await put(anna, name, PNG)).status_code == 201
     assert (await put(client, name, PNG)).status_code == 201  # without authentication
+
+
+@pytest.mark.parametrize("name", ["owners", "owners/photo.png", f"owners/{BEN}/photo.png"])
+async def test_owner_may_have_such_a_folder_in_its_own(
+    anna: httpx.AsyncClient, s3: S3, name: str
+) -> None:
+    assert (await put(anna, name, PNG)).status_code == 201
+    assert [*s3.objects] == [FOLDER + name]
 
 
 async def test_administrator_stores_images_for_an_owner(
