@@ -149,6 +149,10 @@ bench: ## Compare with Celery and with one Job per image (QUICK=1 takes a few mi
 bench-api: ## Measure the API's memory at its limits and the CPU time of its cache, without a cluster
 	@$(BENCH) api
 
+.PHONY: bench-auth
+bench-auth: ## Measure how 10,000 wrong API keys a second delay a client with a right one, without a cluster
+	@$(BENCH) auth
+
 .PHONY: bench-backlog
 bench-backlog: ## Measure throughput, memory and list latency with 10,000 waiting jobs
 	@$(BENCH) backlog

@@ -60,6 +60,11 @@ class KeysApi:
         """Whether watches are not told of changes."""
 
     @property
+    def is_watched(self) -> bool:
+        """Whether a client watches the Secret."""
+        return bool(self._watchers)
+
+    @property
     def body(self) -> Json:
         """The Secret."""
         metadata = {"name": SECRET, "uid": "u", "resourceVersion": str(self.version)}
@@ -93,8 +98,8 @@ class KeysApi:
 
     def add_routes(self, app: web.Application) -> None:
         """Add the paths to `app`."""
-        root = f"/api/v1/namespaces/{NAMESPACE}/secrets"
-        reviews = f"/apis/authorization.k8s.io/v1/namespaces/{NAMESPACE}/localsubjectaccessreviews"
+        root = "/api/v1/namespaces/{namespace}/secrets"
+        reviews = "/apis/authorization.k8s.io/v1/namespaces/{namespace}/localsubjectaccessreviews"
         app.router.add_get(root, self._list)
         app.router.add_get(f"{root}/{SECRET}", self._get)
         app.router.add_patch(f"{root}/{SECRET}", self._patch)
@@ -133,8 +138,8 @@ class KeysApi:
         response = web.StreamResponse()
         await response.prepare(request)
         try:
-            while event := await watcher.get():
-                await response.write(json.dumps(event).encode() + b"\n")
+            while (change := await watcher.get()) is not None:
+                await response.write(json.dumps(change).encode() + b"\n")
         except ConnectionResetError:
             return response
         finally:

@@ -42,5 +42,6 @@ def authorization_of(scope: Scope) -> str | Refusal:
     if len(values) > 1 or len(values[0]) > MAX_TOKEN_BYTES:
         return Refusal.MALFORMED
 
-    found = _BEARER.fullmatch(values[0])
+    # The parser leaves whitespace around a value, which is not part of it (RFC 9110, section 5.5).
+    found = _BEARER.fullmatch(values[0].strip(b" \t"))
     return found[1].decode("ascii") if found else Refusal.MALFORMED

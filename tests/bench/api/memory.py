@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,12 +92,21 @@ async def measure(scene: Scene, uploads: int = UPLOADS) -> Row:
 
 
 @asynccontextmanager
-async def api_process(bucket: BucketSettings, kube_url: str) -> AsyncIterator[tuple[int, str]]:
-    """Start the API as its container does. Once it is ready, yield its process ID and its URL."""
+async def api_process(
+    bucket: BucketSettings, kube_url: str, variables: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[int, str]]:
+    """Start the API as its container does. Once it is ready, yield its process ID and its URL.
+
+    Args:
+        bucket: The fake bucket.
+        kube_url: URL of the fake API server.
+        variables: Further variables of the environment.
+    """
     port = _free_port()
     python = os.environ.get("API_PYTHON", sys.executable)
     command = [python, "-m", "bench.api.process", str(port), kube_url]
-    process = await asyncio.create_subprocess_exec(*command, env=_environment(bucket, port))
+    environment = _environment(bucket, port) | dict(variables or {})
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
 
     try:
         url = f"http://127.0.0.1:{port}"

@@ -90,7 +90,7 @@ async def secured(
         served = add_middleware(app, http or HttpSettings(), app.state.metrics, wrap)
 
         with follower.running():
-            await until(lambda: follower.listed)
+            await until(lambda: follower.listed and cluster.is_watched)
             yield SecuredApi(app, served, cluster, kube, authentication)
 
 

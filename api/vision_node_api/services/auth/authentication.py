@@ -8,7 +8,7 @@ from typing import Protocol
 from starlette.datastructures import Headers
 from starlette.types import Scope
 from vision_node_contract.api_keys import key_id
-from vision_node_contract.clients.kube import KubeError
+from vision_node_contract.clients.kube import KubeError, NotFoundError
 
 from ...web.access import Access
 from ...web.credentials import Refusal, authorization_of
@@ -112,6 +112,9 @@ class Authentication:
     async def _refresh(self) -> None:
         try:
             await self.keys.refresh()
+        except NotFoundError:
+            # Without the Secret, there are no keys. The watch will say so, too.
+            return
         except KubeError as error:
             what_happened = "The Kubernetes API server could not be asked about an unknown key."
             raise cannot_check(what_happened) from error

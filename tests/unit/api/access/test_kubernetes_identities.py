@@ -318,7 +318,10 @@ def test_token_that_may_be_valid_is_worth_a_question(
 
 
 async def test_impossible_tokens_cost_the_api_server_nothing(secured_api: SecuredApi) -> None:
-    for token in IMPOSSIBLE.values():
+    never = [
+        it for case, it in IMPOSSIBLE.items() if "expires" not in case and "expired" not in case
+    ]
+    for token in never:
         async with secured_api.client() as client:
             headers = {"Authorization": f"Bearer {token}"}
             assert (await client.get("/whoami", headers=headers)).status_code == 401
