@@ -83,7 +83,8 @@ class Settings:
     """Maximum number of images of an ImageBatch that is uploaded."""
 
     max_ttl_seconds: int = 604_800
-    """Maximum time to live that a submission may ask for, in seconds. The default is a week."""
+    """Maximum time to live that a submission may ask for, in seconds. The default is a week. It is
+    never less than `job_kept`, because a submission may ask for what it would get anyway."""
 
     job_kept: timedelta | None = DEFAULT_TTL
     """How long a finished job is kept whose submission set no time to live. None means forever,
@@ -113,6 +114,11 @@ class Settings:
 
     auth: AuthSettings | None = None
     """How clients are authenticated; None if the API answers anyone who can reach it."""
+
+    def __post_init__(self) -> None:
+        if self.job_kept is not None:
+            longest = max(self.max_ttl_seconds, int(self.job_kept.total_seconds()))
+            object.__setattr__(self, "max_ttl_seconds", longest)
 
     @classmethod
     def from_env(cls) -> Self:

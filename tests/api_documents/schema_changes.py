@@ -140,6 +140,8 @@ def _resolve(schema: Json, document: Json) -> Json:
 def _is_accepted(kind: str, known: dict[str, Json]) -> bool:
     if kind in known or ANY in known:
         return True
+    if kind.startswith("object "):  # of any title where the other schema names none
+        return "object" in known
     return kind == "integer" and "number" in known
 
 

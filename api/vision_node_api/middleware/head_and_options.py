@@ -6,10 +6,8 @@ RFC 9110 defines the two methods in sections 9.3.2 and 9.3.7.
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..web.allowed_methods import with_head_and_options
 from ..web.json_lines import IS_HEAD
-
-ORDER = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
-"""Order of the methods in the Allow header."""
 
 
 class HeadAndOptionsMiddleware:
@@ -78,14 +76,6 @@ class _OptionsResponse:
 
 
 def _allowed(refusal: Message) -> str:
-    """Return the methods that a 405 response lists, plus OPTIONS, plus HEAD if GET is listed.
-
-    A 405 response for static files lists no methods, but they support GET.
-    """
-    named = Headers(raw=refusal["headers"]).get("allow") or "GET"
-    methods = {method.strip() for method in named.split(",")} | {"OPTIONS"}
-    if "GET" in methods:
-        methods.add("HEAD")
-
-    others = sorted(methods.difference(ORDER))
-    return ", ".join([*(method for method in ORDER if method in methods), *others])
+    """Return the methods that a 405 response lists, plus OPTIONS, plus HEAD if GET is listed."""
+    named = Headers(raw=refusal["headers"]).get("allow", "")
+    return with_head_and_options(it.strip() for it in named.split(",") if it.strip())

@@ -2,18 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from vision_node_contract.models.imagejob import ImageJob
 
-from ..services.acting.control import JobControl
-from ..services.acting.failed_jobs import FailedSelection
-from ..services.acting.retry import JobRetry
-from ..services.acting.retry_failed import FailedRetry
+from ..services.history.job_filter import JobFilter
+from ..services.history.job_list import ListQuery
+from ..services.jobs import Submitted
+from ..uploads.openapi import retry_options_schema, retry_parameters
 from ..uploads.retry_options import read_json_object, read_retry_options
 from ..uploads.retry_selection import RetrySelection
-from ..web.problems import MEDIA_TYPE
-from .jobs import MAX_IDEMPOTENCY_KEY, JobsDep, StatusResponse, SubmitResponse, status_response
+from ..web.waiting import APPLIED_HEADER, WaitDep
+from .dependencies import PROBLEM, FailedRetryDep, JobControlDep, JobRetryDep, JobsDep
+from .jobs import MAX_IDEMPOTENCY_KEY, StatusResponse, status_response
+from .submitted import SubmitResponse, ended_response, submitted_response
 
 router = APIRouter(tags=["jobs"])
 
@@ -41,53 +43,9 @@ class RetryFailedResponse(BaseModel):
     next: str | None = Field(description="`cursor` of the next request; null if there is no more")
 
 
-async def get_job_control(request: Request) -> JobControl:
-    """Return the application's service that cancels and deletes jobs.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    control: JobControl = request.app.state.job_control
-    return control
-
-
-async def get_job_retry(request: Request) -> JobRetry:
-    """Return the application's service that repeats jobs."""
-    retry: JobRetry = request.app.state.job_retry
-    return retry
-
-
-async def get_failed_retry(request: Request) -> FailedRetry:
-    """Return the application's service that repeats failed jobs."""
-    retry: FailedRetry = request.app.state.failed_retry
-    return retry
-
-
-ControlDep = Annotated[JobControl, Depends(get_job_control)]
 KeyHeader = Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)]
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-_OPTIONS = {
-    "type": "object",
-    "description": "What is to be different. What is absent stays; null is the default.",
-    "properties": {
-        "describer": {"type": ["string", "null"]},
-        "prompt": {"type": ["string", "null"]},
-        "language": {"type": ["string", "null"]},
-        "detail": {"enum": ["low", "high", "auto", None]},
-        "maxLength": {"type": ["integer", "null"]},
-        "fallback": {"enum": ["never", None]},
-        "text": {"type": ["boolean", "null"]},
-        "ttlSeconds": {"type": ["integer", "null"]},
-        "labels": {
-            "type": ["string", "object", "null"],
-            "additionalProperties": {"type": "string"},
-        },
-        "priority": {"type": ["integer", "null"]},
-    },
-    "additionalProperties": False,
-}
-
-
+_OPTIONS = retry_options_schema()
 _SELECTION = RetrySelection.model_json_schema()
 _SELECTION["properties"]["changes"] = _OPTIONS
 
@@ -103,31 +61,31 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 @router.post(
     "/jobs/retry",
     openapi_extra=_body(_SELECTION, "application/json", required=True),
-    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), PROBLEM),
 )
 async def retry_failed(
     request: Request,
     jobs: JobsDep,
-    failed: Annotated[FailedRetry, Depends(get_failed_retry)],
+    failed: FailedRetryDep,
     idempotency_key: KeyHeader = None,
 ) -> RetryFailedResponse:
     """Retry the single jobs that have failed for a reason, from the newest to the oldest.
 
     Jobs that a newer job already retries are left out. If the response has `next`, send the request
-    again with it as `cursor`.
+    again with it as `cursor`, also if no jobs were found: each request looks for a limited time.
     """
     with jobs.uploads.admit() as slot:
         selection = RetrySelection.read(await read_json_object(request, slot))
     changes = selection.options(jobs.settings.max_ttl_seconds)
-    wanted = FailedSelection(
+    wanted = JobFilter(
+        phases=frozenset({"failed"}),
         reason=selection.reason,
-        limit=selection.limit,
         describer=selection.describer,
         after=selection.after,
         before=selection.before,
-        cursor=selection.cursor,
     )
-    report = await failed.run(wanted, changes, idempotency_key)
+    query = ListQuery(selection.limit, selection.cursor, wanted=wanted)
+    report = await failed.run(query, changes, idempotency_key)
 
     return RetryFailedResponse(
         retried=[RetriedJob(job_id=it.job_id, retry_of=it.retry_of) for it in report.retried],
@@ -141,60 +99,64 @@ async def retry_failed(
 
 @router.post(
     "/jobs/{job_id}/cancel",
-    response_model=StatusResponse,
-    responses=dict.fromkeys((403, 404, 409, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((403, 404, 409, 502, 503), PROBLEM),
 )
-async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> Response:
+async def cancel_job(job_id: str, jobs: JobsDep, control: JobControlDep) -> StatusResponse:
     """Cancel a job that has not ended. It soon fails with the reason Cancelled.
 
     This can't be undone, but the job can be retried then. The response is that of GET /status.
     """
-    found = status_response(await control.cancel(job_id), jobs)
-    # FastAPI would write the names of fields as in an ImageJob.
-    return Response(found.model_dump_json(), media_type="application/json")
+    return status_response(await control.cancel(job_id), jobs)
 
 
 @router.post(
     "/jobs/{job_id}/retry",
     status_code=202,
     response_model_exclude_none=True,
-    openapi_extra=_body(_OPTIONS, "application/json", *_FORMS, required=False),
-    responses=dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    response_model=SubmitResponse,
+    openapi_extra={
+        **_body(_OPTIONS, "application/json", *_FORMS, required=False),
+        "parameters": retry_parameters(),
+    },
+    responses={
+        200: ended_response(
+            "The new job has ended while the request waited (`Prefer: wait=N`)", may_reuse=False
+        ),
+        202: {"headers": APPLIED_HEADER},
+        **dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), PROBLEM),
+    },
 )
 async def retry_job(
     job_id: str,
     request: Request,
     response: Response,
     jobs: JobsDep,
-    retry: Annotated[JobRetry, Depends(get_job_retry)],
+    retry: JobRetryDep,
+    wait: WaitDep,
     idempotency_key: KeyHeader = None,
-) -> SubmitResponse:
+) -> SubmitResponse | JSONResponse:
     """Describe the image of a finished job again, in a new job with a copy of the image.
 
-    `<batch>.<index>` is an image of a batch, unless a job has this id.
+    `<batch>.<index>` is an image of a batch, unless a job has this id. What is to be different is
+    in the query or in the body, which has precedence. With `Prefer: wait=N`, the response is sent
+    when the new job has ended, or after N seconds, as for POST /submit.
     """
     with jobs.uploads.admit() as slot:
         changes = await read_retry_options(request, slot, jobs.settings.max_ttl_seconds)
         job = await retry.retry(job_id, changes, idempotency_key, slot)
 
-    return _created(request, response, job)
+    return await submitted_response(request, response, jobs, wait, Submitted(job))
 
 
 @router.delete(
     "/jobs/{job_id}",
     status_code=204,
-    responses=dict.fromkeys((403, 404, 409, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((403, 404, 409, 502, 503), PROBLEM),
 )
-async def delete_job(job_id: str, control: ControlDep) -> Response:
+async def delete_job(job_id: str, control: JobControlDep) -> Response:
     """Delete a job with its image and its result. It may be unfinished, or only in the history.
 
     An image in the inbox stays.
     """
     await control.delete(job_id)
     return Response(status_code=204)
-
-
-def _created(request: Request, response: Response, job: ImageJob) -> SubmitResponse:
-    job_id = job.metadata.name
-    response.headers["Location"] = f"{request.scope.get('root_path', '')}/status/{job_id}"
-    return SubmitResponse(job_id=job_id, status=job.status.phase)

@@ -1,16 +1,19 @@
 """Everything about one job, as GET /jobs/{job_id} returns it and exports have it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
-from vision_node_contract.models.description import Options
-from vision_node_contract.models.imagejob import ImageJob, ImageRef, JobError
+from vision_node_contract.models.description import Options, Result
+from vision_node_contract.models.imagejob import ImageJob, ImageRef
+from vision_node_contract.names import REUSE_LABEL
 
 from ..services.batches.batch_images import BatchImage
 from ..services.history.job_export import ExportedJob
 from ..services.history.job_list import ListedJob
 from ..services.jobs import CompleteJob, Jobs
+from .job_failure import JobError
 from .jobs import StatusResponse, image_status, status_response
+from .schema_of import SchemaOf
 
 NOT_INCLUDED = "ResultNotIncluded"
 """Reason in an export if a result is only in the bucket."""
@@ -37,9 +40,12 @@ class ResultError(BaseModel):
 class JobDetails(StatusResponse):
     """Response to GET /jobs/{job_id}: what GET /status has, and everything else about the job."""
 
-    labels: dict[str, str] = Field(description="labels of the ImageJob; none for images of batches")
+    labels: dict[str, str] = Field(
+        description="labels of the ImageJob that say something to clients; none for images of "
+        "batches"
+    )
     priority: int
-    options: dict[str, Any] = Field(
+    options: Annotated[dict[str, Any], SchemaOf(Options)] = Field(
         description="requested properties of the description; of a batch's image, those of the "
         "batch, which the image may override"
     )
@@ -48,7 +54,7 @@ class JobDetails(StatusResponse):
     batch: str | None = Field(default=None, description="name of the batch of the image")
     index: int | None = Field(default=None, description="index of the image in its batch")
     custom_id: str | None = Field(default=None, description="customId of the image in its batch")
-    result: dict[str, Any] | None = Field(
+    result: Annotated[dict[str, Any], SchemaOf(Result)] | None = Field(
         default=None, description="the description, as GET /result has it; null if there is none"
     )
     result_error: ResultError | None = Field(
@@ -63,7 +69,7 @@ def job_details(found: CompleteJob, jobs: Jobs) -> JobDetails:
 
     return JobDetails(
         **status_response(job, jobs).model_dump(),
-        labels=job.metadata.labels,
+        labels=_public(job.metadata.labels),
         priority=spec.priority,
         options=_options(spec.options),
         image=_image(spec.image),
@@ -147,6 +153,11 @@ def id_of(listed: ListedJob) -> str:
 def _error(listed: ListedJob) -> JobError | None:
     error = listed.error
     return JobError(reason=error.reason, message=error.message, retryable=False) if error else None
+
+
+def _public(labels: dict[str, str]) -> dict[str, str]:
+    """Return the labels without that by which the API finds a result to reuse."""
+    return {name: value for name, value in labels.items() if name != REUSE_LABEL}
 
 
 def _options(options: Options | None) -> dict[str, Any]:

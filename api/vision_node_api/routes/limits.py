@@ -16,7 +16,7 @@ from ..services.reusable_jobs import REUSE_SECONDS
 from ..uploads.labels import MAX_LABELS
 from ..uploads.minimum_rate import longest_upload_seconds
 from ..uploads.submit_options import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from .jobs import JobsDep
+from .dependencies import JobsDep
 
 router = APIRouter(tags=["jobs"])
 
@@ -50,7 +50,9 @@ class LimitsResponse(BaseModel):
         description="maximum number of jobs, finished ones included; near it, the oldest finished "
         "jobs are deleted early, and beyond it, submissions are refused with 429"
     )
-    ttl_seconds: int = Field(description="maximum of the option ttlSeconds of POST /submit")
+    ttl_seconds: int = Field(
+        description="maximum of the option ttlSeconds of POST /submit; at least defaultTtlSeconds"
+    )
     default_ttl_seconds: int | None = Field(
         description="number of seconds for which a finished job is kept by default; null if it is "
         "kept forever"

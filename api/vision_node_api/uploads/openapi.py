@@ -7,11 +7,58 @@ from .submit_options import DescribeOptions, SubmitOptions
 
 def submit_schema() -> dict[str, Any]:
     """Return the OpenAPI description of the body and the query parameters of `POST /submit`."""
-    parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
+    return {**body_schema(form_schema()), "parameters": option_parameters(SubmitOptions)}
+
+
+RETRY_TEXTS = {
+    "describer": "name from GET /describers; if absent, the describer stays",
+    "text": "when to read the text in the image (true: always; false: never); if absent, it stays",
+    "priority": "jobs with a higher priority are described first; if absent, it stays",
+}
+"""Descriptions of options that mean something else in a retry than in a submission."""
+
+
+def retry_parameters() -> list[dict[str, Any]]:
+    """Return the OpenAPI description of the query parameters of `POST /jobs/{job_id}/retry`."""
+    return _query_parameters(_retry_options())
+
+
+def retry_options_schema() -> dict[str, Any]:
+    """Return the OpenAPI schema of the options of a retry in a JSON object or a form."""
+    types: dict[str, dict[str, Any]] = {
+        "describer": {"type": ["string", "null"]},
+        "prompt": {"type": ["string", "null"]},
+        "language": {"type": ["string", "null"]},
+        "detail": {"enum": ["low", "high", "auto", None]},
+        "maxLength": {"type": ["integer", "null"]},
+        "fallback": {"enum": ["never", None]},
+        "text": {"type": ["boolean", "null"]},
+        "ttlSeconds": {"type": ["integer", "null"]},
+        "labels": {
+            "type": ["string", "object", "null"],
+            "additionalProperties": {"type": "string"},
+        },
+        "priority": {"type": ["integer", "null"]},
+    }
+    options = _retry_options()
+    return {
+        "type": "object",
+        "description": "What is to be different. What is absent stays; null is the default.",
+        "properties": {
+            name: {**schema, "description": options[name]["description"]}
+            for name, schema in types.items()
+        },
+        "additionalProperties": False,
+    }
+
+
+def _retry_options() -> dict[str, dict[str, Any]]:
+    """Return the schemas of the options of a retry, which always describes the image again."""
+    return {
+        name: {**schema, "description": RETRY_TEXTS.get(name, schema["description"])}
         for name, schema in option_schemas(SubmitOptions).items()
-    ]
-    return {**body_schema(form_schema()), "parameters": parameters}
+        if name != "reuse"
+    }
 
 
 def body_schema(form: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +83,18 @@ def image_form_schema() -> dict[str, Any]:
     description = "the image file or its base64 text; the field may also have a different name"
     image = {"type": "string", "format": "binary", "description": description}
     return {"type": "object", "required": ["file"], "properties": {"file": image}}
+
+
+def option_parameters(options: type[DescribeOptions]) -> list[dict[str, Any]]:
+    """Return the OpenAPI description of the options as query parameters."""
+    return _query_parameters(option_schemas(options))
+
+
+def _query_parameters(schemas: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in schemas.items()
+    ]
 
 
 def option_schemas(options: type[DescribeOptions]) -> dict[str, dict[str, Any]]:

@@ -1,10 +1,15 @@
 """Find out which methods the API supports for a path, of which several routes may have the same."""
 
+from collections.abc import Iterable
+
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.types import Scope
 
 from .root_path import route_path
+
+ORDER = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+"""Order of the methods in the Allow header."""
 
 
 def allowed_methods(scope: Scope) -> list[str]:
@@ -29,3 +34,15 @@ def allowed_methods(scope: Scope) -> list[str]:
                 fixed |= methods
 
     return sorted(fixed or found)
+
+
+def with_head_and_options(methods: Iterable[str]) -> str:
+    """Return the value of an Allow header: the methods of a path's routes, and what all paths have.
+
+    Each path supports OPTIONS and, if it supports GET, also HEAD. A path without known methods has
+    static files, which support GET.
+    """
+    known = {*methods} or {"GET"}
+    found = known | {"OPTIONS"} | ({"HEAD"} if "GET" in known else set())
+    others = sorted(found.difference(ORDER))
+    return ", ".join([*(method for method in ORDER if method in found), *others])

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from .allowed_methods import allowed_methods
+from .allowed_methods import allowed_methods, with_head_and_options
 from .reasons import REGISTER
 
 MEDIA_TYPE = "application/problem+json"
@@ -138,9 +138,9 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def _method_not_allowed(request: Request, error: HTTPException) -> HTTPException:
-    """Return the error with all methods that the path supports. Static files list none."""
-    allowed = allowed_methods(request.scope)
-    return HTTPException(405, headers={"Allow": ", ".join(allowed)}) if allowed else error
+    """Return the error with all methods that the path supports."""
+    allowed = with_head_and_options(allowed_methods(request.scope))
+    return HTTPException(405, headers={**(error.headers or {}), "Allow": allowed})
 
 
 def _invalid_request(error: RequestValidationError) -> Problem:

@@ -1,21 +1,39 @@
 """Fixtures for the API's tests: the API with fake dependencies, and HTTP clients for it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
 from api_fakes import Cluster, FakeBucket, batches_of, jobs_of
 from api_health import health_of
 from api_server import serving
+from declared_reasons import TABLE, undeclared
 from fakes.keys_api import KeysApi
 from fastapi import FastAPI
 from secured import SecuredApi, secured
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from vision_node_api.app import attach_services, build_app
 from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
+from vision_node_api.web.problems import Problem, ProblemResponse
+
+
+@pytest.fixture(autouse=True)
+def each_reason_is_declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which a route answers with a reason that its description lacks."""
+    missing: set[str] = set()
+    respond = Problem.response_at
+
+    def response_at(problem: Problem, scope: Scope) -> ProblemResponse:
+        missing.update(undeclared(scope, problem))
+        return respond(problem, scope)
+
+    monkeypatch.setattr(Problem, "response_at", response_at)
+    yield
+
+    assert not missing, f"Add to REASONS in {TABLE}: {', '.join(sorted(missing))}"
 
 
 @pytest.fixture

@@ -13,22 +13,24 @@ CHANGED = {
     "limits": {"imageJobs": 1_000_000, "ttlSeconds": 60},
     "retention": {"historySeconds": 315_360_000},
 }
+FOREVER = {"limits": {"ttlSeconds": 60}, "retention": {"historySeconds": 0}}
 WITHOUT_DATABASE = {"database": {"enabled": False}}
 
 
 @pytest.mark.parametrize(
     ("values", "imagejobs", "kept", "max_ttl"),
     [
-        ({}, 30_000, 30 * DAY, 604_800),
-        (CHANGED, 1_000_000, 3650 * DAY, 60),
-        (WITHOUT_DATABASE, 30_000, DAY, 604_800),
-        ({**WITHOUT_DATABASE, "retention": {"jobSeconds": 60}}, 30_000, DAY / 1440, 604_800),
+        ({}, 30_000, 30 * DAY, 2_592_000),
+        (CHANGED, 1_000_000, 3650 * DAY, 315_360_000),
+        (FOREVER, 30_000, None, 60),
+        (WITHOUT_DATABASE, 30_000, DAY, 2_592_000),
+        ({**WITHOUT_DATABASE, "retention": {"jobSeconds": 60}}, 30_000, DAY / 1440, 2_592_000),
     ],
 )
 def test_api_and_operator_read_the_same_limits(
     values: dict[str, Any],
     imagejobs: int,
-    kept: timedelta,
+    kept: timedelta | None,
     max_ttl: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,7 +1,7 @@
 """The OpenAPI document: what FastAPI derives from the routes, completed.
 
-A new route needs an example in `examples`, and each parameter a description. Tests name what is
-missing.
+A new route needs an example in `examples` and its reasons in `route_reasons`, and each parameter a
+description. Tests name what is missing.
 """
 
 from .document import complete_openapi, operation_id

@@ -9,17 +9,23 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from ...web.event_stream import MEDIA_TYPE as EVENT_STREAM
 from ...web.problems import MEDIA_TYPE
 from ...web.required_scope import ANY, PUBLIC
 from ..required_scopes import REQUIRED
+from .event_schema import EVENT_SCHEMAS, EVENTS
 from .examples import REQUESTS, RESPONSES
 from .problem_schema import PROBLEM, example_of
+from .response_headers import HEADERS, OF_ANY_PROBLEM, OF_PROBLEMS, headers_of
+from .route_reasons import ACCESS, ANY_REQUEST, REASONS, reasons_text
 from .texts import PARAMETERS, SECURITY_SCHEME, TAGS
 
 Json = dict[str, Any]
 
 GENERATED = "Successful Response"
 """FastAPI's description of a response that has none."""
+
+_PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 
@@ -63,6 +69,7 @@ def _completed(document: Json) -> Json:
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM
     document["components"]["securitySchemes"] = {"bearer": SECURITY_SCHEME}
+    schemas.update(EVENT_SCHEMAS)
 
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
     return document
@@ -124,16 +131,24 @@ def _complete_request(operation: Json) -> None:
 
 
 def _complete_responses(operation: Json) -> None:
-    responses = operation["responses"]
+    responses, name = operation["responses"], operation["operationId"]
     for status, response in responses.items():
         if status.startswith("2"):
             _complete_success(operation, status, response)
         elif int(status) >= 400:
-            responses[status] = _problem_response(operation, int(status), response)
+            access = ACCESS.get(int(status), ()) if operation["security"] else ()
+            reasons = (*REASONS.get(name, {}).get(int(status), ()), *access)
+            responses[status] = _problem_response(int(status), reasons)
+
+        headers = headers_of(HEADERS.get(name, {}).get(status, ()))
+        if headers:
+            # A new dictionary, because routes may share the old one.
+            response["headers"] = {**response.get("headers", {}), **headers}
 
     responses["default"] = {
-        "description": "Any other problem, such as 500 InternalError",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "description": f"Any other problem. Any request may be answered with {_any_reasons()}",
+        "headers": headers_of(OF_ANY_PROBLEM),
+        "content": {MEDIA_TYPE: {"schema": _PROBLEM_SCHEMA}},
     }
 
 
@@ -148,7 +163,9 @@ def _complete_success(operation: Json, status: str, response: Json) -> None:
             schema.update(_schema_of(media_type))
         elif "$ref" not in schema:
             schema.pop("title", None)
-        if media_type in examples:
+        if media_type == EVENT_STREAM:
+            content.update(EVENTS)
+        elif media_type in examples and "examples" not in content:
             content.setdefault("example", examples[media_type])
 
 
@@ -158,18 +175,21 @@ def _schema_of(media_type: str) -> Json:
     return {"type": "string"} if is_text else {"type": "string", "format": "binary"}
 
 
-def _problem_response(operation: Json, status: int, response: Json) -> Json:
+def _problem_response(status: int, reasons: tuple[str, ...]) -> Json:
     """Return the description of an error, which is a problem document whatever FastAPI says."""
-    phrase = HTTPStatus(status).phrase
-    generated = {phrase, "Validation Error"}
-    text = response.get("description", phrase)
-    content: Json = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    example = example_of(operation["tags"][0], status)
-    if example:
-        content["example"] = example
+    text, content = HTTPStatus(status).phrase, {"schema": _PROBLEM_SCHEMA}
+    if reasons:
+        text = f"{text}: {reasons_text(reasons)}"
+        content["example"] = example_of(reasons[0], status)
 
+    headers = headers_of(OF_PROBLEMS.get(status, ()))
     return {
-        **response,
-        "description": phrase if text in generated else text,
+        "description": text,
+        **({"headers": headers} if headers else {}),
         "content": {MEDIA_TYPE: content},
+        "x-reasons": [*reasons],
     }
+
+
+def _any_reasons() -> str:
+    return ", ".join(f"{status} {reasons_text(it)}" for status, it in ANY_REQUEST.items())

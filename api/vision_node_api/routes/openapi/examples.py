@@ -109,9 +109,9 @@ _RETRIED = {
 _EXPORTED_LINE = '{"job_id":"job-jltcotrlubagtyqr4r4hiqznudkzotoh","status":"done","cursor":"…"}\n'
 _EXPORTED_TABLE = (
     "customId,file,phase,caption,alt,tags,text,error,job_id,describer,created_at,completed_at,"
-    "cursor\r\n"
+    "cursor,labels\r\n"
     ',cat.jpg,done,Photograph of a cat.,Photo: a cat,"cat, animal",,,'
-    "job-jltcotrlubagtyqr4r4hiqznudkzotoh,local,2026-11-02T09:30:00Z,2026-11-02T09:30:01Z,…\r\n"
+    "job-jltcotrlubagtyqr4r4hiqznudkzotoh,local,2026-11-02T09:30:00Z,2026-11-02T09:30:01Z,…,team=web\r\n"
 )
 
 _DESCRIBERS: dict[str, Any] = {
@@ -140,7 +140,7 @@ _LIMITS = {
     "formats": ["JPEG", "PNG"],
     "unfinishedJobs": 10000,
     "imageJobs": 30000,
-    "ttlSeconds": 31536000,
+    "ttlSeconds": 2592000,
     "defaultTtlSeconds": 2592000,
     "labels": 16,
     "minPriority": -10,

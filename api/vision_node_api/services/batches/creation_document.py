@@ -4,8 +4,9 @@ from starlette.requests import Request
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.models.imagebatch import UploadSpec
 
-from ...uploads.batch_options import BatchDocument
+from ...uploads.batch_options import BATCH_OPTION_NAMES, BatchDocument
 from ...uploads.document import read_document
+from ...uploads.form import query_options
 from ...uploads.upload_body import RequestBody, draining, require_identity
 from ...uploads.upload_limit import UploadSlot
 from ..inbox_folder import client_key
@@ -27,7 +28,8 @@ async def create_from_document(
     async with draining(request, body, slot):
         document = BatchDocument.read(await read_document(body, slot))
 
-    options = document.batch_options(creation.jobs.settings.max_ttl_seconds)
+    query = query_options(request, BATCH_OPTION_NAMES)
+    options = document.batch_options(query, creation.jobs.settings.max_ttl_seconds)
     describer = await creation.jobs.choose_describer(options.describer)
     folders = creation.jobs.bucket.folders
     source = {field: _own(it, folders) for field, it in document.source.items()}

@@ -11,6 +11,7 @@ from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec, U
 from ...uploads.bulk.refusals import Refusal, Refusals, shown_name
 from ...web.problems import Problem
 from ..dependency_problems import storage_problems
+from ..kept_labels import kept_labels
 from ..one_at_a_time import OneAtATime
 from ..owners import owner_of
 from .batches import Batches
@@ -160,7 +161,8 @@ def _wanted(batch: ImageBatch, idempotency_key: str | None) -> WantedBatch:
     Whoever retries it, the new batch belongs to the owner of the old one.
     """
     key = f"retry {batch.metadata.uid} {idempotency_key}" if idempotency_key else None
-    return WantedBatch(_spec_of(batch), key=key, owner=owner_of(batch.metadata.labels))
+    labels = batch.metadata.labels
+    return WantedBatch(_spec_of(batch), key=key, labels=kept_labels(labels), owner=owner_of(labels))
 
 
 def _spec_of(batch: ImageBatch) -> ImageBatchSpec:

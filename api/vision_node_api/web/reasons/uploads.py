@@ -6,10 +6,12 @@ UPLOADS = (
     ReasonEntry(
         "NotAForm",
         (415,),
-        "The body is neither a form nor an image",
-        "The Content-Type is neither that of a form nor that of an image.",
-        "Send a form (curl -F file=@photo.jpg), or the image alone (curl --data-binary @photo.jpg "
-        "-H 'Content-Type: image/jpeg').",
+        "The body has another type than the route accepts",
+        "The Content-Type is none that the route accepts. An upload is a form or an image; the "
+        "options of POST /jobs/{job_id}/retry are JSON or a form.",
+        "Upload an image as a form (curl -F file=@photo.jpg), or alone (curl --data-binary "
+        "@photo.jpg -H 'Content-Type: image/jpeg'). Retry a job with JSON (curl -H 'Content-Type: "
+        "application/json' -d '{}'), a form, or no body.",
     ),
     ReasonEntry(
         "MissingImage",
@@ -70,7 +72,7 @@ UPLOADS = (
         (415,),
         "The body is compressed",
         "The request has a Content-Encoding, such as gzip.",
-        "Send the body unchanged. Images are compressed already.",
+        "Send the body unchanged, without Content-Encoding.",
     ),
     ReasonEntry(
         "NotAnUpload",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import schemathesis
 from conformance.conftest import BATCHES, DONE, FAILED, PHOTO, QUEUED
+from conformance.strict_answers import Answers
 from fastapi import FastAPI
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, from_schema
@@ -95,6 +96,7 @@ def failures_of(document: dict[str, Any], url: str) -> tuple[list[str], set[str]
     """Send the requests, and return what failed, and the operations that were tested."""
     schema = schemathesis.openapi.from_dict(document, config=configuration())
     schema.config.update(base_url=url)
+    answers = Answers(document)
     failures: list[str] = []
     tested: set[str] = set()
 
@@ -102,7 +104,7 @@ def failures_of(document: dict[str, Any], url: str) -> tuple[list[str], set[str]
         match event:
             case ScenarioFinished():
                 tested.add(event.recorder.label)
-                failures += _failures_in(event)
+                failures += [*_failures_in(event), *_differences_in(event, answers)]
             case NonFatalError():
                 failures.append(f"{event.label}: {event.value!r}")
     return failures, tested
@@ -118,16 +120,35 @@ def _failures_in(event: ScenarioFinished) -> list[str]:
         and check.failure_info
         and not (
             check.name == "negative_data_rejection"
-            and has_blank_option(recorder.cases[case_id].value)
+            and has_ignored_option(recorder.cases[case_id].value)
         )
     ]
 
 
-def has_blank_option(case: schemathesis.Case) -> bool:
-    """Return whether an option is blank: the API ignores it, as if the client had not sent it."""
+def _differences_in(event: ScenarioFinished, answers: Answers) -> set[str]:
+    """Return what answers have, and the document lacks."""
+    operation = event.recorder.label
+    found: set[str] = set()
+    for interaction in event.recorder.interactions.values():
+        response = interaction.response
+        if response and interaction.request.method == operation.partition(" ")[0]:
+            headers = {name: values[0] for name, values in response.headers.items()}
+            found.update(
+                answers.differences(operation, response.status_code, headers, response.content)
+            )
+    return found
+
+
+def has_ignored_option(case: schemathesis.Case) -> bool:
+    """Return whether the API ignores an option, as if the client had not sent it.
+
+    It ignores blank options, and those in the query that are also in the form.
+    """
     form = case.body if isinstance(case.body, dict) else {}
-    options = {**(case.query or {}), **form}
-    return any(isinstance(value, str) and not value.strip() for value in options.values())
+    query = case.query or {}
+    values = [*query.values(), *form.values()]
+    is_blank = any(isinstance(value, str) and not value.strip() for value in values)
+    return is_blank or not form.keys().isdisjoint(query)
 
 
 @pytest.mark.filterwarnings("ignore")  # schemathesis warns about what it can't generate

@@ -18,7 +18,8 @@ TEXTS = "api/vision_node_api/routes/openapi/texts.py"
 HIDDEN = {"/", "/docs", "/docs/oauth2-redirect", "/inbox/", "/ui", "/ui/{name}"}
 """Paths of pages for people, and of a variant of /inbox."""
 
-STREAMS_OF_EVENTS = "text/event-stream"
+WITH_EXAMPLES = {"application/json", "application/jsonl", "text/csv", "text/event-stream"}
+"""Media types of responses that have an example."""
 
 OPERATIONS: dict[str, dict[str, Any]] = {
     f"{method.upper()} {path}": operation
@@ -90,11 +91,13 @@ def test_successful_responses_have_schema_and_example(name: str) -> None:
 
     for media_type, content in found.items():
         assert content["schema"]
-        if media_type in {"application/json", "application/jsonl", "text/csv"}:
-            assert "example" in content, (
-                f"add {operation['operationId']} to RESPONSES in {EXAMPLES}"
-            )
-            validate(content["example"], content["schema"])
+        assert not {"example", "examples"} <= content.keys()
+        examples = [it["value"] for it in content.get("examples", {}).values()]
+        examples += [content["example"]] if "example" in content else []
+        if media_type in WITH_EXAMPLES:
+            assert examples, f"add {operation['operationId']} to RESPONSES in {EXAMPLES}"
+        for example in examples:
+            validate(example, content["schema"])
 
 
 @pytest.mark.parametrize("name", ["POST /submit", "POST /batches", "POST /inbox/{name}"])

@@ -53,6 +53,7 @@ DOCUMENT: dict[str, Any] = {
                     "tags": {"type": "array", "items": {"type": "string"}},
                     "parts": {"type": "array", "items": {"$ref": "#/components/schemas/Thing"}},
                     "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
+                    "details": {"type": "object"},
                 },
             },
             "Wanted": {
@@ -153,6 +154,10 @@ BREAKING: dict[str, tuple[Change, str]] = {
         ((*THING, "tags", "items", "type"), "object"),
         "the type changed from string to object",
     ),
+    "an object of which less is said": (
+        ((*THING, "parts", "items"), {"type": "object"}),
+        "the type changed from object Thing to object",
+    ),
     "another type of a map's values": (
         ((*THING, "counts", "additionalProperties", "type"), "string"),
         "the type changed from integer to string",
@@ -183,6 +188,7 @@ COMPATIBLE: dict[str, Change] = {
     "a new response field": ((*THING, "new"), {"type": "string"}),
     "a new value of a response": ((*THING, "state", "enum"), ["on", "off", "unknown"]),
     "a response that is never null": ((*THING, "size"), {"type": "integer"}),
+    "an object of which more is said": ((*THING, "details", "title"), "Details"),
     "a bound of a response": ((*THING, "name", "maxLength"), 5),
     "another description": ((*THING, "name", "description"), "its name"),
 }

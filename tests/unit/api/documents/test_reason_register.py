@@ -1,9 +1,16 @@
 """Tests that the register has exactly the reasons that the API answers with."""
 
+from collections.abc import Iterable
 from types import ModuleType
 
 import pytest
+from declared_reasons import TABLE
 from raised_reasons import Raised, raised_by_api, raised_in
+from vision_node_api.app import build_app
+from vision_node_api.routes.job_details import NOT_INCLUDED
+from vision_node_api.routes.openapi.reason_groups import Reasons
+from vision_node_api.routes.openapi.route_reasons import ANY_REQUEST, REASONS, reasons_text
+from vision_node_api.services.following.all_stream import MISSED, TOO_OLD, UNKNOWN
 from vision_node_api.services.history.history_problems import DETAILS
 from vision_node_api.uploads.bulk.refusals import FileReason
 from vision_node_api.web.reasons import REGISTER, TOPICS, Place
@@ -79,6 +86,8 @@ ELSEWHERE: dict[Place, set[str]] = {
     Place.FILE: {*FileReason, "ImageGone"},
     Place.BATCH: {*BatchReason} - NO_PROBLEMS - WAITING,
     Place.WAITING: WAITING,
+    Place.EVENT: {it.reason for it in (TOO_OLD, MISSED, UNKNOWN)},
+    Place.EXPORT: {NOT_INCLUDED},
 }
 """Reasons that appear in other responses than problem documents."""
 
@@ -147,6 +156,69 @@ def test_texts_are_sentences_and_titles_are_not(reason: str) -> None:
     assert not entry.title.endswith(".")
     assert len(entry.title) <= 60
     assert entry.where
+
+
+OF_MEMBERS = {
+    (str(reason), 422)
+    for reason in (
+        FileReason.DUPLICATE_CUSTOM_ID,
+        FileReason.ENCRYPTED,
+        FileReason.COMPRESSION_UNSUPPORTED,
+        FileReason.NOT_A_FILE,
+        FileReason.MEMBER_DAMAGED,
+    )
+}
+"""Reasons of files in an archive, which no single image of a request has."""
+
+
+def declared(tables: Iterable[Reasons]) -> set[tuple[str, int]]:
+    """Return all pairs of reason and status in tables."""
+    return {
+        (reason, status)
+        for table in tables
+        for status, reasons in table.items()
+        for reason in reasons
+    }
+
+
+def test_every_problem_belongs_to_a_route() -> None:
+    """Tests of the API check that the routes are the right ones."""
+    known = declared([*REASONS.values(), ANY_REQUEST])
+    missing = sorted(f"{reason} ({status})" for reason, status in raised() - known - OF_MEMBERS)
+    assert not missing, f"Add to the routes that raise them, in {TABLE}: {', '.join(missing)}"
+
+
+def test_routes_have_no_other_reasons_than_the_code_raises() -> None:
+    known = raised()
+    unknown = sorted(
+        f"{reason} ({status})"
+        for reason, status in declared([*REASONS.values(), ANY_REQUEST]) - known
+    )
+    assert not unknown, f"Nothing raises what {TABLE} has: {', '.join(unknown)}"
+
+
+def test_each_route_says_with_which_statuses_and_reasons_it_fails() -> None:
+    operations = {
+        operation["operationId"]: operation["responses"]
+        for item in build_app().openapi()["paths"].values()
+        for operation in item.values()
+    }
+    assert operations.keys() == REASONS.keys()
+
+    for name, responses in operations.items():
+        failures = {it for it in responses if it.isdigit() and int(it) >= 400}
+        assert failures == {str(it) for it in REASONS[name]}, f"{name} in {TABLE}"
+        for status, reasons in REASONS[name].items():
+            response = responses[str(status)]
+            assert response["x-reasons"] == [*reasons]
+            assert reasons_text(reasons) in response["description"]
+
+
+def test_reasons_of_failed_images_are_not_listed_one_by_one() -> None:
+    assert reasons_text(REASONS["result"][409]) == (
+        "`NotDone`, or the reason why the image has failed"
+    )
+    assert reasons_text(("JobNotFound", "NotDone")) == "`JobNotFound`, `NotDone`"
 
 
 SOURCE = """

@@ -16,6 +16,7 @@ from vision_node_api.services.history import job_export
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.jobs import Jobs
 from vision_node_contract.history.database import HistoryUnavailableError
+from vision_node_contract.names import REUSE_LABEL
 
 SPEC = {
     "priority": 3,
@@ -37,7 +38,7 @@ LARGE = {"describer": "local", "summary": "s", "key": f"results/aaaabbbbcccc/{ui
 def full_body() -> dict[str, Any]:
     """Return an ImageJob with everything that clients see."""
     body = job_body(1, spec=SPEC, owner="ada")
-    body["metadata"]["labels"]["team"] = "web"
+    body["metadata"]["labels"] |= {"team": "web", REUSE_LABEL: "0" * 32}
     return body
 
 
@@ -190,10 +191,21 @@ async def test_table_is_safe_and_has_the_columns_of_batch_results(
         "describer": "local",
         "created_at": "2026-01-01T00:00:02Z",
         "completed_at": "2026-01-01T00:00:03Z",
+        "labels": "",
     }
     assert failed["error"] == "ContentRefused: the describer refused it"
     rest = await client.get("/jobs/export", params={"format": "csv", "cursor": cursor})
     assert [row[8] for row in csv.reader(io.StringIO(rest.text, newline=""))] == ["job-1"]
+
+
+async def test_table_has_labels_as_a_submission_takes_them(
+    client: httpx.AsyncClient, archive: Archive
+) -> None:
+    await archive.add(full_body())
+    response = await client.get("/jobs/export", params={"format": "csv"})
+    names, row = csv.reader(io.StringIO(response.content.decode("utf-8-sig"), newline=""))
+    assert names[-1] == "labels"
+    assert row[-1] == "vision-node.dev/owner=ada,team=web"
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "csv"])

@@ -174,3 +174,4 @@ async def test_unsupported_methods_get_405_with_the_allowed_methods(
     response = await web.request(method, path)
     assert (response.status_code, response.headers["allow"]) == (405, allowed)
     assert response.json()["reason"] == "MethodNotAllowed"
+    assert response.json()["detail"].endswith(f"It supports: {allowed}.")

@@ -21,12 +21,25 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_limit_is_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv(name.upper(), "12345")
-    assert getattr(Settings.from_env(), name) == 12345
+    monkeypatch.setenv(name.upper(), "123456")
+    assert getattr(Settings.from_env(), name) == 123_456
 
 
 def test_settings_that_older_charts_do_not_set_have_defaults() -> None:
     assert Settings.from_env() == Settings("ns", "openai", inbox_kept=None)
+
+
+@pytest.mark.parametrize(
+    ("url", "seconds", "maximum"),
+    [(URL, "3600", 7200), (URL, "7200", 7200), (URL, "2592000", 2_592_000), (URL, "0", 7200)],
+)
+def test_submission_may_ask_for_the_default_time_to_live(
+    monkeypatch: pytest.MonkeyPatch, url: str, seconds: str, maximum: int
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("MAX_TTL_SECONDS", "7200")
+    monkeypatch.setenv("JOB_SECONDS", seconds)
+    assert Settings.from_env().max_ttl_seconds == maximum
 
 
 @pytest.mark.parametrize(

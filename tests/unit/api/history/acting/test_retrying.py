@@ -1,5 +1,6 @@
 """Tests of POST /jobs/{id}/retry: every phase at every place, changes, keys and lost images."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -99,6 +100,7 @@ async def test_null_is_the_default(one: Replica, places: Places) -> None:
 REFUSALS: dict[str, tuple[dict[str, Any], int, str]] = {
     "unknown field": ({"json": {"promt": "x"}}, 422, "OptionsInvalid"),
     "unknown form field": ({"data": {"promt": "x"}}, 422, "OptionsInvalid"),
+    "unknown parameter": ({"params": {"promt": "x"}}, 422, "OptionsInvalid"),
     "invalid value": ({"json": {"detail": "huge"}}, 422, "OptionsInvalid"),
     "no object": ({"json": ["prompt"]}, 422, "OptionsInvalid"),
     "deep JSON": (
@@ -262,6 +264,54 @@ async def test_memory_is_that_of_uploads(one: Replica, places: Places) -> None:
 @pytest.mark.parametrize("job", ["unknown", "No..thing", "holiday.1"])
 async def test_unknown_job_is_not_found(one: Replica, job: str) -> None:
     assert reason_of(await one.client.post(f"/jobs/{job}/retry")) == (404, "JobNotFound")
+
+
+ENDED: dict[str, dict[str, Any]] = {
+    "done": {},
+    "failed": {"error": {"reason": "Cancelled", "message": "m", "retryable": False}},
+}
+
+
+@pytest.mark.parametrize("phase", ENDED)
+async def test_client_may_wait_for_the_new_job(one: Replica, places: Places, phase: str) -> None:
+    await places.put("live", "failed")
+    headers = {"Idempotency-Key": "k"}
+    name = created(await one.client.post(PATH, headers=headers), places).metadata.name
+    waiting = asyncio.create_task(
+        one.client.post(PATH, headers={**headers, "Prefer": "wait=30"}, timeout=40)
+    )
+    places.api.finish(name)
+    if ENDED[phase]:
+        places.api.change(name, status={"phase": phase, "result": None, **ENDED[phase]})
+    one.report(places.api.bodies[name], "MODIFIED")
+
+    response = await waiting
+    answer = response.json()
+    assert (response.status_code, answer["job_id"], answer["status"]) == (200, name, phase)
+    assert response.headers["preference-applied"] == "wait=30"
+    assert response.headers["location"] == f"/status/{name}"
+    assert ("caption" in answer, "error" in answer) == (phase == "done", phase == "failed")
+    assert "reused" not in answer
+
+
+async def test_wait_for_a_new_job_ends(one: Replica, places: Places) -> None:
+    await places.put("live", "failed")
+    response = await one.client.post(PATH, headers={"Prefer": "wait=0"})
+    created(response, places)
+    assert response.headers["preference-applied"] == "wait=0"
+    assert response.json()["status"] == "queued"
+
+
+async def test_query_is_documented(one: Replica) -> None:
+    document: dict[str, Any] = (await one.client.get("/openapi.json")).json()
+    retry = document["paths"]["/jobs/{job_id}/retry"]["post"]
+    query = {it["name"]: it for it in retry["parameters"] if it["in"] == "query"}
+    schema = retry["requestBody"]["content"]["application/json"]["schema"]
+    assert query.keys() == schema["properties"].keys()
+    assert all(it["description"] for it in (*query.values(), *schema["properties"].values()))
+    example = retry["responses"]["415"]["content"]["application/problem+json"]["example"]
+    assert example["reason"] == "NotAForm"
+    assert "JSON" in example["detail"]
 
 
 async def test_actions_are_documented(one: Replica) -> None:
