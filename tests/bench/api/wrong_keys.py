@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import uvloop
 from vision_node_contract.api_keys import new_key
@@ -39,8 +40,7 @@ class _Client(asyncio.Protocol):
     transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.sent.connections += 1
         self.idle.append(self)
 

@@ -11,14 +11,14 @@ from fastapi.routing import APIRoute
 
 from ...web.event_stream import MEDIA_TYPE as EVENT_STREAM
 from ...web.problems import MEDIA_TYPE
-from ...web.required_scope import ANY, PUBLIC
-from ..required_scopes import REQUIRED
 from .event_schema import EVENT_SCHEMAS, EVENTS
 from .examples import REQUESTS, RESPONSES
 from .problem_schema import PROBLEM, example_of
+from .reason_groups import Reasons, merged
 from .response_headers import HEADERS, OF_ANY_PROBLEM, OF_PROBLEMS, headers_of
-from .route_reasons import ACCESS, ANY_REQUEST, REASONS, reasons_text
-from .texts import PARAMETERS, SECURITY_SCHEME, TAGS
+from .route_reasons import ANY_REQUEST, REASONS, reasons_text
+from .security import SECURITY_SCHEME, access_reasons, security_of
+from .texts import PARAMETERS, TAGS
 
 Json = dict[str, Any]
 
@@ -58,18 +58,18 @@ def _completed(document: Json) -> Json:
     used = set()
     for method, path, operation in _operations(document):
         used.update(operation["tags"])
-        _complete_security(method, path, operation)
+        operation["security"] = security_of(method, path)
         _complete_texts(operation)
         _complete_parameters(operation)
         _complete_request(operation)
-        _complete_responses(operation)
+        _complete_responses(operation, access_reasons(method, path))
 
     schemas = document["components"]["schemas"]
     for name in _VALIDATION:
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM
-    document["components"]["securitySchemes"] = {"bearer": SECURITY_SCHEME}
     schemas.update(EVENT_SCHEMAS)
+    document["components"]["securitySchemes"] = {"bearer": SECURITY_SCHEME}
 
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
     return document
@@ -81,20 +81,6 @@ def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
         for method, operation in item.items():
             if method in _METHODS:
                 yield method.upper(), path, operation
-
-
-def _complete_security(method: str, path: str, operation: Json) -> None:
-    """Say what a client needs: the list of a scheme may have roles (OpenAPI 3.1, 4.8.30)."""
-    required = REQUIRED.get((method, path), "admin")
-    if required == PUBLIC:
-        operation["security"] = []
-        return
-
-    scopes = [] if required == ANY else [required]
-    operation["security"] = [{"bearer": scopes}]
-    operation["responses"].setdefault("401", {})
-    if scopes:
-        operation["responses"].setdefault("403", {})
 
 
 def _complete_texts(operation: Json) -> None:
@@ -130,14 +116,17 @@ def _complete_request(operation: Json) -> None:
         contents[media_type].setdefault("example", example)
 
 
-def _complete_responses(operation: Json) -> None:
+def _complete_responses(operation: Json, of_access: Reasons) -> None:
     responses, name = operation["responses"], operation["operationId"]
+    all_reasons = merged(REASONS.get(name, {}), of_access)
+    for status in of_access:
+        responses.setdefault(str(status), {})
+
     for status, response in responses.items():
         if status.startswith("2"):
             _complete_success(operation, status, response)
         elif int(status) >= 400:
-            access = ACCESS.get(int(status), ()) if operation["security"] else ()
-            reasons = (*REASONS.get(name, {}).get(int(status), ()), *access)
+            reasons = all_reasons.get(int(status), ())
             responses[status] = _problem_response(int(status), reasons)
 
         headers = headers_of(HEADERS.get(name, {}).get(status, ()))

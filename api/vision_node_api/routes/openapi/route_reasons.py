@@ -31,12 +31,9 @@ ANY_REQUEST: Reasons = {
     408: ("RequestTooSlow",),
     431: ("HeadersTooLarge",),
     500: ("InternalError",),
-    503: ("ServerStopping", "AuthenticationUnavailable"),
+    503: ("ServerStopping",),
 }
 """Reasons with which any request may fail, whatever its route is."""
-
-ACCESS: Reasons = {401: ("Unauthenticated",), 403: ("Forbidden",)}
-"""Reasons with which requests for a route fail that needs a key, if clients are authenticated."""
 
 _KEYS: Reasons = {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}
 
@@ -174,19 +171,19 @@ REASONS: dict[str, Reasons] = {
         STORAGE,
     ),
     "limits": INVALID,
-    "whoami": {},
+    "whoami": INVALID,
     "create_key": merged(
-        _KEYS,
+        INVALID,
         {
-            400: ("BadRequest",),
             409: ("TooManyKeys",),
             413: ("DocumentTooLarge",),
             422: ("OptionsInvalid",),
         },
+        _KEYS,
         BODY,
     ),
-    "list_keys": _KEYS,
-    "revoke_key": merged(_KEYS, {404: ("KeyNotFound",)}),
+    "list_keys": merged(INVALID, _KEYS),
+    "revoke_key": merged(INVALID, {404: ("KeyNotFound",)}, _KEYS),
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},

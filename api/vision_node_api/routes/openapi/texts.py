@@ -24,15 +24,6 @@ TAGS = [
 ]
 """The groups of routes, in the order of /docs."""
 
-SECURITY_SCHEME = {
-    "type": "http",
-    "scheme": "bearer",
-    "description": "An API key (`vn_…`), or a token of Kubernetes if the release accepts these. "
-    "Each operation lists the scope that it needs: submit, read or admin, which includes the other "
-    "two. Releases that do not authenticate their clients ignore this header.",
-}
-"""How clients say who they are."""
-
 PARAMETERS = {
     "job_id": "id of the job, from the response to POST /submit; or `<batch>.<index>` for an image "
     "of a batch",

@@ -21,6 +21,16 @@ ACCESS = (
         "/whoami lists the scopes of a key.",
     ),
     ReasonEntry(
+        "OriginNotAllowed",
+        (403,),
+        "The request does not come from the API's own page",
+        "A request with a session of the page, or one to log in or out, comes from another page, "
+        "or does not say from which one it comes.",
+        "Open the page at the address at which the API is reached. Let a proxy pass on Host, or "
+        "list it in `api.proxy.trusted`. Programs send their key in the header `Authorization` "
+        "with each request, without a cookie.",
+    ),
+    ReasonEntry(
         "AuthenticationUnavailable",
         (503,),
         "Keys or tokens can't be checked now",

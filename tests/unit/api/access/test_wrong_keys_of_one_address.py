@@ -15,6 +15,8 @@ from vision_node_api.web.failure_budget import (
     BURST,
     MAX_ADDRESSES,
     PER_SECOND,
+    TOTAL_BURST,
+    TOTAL_PER_SECOND,
     FailureBudget,
     source_of,
 )
@@ -67,6 +69,16 @@ def test_each_address_has_its_own_budget(clock: Clock) -> None:
     while budget.take("192.0.2.1"):
         pass
     assert budget.take("192.0.2.2")
+
+
+def test_many_addresses_have_a_budget_together(clock: Clock) -> None:
+    budget = FailureBudget(clock)
+    within = sum(budget.take(f"192.0.2.{number}") for number in range(256) for _ in range(10))
+    assert within == TOTAL_BURST
+    assert not budget.is_spent("192.0.2.1"), "it may not have caused that"
+
+    clock.now += 1
+    assert sum(budget.take(f"192.0.2.{number}") for number in range(256)) == TOTAL_PER_SECOND
 
 
 def test_number_of_addresses_is_limited(clock: Clock) -> None:
