@@ -124,12 +124,13 @@ lint-chart:
 	@$$($(TOOL) tool helm3) lint --strict charts/vision-node
 
 .PHONY: format
-format: ## Fix the style, and update docs/errors.md and the chart's copies of the CRDs and values.yaml
+format: ## Fix the style, and update docs/errors.md, a table of docs/access.md and the chart's copies of the CRDs and values.yaml
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
 	@cp charts/vision-node/values.yaml charts/vision-node/defaults.yaml
 	@$(DOCUMENTS) errors
+	@$(DOCUMENTS) access
 
 .PHONY: openapi
 openapi: ## Update docs/openapi.json, unless the API would break clients of it (INCOMPATIBLE=1: in any case)

@@ -36,6 +36,8 @@ ANY_REQUEST: Reasons = {
 }
 """Reasons with which any request may fail, whatever its route is."""
 
+_KEYS: Reasons = {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}
+
 REASONS: dict[str, Reasons] = {
     "submit": merged(UPLOAD, NEW_JOB),
     "status": JOB_OR_IMAGE,
@@ -171,28 +173,20 @@ REASONS: dict[str, Reasons] = {
         INVALID,
         STORAGE,
     ),
+    "limits": INVALID,
     "whoami": INVALID,
     "create_key": merged(
+        INVALID,
         {
             409: ("TooManyKeys",),
             413: ("DocumentTooLarge",),
             422: ("OptionsInvalid",),
-            501: ("AuthenticationDisabled",),
-            503: ("AuthenticationUnavailable",),
         },
+        _KEYS,
         BODY,
     ),
-    "list_keys": merged(
-        {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}, INVALID
-    ),
-    "revoke_key": merged(
-        {
-            404: ("KeyNotFound",),
-            501: ("AuthenticationDisabled",),
-            503: ("AuthenticationUnavailable",),
-        },
-        INVALID,
-    ),
+    "list_keys": merged(INVALID, _KEYS),
+    "revoke_key": merged(INVALID, {404: ("KeyNotFound",)}, _KEYS),
     "log_in": merged(
         {
             400: ("BadRequest",),
@@ -202,13 +196,11 @@ REASONS: dict[str, Reasons] = {
             413: ("DocumentTooLarge",),
             415: ("NotAForm",),
             422: ("SessionTooLong",),
-            501: ("AuthenticationDisabled",),
-            503: ("AuthenticationUnavailable",),
         },
         INVALID,
+        _KEYS,
     ),
     "log_out": merged({403: ("OriginNotAllowed",)}, INVALID),
-    "limits": INVALID,
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},
