@@ -159,22 +159,24 @@ class VisionNode:
     ) -> RetriedJobs:
         """Retry the jobs that have failed for a reason, from the newest to the oldest.
 
-        Jobs that a newer one already retries are left out.
+        Jobs that a newer one already retries are left out. If an error occurs after some have been
+        retried, or the server takes no more jobs, the others are left to a further call.
 
         Args:
             reason: The reason, such as `ProviderUnavailable`.
             of_describer: Only jobs with this describer.
             after: Only jobs that were created at or after this time.
             before: Only jobs that were created before this time.
-            limit: How many failed jobs to look at.
+            limit: How many failed jobs to look at; None for all. With a limit, one request is sent,
+                which may also end early because it looks for a limited time.
             cursor: Where to continue, from `RetriedJobs.next_cursor`.
             key: An Idempotency-Key. With the same one, a second call returns the same jobs. Without
                 one, it returns only further ones; nothing is retried twice either way.
             changes: What is to be different; see SubmitOptions. None: as before.
         """
         wanted = calls.FailedSelection(reason, of_describer, after, before, limit, cursor)
-        call = calls.retry_failed(wanted, changes, key)
-        return performer.run(self._http, send_call(call, self._retries))
+        flow = flows.retry_failed(wanted, changes, key, self._retries)
+        return performer.run(self._http, flow)
 
     def jobs(self, **wanted: Unpack[JobFilter]) -> Iterator[ListedJob]:
         """Iterate over jobs, the newest first.

@@ -1,5 +1,6 @@
 """Validate the options with which an ImageBatch is created."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -146,8 +147,8 @@ class BatchDocument(_Document):
             )
         return found
 
-    def batch_options(self, max_ttl_seconds: int) -> BatchOptions:
-        """Return the options.
+    def batch_options(self, query: Mapping[str, str], max_ttl_seconds: int) -> BatchOptions:
+        """Return the options in the query and in the document, which has precedence.
 
         Raises:
             Problem: 422 OptionsInvalid.
@@ -158,7 +159,7 @@ class BatchDocument(_Document):
         if "ttlSecondsAfterFinished" in given:
             given["ttlSeconds"] = given.pop("ttlSecondsAfterFinished")
 
-        return BatchOptions.check({**given.pop("options", {}), **given}, max_ttl_seconds)
+        return BatchOptions.check({**query, **given.pop("options", {}), **given}, max_ttl_seconds)
 
     @property
     def source(self) -> dict[str, Any]:

@@ -148,5 +148,10 @@ def option_names(options: type[DescribeOptions]) -> frozenset[str]:
     return frozenset({*fields, *(field.alias for field in fields.values() if field.alias)})
 
 
+def listed_names(options: type[DescribeOptions]) -> tuple[str, ...]:
+    """Return the documented name of each option, in the order of the documentation."""
+    return tuple(field.alias or name for name, field in options.model_fields.items())
+
+
 OPTION_NAMES = option_names(SubmitOptions)
 """Names of the form fields that hold options of `POST /submit`."""

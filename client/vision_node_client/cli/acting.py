@@ -12,6 +12,9 @@ from .terminal import safe, say_error
 TEMPORARY = frozenset({429, 502, 503, 504})
 """Statuses of problems that are not about one job. The command ends with them."""
 
+PAGE_JOBS = 100
+"""Number of failed jobs that each request looks at, so that their new jobs are printed soon."""
+
 
 def cancel_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
     """Cancel jobs, and print their states."""
@@ -51,6 +54,7 @@ def _retry_failed(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
             of_describer=arguments.of_describer,
             after=arguments.after,
             before=arguments.before,
+            limit=PAGE_JOBS,
             cursor=cursor,
             **options_of(arguments),
         )

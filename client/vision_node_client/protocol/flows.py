@@ -8,7 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from ..errors import JobFailedError, ProblemError, UnreachableError, WaitTimeoutError
+from ..errors import (
+    JobFailedError,
+    ProblemError,
+    UnreachableError,
+    VisionNodeError,
+    WaitTimeoutError,
+)
 from ..images import Image, ImageData, read_image
 from ..models import (
     Batch,
@@ -18,6 +24,7 @@ from ..models import (
     Job,
     Refusal,
     ResultPhase,
+    RetriedJobs,
 )
 from ..options import BatchOptions, JobFilter, SubmitOptions
 from . import calls
@@ -136,6 +143,30 @@ def describe(
         raise JobFailedError(found.id, error.reason, error.message)
 
     return (yield from send_call(calls.description(found.id), retries))
+
+
+def retry_failed(
+    wanted: calls.FailedSelection, changes: SubmitOptions, key: str | None, retries: Retries
+) -> Flow[RetriedJobs]:
+    """Retry failed jobs. Without a limit, go on until all have been looked at.
+
+    Each request looks for a limited time, so that it may find none although more follow. If one of
+    the later requests fails, return what is known, and where to continue.
+    """
+    found = yield from send_call(calls.retry_failed(wanted, changes, key), retries)
+
+    # A page that repeats itself makes no progress, for example because of a limit on jobs.
+    while wanted.limit is None and found.next_cursor not in (None, wanted.cursor):
+        wanted = replace(wanted, cursor=found.next_cursor)
+        try:
+            page = yield from send_call(calls.retry_failed(wanted, changes, key), retries)
+        except VisionNodeError:
+            return found
+        found = RetriedJobs(
+            found.retried + page.retried, found.failed + page.failed, page.next_cursor
+        )
+
+    return found
 
 
 def create_batch(

@@ -39,7 +39,7 @@ REASONS: dict[str, Reasons] = {
     "submit": merged(UPLOAD, NEW_JOB),
     "status": JOB_OR_IMAGE,
     "result": merged(RESULT, JOB_OR_IMAGE),
-    "describers": {},
+    "describers": INVALID,
     "list_jobs": merged(
         INVALID,
         {
@@ -168,7 +168,7 @@ REASONS: dict[str, Reasons] = {
         INVALID,
         STORAGE,
     ),
-    "whoami": {},
+    "whoami": INVALID,
     "create_key": merged(
         {
             409: ("TooManyKeys",),
@@ -178,8 +178,11 @@ REASONS: dict[str, Reasons] = {
             503: ("AuthenticationUnavailable",),
         },
         BODY,
+        INVALID,
     ),
-    "list_keys": {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)},
+    "list_keys": merged(
+        {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}, INVALID
+    ),
     "revoke_key": merged(
         {
             404: ("KeyNotFound",),
@@ -188,7 +191,7 @@ REASONS: dict[str, Reasons] = {
         },
         INVALID,
     ),
-    "limits": {},
+    "limits": INVALID,
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},

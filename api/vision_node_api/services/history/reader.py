@@ -22,7 +22,6 @@ from .history_rows import (
     BatchImageRow,
     BatchQuery,
     BatchRow,
-    FailedQuery,
     FullRow,
     ImageRow,
     JobRow,
@@ -81,20 +80,6 @@ _LIST = """
       false AS is_hidden
     FROM images
     WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s)
-      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
-    ORDER BY at DESC, uid DESC
-    LIMIT %(limit)s
-"""
-
-# There is no index of reasons. The rows are read in the order of the list until enough have been
-# found, or until `since`; if that takes too long, the request is refused.
-_LIST_FAILED = """
-    SELECT uid, image_index, at, name, custom_id, describer, phase, reason, excerpt,
-      false AS is_hidden
-    FROM images
-    WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s) AND at >= %(since)s
-      AND phase = 'failed' AND reason = %(reason)s
-      AND (%(describer)s::text IS NULL OR describer = %(describer)s)
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
     ORDER BY at DESC, uid DESC
     LIMIT %(limit)s
@@ -201,25 +186,6 @@ class HistoryReader:
             values = {"name": name, "limit": MAX_NAMESAKES}
             rows = await (await connection.execute(_FIND_NAMED, values)).fetchall()
             return {str(row[0]) for row in rows}
-
-        return await self._run(read)
-
-    async def list_failed(self, wanted: FailedQuery, limit: int) -> list[ImageRow]:
-        """Return up to `limit` single images that have failed, from the newest to the oldest."""
-        values = {
-            "at": wanted.before.at,
-            "uid": UUID(wanted.before.uid),
-            "since": wanted.since,
-            "reason": wanted.reason,
-            "describer": wanted.describer,
-            "limit": limit,
-        }
-
-        async def read(connection: AsyncConnection) -> list[ImageRow]:
-            await connection.execute(IN_ORDER)
-            async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
-                await cursor.execute(_LIST_FAILED, values)
-                return await cursor.fetchall()
 
         return await self._run(read)
 
