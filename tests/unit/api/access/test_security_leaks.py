@@ -108,7 +108,7 @@ async def test_no_secret_is_logged_counted_answered_or_stored(
         def fail(*_: Any, **__: Any) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(jobs.cache, "get", fail)
+        monkeypatch.setattr(jobs.cache, "peek", fail)
         bearer = {"Authorization": f"Bearer {credentials[0]}"}
         assert (await client.get("/status/job-x", headers=bearer)).status_code == 500
 
