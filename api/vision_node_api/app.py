@@ -20,6 +20,7 @@ from . import ui
 from .middleware.authentication import AuthenticationMiddleware
 from .middleware.expect_continue import ExpectContinueMiddleware
 from .middleware.internal_errors import InternalErrorMiddleware
+from .middleware.rate_limit import RateLimitMiddleware
 from .middleware.route_requirements import RouteRequirements
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
@@ -39,6 +40,7 @@ from .routes import (
     probes,
     problems,
     session,
+    usage,
 )
 from .routes import batches as batch_routes
 from .routes import describers as describer_routes
@@ -71,6 +73,7 @@ from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
 from .services.ownership import OwnershipCheck
+from .services.usage import UsageReports
 from .settings import Settings
 from .watch.batch_follower import BatchFollower
 from .watch.change_log import ChangeLog
@@ -81,6 +84,7 @@ from .watch.imagejob_cache import ImageJobCache
 from .watch.single_imagejobs import SINGLE, SingleImageJobs
 from .web.http_settings import HttpSettings
 from .web.problems import Problem, on_problem
+from .web.rate_limit import RateLimiter
 from .web.waiting import WaitLimit
 
 CONNECTIONS = 4
@@ -187,11 +191,12 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         app.add_exception_handler(kind, on_problem)
 
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
+    app.add_middleware(RateLimitMiddleware)
     for router in (
         *(jobs.router, describer_routes.router, job_list.router, job_images.router),
         *(job_actions.router, events.router, job_export.router, batch_uploads.router),
         *(batch_routes.router, batch_results.router, batch_retry.router, inbox.router),
-        *(limits.router, keys.router, session.router),
+        *(limits.router, usage.router, keys.router, session.router),
     ):
         app.include_router(router, **STRICT)
     # Browsers and probes add parameters to these, so that no cache answers.
@@ -226,6 +231,9 @@ def attach_services(
     app.state.batch_control = BatchControl(batches)
     app.state.batch_retry = BatchRetry(creation)
     app.state.batch_list = BatchList(batches.cache, batches.history)
+    jobs.quotas.unfinished_batches = batches.cache.unfinished_of
+    app.state.rate_limiter = RateLimiter(jobs.settings.owner_limits)
+    app.state.usage = UsageReports(jobs)
     app.state.job_list = JobList(jobs.cache, jobs.history)
     app.state.job_control = JobControl(jobs, images)
     app.state.job_retry = retry = JobRetry(jobs, images)

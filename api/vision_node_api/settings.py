@@ -1,13 +1,15 @@
 """Read the API's settings from its pod's environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
 from vision_node_contract.callbacks.urls import CallbackRules
 from vision_node_contract.history.database import DatabaseSettings
 from vision_node_contract.models.imagejob import DEFAULT_MAX_IMAGEJOBS, DEFAULT_TTL
+
+from .owner_limits import LimitsByOwner
 
 MEBIBYTE = 1 << 20
 
@@ -110,6 +112,9 @@ class Settings:
     identity_name: str = ""
     """Name of the release's identity ConfigMap; empty if an older chart created none."""
 
+    owner_limits: LimitsByOwner = field(default_factory=LimitsByOwner)
+    """What each owner may do, if clients are authenticated."""
+
     database: DatabaseSettings | None = None
     """Where the history is; None if the release has no database."""
 
@@ -148,6 +153,7 @@ class Settings:
             workers_revision=os.environ.get("WORKERS_REVISION", ""),
             identity_name=os.environ.get("IDENTITY_CONFIGMAP", ""),
             job_kept=None if database and not job_kept else job_kept,
+            owner_limits=LimitsByOwner.from_env(),
             database=database,
             callbacks=CallbackRules.from_env() if database else None,
             auth=AuthSettings.from_env(),

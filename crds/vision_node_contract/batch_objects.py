@@ -123,6 +123,8 @@ class ResultLine(KubeModel):
     index: int
     custom_id: str
     key: str | None = None
+    size: int | None = None
+    """The image's size in bytes when it was listed; None if it is unknown."""
     result: dict[str, JsonValue] | None = None
     error: LineError | None = None
 

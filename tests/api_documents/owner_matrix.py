@@ -36,6 +36,7 @@ class Sees(Enum):
     CREATES = Answer("belongs to the client's owner", "-", "belongs to the administrator's owner")
     SAME = Answer("the same for all clients", "-", "the same for all clients")
     CLIENT = Answer("only about the client itself", "-", "only about the client itself")
+    USAGE = Answer("yes", "403", "of any owner (`owner=`)")
     ADMIN = Answer("403", "403", "all owners'")
 
 
@@ -73,7 +74,8 @@ MATRIX: dict[Route, Sees] = {
     ("POST", "/inbox/{name}"): Sees.CREATES,
     ("DELETE", "/inbox/{name}"): Sees.OBJECT,
     ("GET", "/describers"): Sees.SAME,
-    ("GET", "/limits"): Sees.SAME,
+    ("GET", "/limits"): Sees.CLIENT,
+    ("GET", "/usage"): Sees.USAGE,
     ("GET", "/whoami"): Sees.CLIENT,
     ("GET", "/keys"): Sees.ADMIN,
     ("POST", "/keys"): Sees.ADMIN,

@@ -25,6 +25,8 @@ EXPOSED_HEADERS = (
     "ETag",
     "Location",
     "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "Vision-Node-After",
     "WWW-Authenticate",

@@ -8,7 +8,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..services.metrics import ACCEPTED, Metrics
+from ..services.metrics import ACCEPTED, OWNER_REASONS, Metrics
 from ..web.event_stream import MEDIA_TYPE as EVENT_STREAM
 from ..web.problems import REASON
 from ..web.waiting import WAITED
@@ -72,6 +72,10 @@ class RequestMetricsMiddleware:
         # The time that a client wanted to wait says nothing about this server.
         own_seconds = max(0.0, seconds - scope.get(WAITED, 0.0))
         self._metrics.requests.labels(method, route, status).observe(own_seconds)
+
+        reason = scope.get(REASON)
+        if reason in OWNER_REASONS:
+            self._metrics.owner_refusals.labels(reason).inc()
 
         if (method, route) == SUBMIT:
             outcome = ACCEPTED if status in ACCEPTED_STATUSES else scope.get(REASON, NO_RESPONSE)

@@ -1,5 +1,7 @@
 """The route GET /limits, which reports limits on images, on jobs, on batches and on requests."""
 
+from typing import Self
+
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -10,12 +12,15 @@ from vision_node_contract.clients.bucket_uploads import MAX_PARTS, PART_BYTES
 from vision_node_contract.clients.kube import REQUEST_SECONDS
 from vision_node_contract.images.formats import SUPPORTED
 
+from ..owner_limits import OwnerLimits
 from ..services.batches.failed_images import MAX_FAILED
-from ..services.jobs import REPEATED_SECONDS
+from ..services.jobs import REPEATED_SECONDS, Jobs
+from ..services.owner_quotas import HISTORY_SECONDS
 from ..services.reusable_jobs import REUSE_SECONDS
 from ..uploads.labels import MAX_LABELS
 from ..uploads.minimum_rate import longest_upload_seconds
 from ..uploads.submit_options import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from ..web.access import current_access
 from .dependencies import JobsDep
 
 router = APIRouter(tags=["jobs"])
@@ -27,6 +32,34 @@ look up the idempotency key, create the ImageJob, and read it back."""
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
 """Maximum number of seconds between the end of an upload and the response to it. This is the sum of
 the time limits of all steps, without those of the history and of the search for a job to reuse."""
+
+
+class LimitsOfOwner(BaseModel):
+    """The limits of one owner. null means no limit."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    requests_per_second: int | None = Field(
+        description="mean rate of requests; twice as many may come at the same time, and each "
+        "replica of the API allows its share"
+    )
+    unfinished_jobs: int | None = Field(
+        description="maximum number of jobs and batches that are queued or processing"
+    )
+    bytes_per_day: int | None = Field(description="maximum size of the images of a day in UTC")
+    provider_tokens_per_day: int | None = Field(
+        description="maximum number of tokens that providers charge in a day in UTC"
+    )
+
+    @classmethod
+    def of(cls, limits: OwnerLimits) -> Self:
+        """Return the limits as clients see them."""
+        return cls(
+            requests_per_second=limits.requests_per_second or None,
+            unfinished_jobs=limits.unfinished_jobs or None,
+            bytes_per_day=limits.bytes_per_day or None,
+            provider_tokens_per_day=limits.provider_tokens_per_day or None,
+        )
 
 
 class LimitsResponse(BaseModel):
@@ -91,13 +124,17 @@ class LimitsResponse(BaseModel):
     authentication: bool = Field(
         description="whether clients need an API key or a token, as for this request"
     )
+    owner_limits: LimitsOfOwner | None = Field(
+        description="the limits of the owner of all that this client creates; null without "
+        "authentication. GET /usage says how much of them is used today"
+    )
 
 
 @router.get("/limits")
 async def limits(jobs: JobsDep, request: Request) -> LimitsResponse:
     """Return the limits on images, on jobs, on batches and on the duration of requests."""
     settings, kept = jobs.settings, jobs.settings.job_kept
-    uploads = jobs.uploads.limits
+    uploads, owner = jobs.uploads.limits, current_access().owner
 
     return LimitsResponse(
         image_bytes=settings.max_image_bytes,
@@ -122,6 +159,13 @@ async def limits(jobs: JobsDep, request: Request) -> LimitsResponse:
         upload_seconds=longest_upload_seconds(
             uploads.largest_bytes, uploads.bytes_per_second, uploads.grace_seconds
         ),
-        answer_seconds=RESPONSE_SECONDS + REUSE_SECONDS + (REPEATED_SECONDS if jobs.history else 0),
+        answer_seconds=_answer_seconds(jobs),
         authentication=request.app.state.authentication is not None,
+        owner_limits=LimitsOfOwner.of(settings.owner_limits.of(owner)) if owner else None,
     )
+
+
+def _answer_seconds(jobs: Jobs) -> float:
+    """Return the maximum number of seconds between the end of a submission and the response."""
+    waits_for_history = REPEATED_SECONDS + HISTORY_SECONDS if jobs.history else 0
+    return RESPONSE_SECONDS + REUSE_SECONDS + waits_for_history

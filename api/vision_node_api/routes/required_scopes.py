@@ -40,6 +40,7 @@ REQUIRED: dict[tuple[str, str], Required] = {
     ("POST", "/jobs/{job_id}/retry"): "submit",
     ("GET", "/jobs/{job_id}/thumbnail"): "read",
     ("GET", "/events"): "read",
+    ("GET", "/usage"): "read",
     # Many images.
     ("GET", "/batches"): "read",
     ("POST", "/batches"): "submit",

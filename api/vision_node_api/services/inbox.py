@@ -88,17 +88,20 @@ class Inbox:
 
         Raises:
             Problem: the image is not acceptable (see inspect_image); 409 ObjectExists, ObjectInUse,
-                ObjectChanged; 422 InvalidName, OptionsInvalid; 503 while storage is unavailable or
-                the inbox belongs to another release.
+                ObjectChanged; 422 InvalidName, OptionsInvalid; 429 DailyBytesUsed; 503 while
+                storage is unavailable or the inbox belongs to another release.
         """
         self.require_new_name(name)
         self._require_ownership()
         _refuse_options(upload)
         image = await self.jobs.inspect(upload, self._folder + name)
 
-        with self.jobs.storage_problems(writing=True):
-            async with _time_limit():
-                is_new = await self._put(image, upload.data, replace=replace)
+        await self.jobs.quotas.refresh()
+        with self.jobs.quotas.receiving() as received:
+            received.add(len(upload.data))
+            with self.jobs.storage_problems(writing=True):
+                async with _time_limit():
+                    is_new = await self._put(image, upload.data, replace=replace)
 
         return _stored(image), is_new
 

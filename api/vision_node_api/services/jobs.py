@@ -41,6 +41,7 @@ from .history.history_rows import JobRow
 from .history.reader import HistoryReader
 from .job_limits import refused_by_kubernetes, require_capacity
 from .job_name import is_job_name, new_job_name
+from .owner_quotas import OwnerQuotas
 from .owners import is_visible, visible_owner
 from .reusable_jobs import ReusableJobs, Wanted
 from .reuse_key import reuse_key
@@ -106,6 +107,8 @@ class Jobs:
     history: HistoryReader | None = None
     """The history; None if the release has no database."""
     uploads: UploadLimiter = field(init=False)
+    quotas: OwnerQuotas = field(init=False)
+    """The limits of owners, and what they use."""
     inspectors: Executor = field(default_factory=lambda: ThreadPoolExecutor(INSPECTORS, "inspect"))
     storage: StorageHealth = field(default_factory=StorageHealth)
     large_results: LargeResultLimit = field(default_factory=LargeResultLimit)
@@ -118,6 +121,10 @@ class Jobs:
         )
         object.__setattr__(self, "uploads", UploadLimiter(limits))
 
+        of_owners = self.settings.owner_limits
+        quotas = OwnerQuotas(of_owners, self.cache, self.describers, self.history)
+        object.__setattr__(self, "quotas", quotas)
+
     async def submit(self, upload: Upload, idempotency_key: str | None) -> Submitted:
         """Store the image, create the ImageJob, and return it.
 
@@ -128,8 +135,8 @@ class Jobs:
         Raises:
             Problem: the image or an option is not acceptable (see inspect_image and SubmitOptions);
                 422 IdempotencyKeyReused, DescriberNotFound, JobRefused, or as for require_callback;
-                429 TooManyJobs, TooManyImageJobs, QuotaExceeded; 503 while storage or Kubernetes is
-                unavailable.
+                429 TooManyJobs, TooManyImageJobs, QuotaExceeded, TooManyJobsOfOwner,
+                DailyBytesUsed, DailyTokensUsed; 503 while storage or Kubernetes is unavailable.
         """
         key = self.bucket.folders.new_image_key()
         image = await self.inspect(upload, key)
@@ -147,6 +154,7 @@ class Jobs:
             return Submitted(reusable, reused=True)
 
         require_capacity(self.cache, self.settings)
+        await self.quotas.require(new.spec.describer, len(upload.data))
 
         with self.storage_problems(writing=True):
             await self.bucket.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)

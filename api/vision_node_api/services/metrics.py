@@ -23,6 +23,12 @@ ACCEPTED = "Accepted"
 """Outcome of an accepted submission. All other outcomes are reasons from problem documents."""
 
 
+OWNER_REASONS = frozenset(
+    {"RateLimited", "TooManyJobsOfOwner", "DailyBytesUsed", "DailyTokensUsed"}
+)
+"""Reasons of requests that are refused because of a limit of their owner."""
+
+
 class Metrics(MetricsRegistry):
     """The metrics of one application, in a registry of their own."""
 
@@ -36,6 +42,15 @@ class Metrics(MetricsRegistry):
             registry=self.registry,
         )
         self.submits.labels(ACCEPTED)
+
+        self.owner_refusals = Counter(
+            "vision_node_owner_limit_refusals",
+            "Requests refused because of a limit of their owner, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in OWNER_REASONS:
+            self.owner_refusals.labels(reason)
 
         self.refused = Counter(
             "vision_node_refused_requests",

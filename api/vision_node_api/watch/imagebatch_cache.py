@@ -5,6 +5,7 @@ An ImageBatch that is not cached is read from the API server, because the watch 
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from .batch_summary import BatchSummary
 from .changes import Changes
 from .creation_order import CreationOrder
 from .imagejob_cache import ENTRY_BYTES, imagejob_text
+from .live_usage import owner_of
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,10 @@ class ImageBatchCache:
         """The source of each unfinished ImageBatch, by the ImageBatch's name."""
         self._summaries: dict[str, BatchSummary] = {}
         """What lists show of each ImageBatch, by its name."""
+        self._unfinished: dict[str, str] = {}
+        """The owner of each unfinished ImageBatch, by the ImageBatch's name."""
+        self._unfinished_of: Counter[str] = Counter()
+        """Number of unfinished ImageBatches by owner."""
         self._order = CreationOrder()
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         self._changes = Changes()
@@ -99,6 +105,10 @@ class ImageBatchCache:
         """
         async with self._lookups:
             return await self.client.get(name)
+
+    def unfinished_of(self, owner: str | None) -> int:
+        """Return the number of the owner's unfinished ImageBatches; None for all owners."""
+        return len(self._unfinished) if owner is None else self._unfinished_of[owner]
 
     def users_of(self, key: str, folders: BucketFolders) -> list[str]:
         """Return the names of the unfinished ImageBatches that may use the object `key`, sorted.
@@ -142,7 +152,7 @@ class ImageBatchCache:
         """Update the cache with a watch event."""
         if event.type == "SYNCED":
             known = self._texts.keys() | self._sources.keys() | self._changes.names
-            known |= self._summaries.keys()
+            known |= self._summaries.keys() | self._unfinished.keys()
             for name in known - event.names:
                 self._remove(name)
 
@@ -158,8 +168,22 @@ class ImageBatchCache:
         self._sources.pop(name, None)
         self._summaries.pop(name, None)
         self._order.remove(name)
+        self._count_finished(name)
 
         self._changes.report(name)
+
+    def _count_unfinished(self, name: str, owner: str) -> None:
+        self._unfinished[name] = owner
+        self._unfinished_of[owner] += 1
+
+    def _count_finished(self, name: str) -> None:
+        owner = self._unfinished.pop(name, None)
+        if owner is None:
+            return
+
+        self._unfinished_of[owner] -= 1
+        if not self._unfinished_of[owner]:
+            del self._unfinished_of[owner]
 
     def _drop_text(self, name: str) -> None:
         text = self._texts.pop(name, None)
@@ -176,8 +200,11 @@ class ImageBatchCache:
             self._bytes -= _size(self._texts.pop(next(iter(self._texts))))
 
         self._summarize(name, {**body, "status": used})
-        source = _source(body)
-        if source and used.get("phase") not in TERMINAL:
+        if used.get("phase") in TERMINAL:
+            return
+
+        self._count_unfinished(name, owner_of(body))
+        if source := _source(body):
             self._sources[name] = source
 
     def _summarize(self, name: str, body: Json) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WatchEvent
+from vision_node_contract.history.usage import UsageCounts, counted
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob, ObjectMeta
 from vision_node_contract.names import REUSE_LABEL
@@ -24,24 +24,21 @@ from vision_node_contract.names import REUSE_LABEL
 from .changes import Changes
 from .creation_order import Created, CreationOrder
 from .inbox_users import InboxUsers
+from .just_created import JustCreated
+from .live_usage import LiveUsage
 from .own_writes import OwnWrites
 from .reuse_index import ReuseIndex
 
 log = logging.getLogger(__name__)
 
-CREATED_SECONDS = 2.0
-"""How long to cache a job that this replica created but the watch has not reported yet. Clients
-poll immediately after a submission, and each of these polls would otherwise cost the API server as
-much as a write."""
-
 CACHE_BYTES = 80 << 20
-"""Maximum memory for cached jobs. It is enough for 26,000 finished jobs of usual size (2.6 kB). The
+"""Maximum memory for cached jobs. It is enough for 24,000 finished jobs of usual size (2.6 kB). The
 limit counts bytes, because a job may take up to 20 kB. If it is reached, the oldest finished jobs
 are dropped first. Dropped jobs are read from the API server."""
 
-ENTRY_BYTES = 600
+ENTRY_BYTES = 850
 """Memory of a cached job in addition to its text: its name, and its places in a dict, in the order
-of lists, and in the index by the key for reuse."""
+of lists, in the index by the key for reuse, and in the sums of what owners use."""
 
 _RETRY_OF = re.compile(rb'"retryOf":"([^"]*)"')
 """The name in `spec.retryOf`. A text in the spec can't look like it, because its quotes are
@@ -79,9 +76,9 @@ class ImageJobCache:
         """Names of the finished ImageJobs that exist but did not fit."""
         self._bytes = 0
         """Memory of all cached ImageJobs."""
-        self._created: dict[str, tuple[float, ImageJob]] = {}
-        """ImageJobs by name that the watch has not reported yet, from oldest to newest, each with
-        the monotonic time until which it may be served."""
+        self._created = JustCreated()
+        self.usage = LiveUsage()
+        """What the ImageJobs use that the watch has reported."""
         self._inbox_users = InboxUsers()
         self._reusable_unfinished = ReuseIndex()
         self._reusable_done = ReuseIndex()
@@ -105,6 +102,19 @@ class ImageJobCache:
         needed anyway.
         """
         return len(self._unfinished) + len(self._finished) + len(self._dropped)
+
+    def unfinished_of(self, owner: str | None) -> UsageCounts:
+        """Return the sums over the unfinished jobs of an owner, just created ones included.
+
+        None stands for all owners.
+        """
+        sums = self.usage.unfinished(owner)
+        for job in self._created.of(owner):
+            if job.metadata.name not in self.usage:
+                sums.images += 1
+                sums.bytes += counted(job.spec.image.size_bytes)
+
+        return sums
 
     def users_of(self, key: str) -> list[str]:
         """Return the names of unfinished ImageJobs whose image is the object `key` under inbox/."""
@@ -146,8 +156,7 @@ class ImageJobCache:
         if text := self._unfinished.get(name) or self._finished.get(name):
             return ImageJob.model_validate_json(text)
 
-        until, created = self._created.get(name, (0.0, None))
-        return created if time.monotonic() < until else None
+        return self._created.get(name)
 
     def changes_of(self, name: str) -> AbstractContextManager[asyncio.Event]:
         """Yield an event that is set whenever the watch reports a change of an ImageJob."""
@@ -184,16 +193,11 @@ class ImageJobCache:
 
     def just_created(self) -> list[ImageJob]:
         """Return the ImageJobs that this replica created but the watch has not reported yet."""
-        now = time.monotonic()
-        return [job for until, job in self._created.values() if now < until]
+        return self._created.all()
 
     def add_created(self, job: ImageJob) -> None:
         """Cache an ImageJob that this replica has created."""
-        now = time.monotonic()
-        while self._created and next(iter(self._created.values()))[0] < now:
-            del self._created[next(iter(self._created))]
-
-        self._created[job.metadata.name] = (now + CREATED_SECONDS, job)
+        self._created.add(job)
 
     def add_changed(self, job: ImageJob) -> None:
         """Cache an ImageJob that this replica has changed, as the API server has returned it.
@@ -251,9 +255,10 @@ class ImageJobCache:
         self.on_event(event)
 
     def _remove(self, name: str) -> None:
-        self._created.pop(name, None)
+        self._created.remove(name)
         self._dropped.discard(name)
         self._order.remove(name)
+        self.usage.remove(name)
 
         if (text := self._unfinished.pop(name, None)) is not None:
             self._inbox_users.remove(name)
@@ -269,6 +274,7 @@ class ImageJobCache:
         name, text = body["metadata"]["name"], imagejob_text(body)
         self._bytes += _size(text)
         self._order.add(name, body)
+        self.usage.add(name, body)
 
         phase = (body.get("status") or {}).get("phase")
         if phase in TERMINAL:

@@ -155,4 +155,10 @@ def failed_lines(data: bytes, chunk: Range, error: LineError) -> Iterator[Result
     first = chunk.first % CHUNK_LINES
     for line in data.split(b"\n", first + chunk.size)[first : first + chunk.size]:
         image = ManifestLine.model_validate_json(line)
-        yield ResultLine(index=image.index, custom_id=image.custom_id, key=image.key, error=error)
+        yield ResultLine(
+            index=image.index,
+            custom_id=image.custom_id,
+            key=image.key,
+            size=image.size,
+            error=error,
+        )

@@ -15,6 +15,7 @@ from ..models.imagejob import ImageJob, ObjectMeta
 from ..names import OWNER_LABEL, REUSE_LABEL
 from .lexemes import words_of
 from .schema import SINGLE
+from .usage import counted, tokens_in, tokens_of
 
 MAX_ROW_RESULT_BYTES = 1 << 20
 """Maximum size of a result in a row, in bytes of JSON. Larger ones stay in the bucket."""
@@ -94,6 +95,11 @@ class ImageRow:
     archive_error: str | None = None
     reuse_key: str = ""
     """Value of the label vision-node.dev/reuse-key; empty if the result can't be reused."""
+    size_bytes: int = 0
+    """Size of the image in bytes; 0 if it is unknown. This and the tokens are counted in the table
+    usage, and are no columns."""
+    input_tokens: int = 0
+    output_tokens: int = 0
 
     @classmethod
     def of_job(cls, job: ImageJob, body: Json, result: Json | None, now: datetime) -> Self:
@@ -108,6 +114,7 @@ class ImageRow:
         """
         meta, status = job.metadata, job.status
         names = [meta.name, job.spec.image.file_name or ""]
+        input_tokens, output_tokens = tokens_of(status.result.usage if status.result else None)
 
         return cls(
             uid=meta.uid,
@@ -124,6 +131,9 @@ class ImageRow:
             result=_dumps(result) if result is not None else None,
             words=tuple(words_of([*_texts(result or {}), *names])),
             reuse_key=_reuse_key(job) if result is not None else "",
+            size_bytes=counted(job.spec.image.size_bytes),
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
         )
 
     @classmethod
@@ -131,6 +141,7 @@ class ImageRow:
         """Return the row of an image of a batch. `at` is the time of archiving."""
         meta, result = batch.metadata, line.result
         described = (result or {}).get("describer")
+        input_tokens, output_tokens = tokens_in((result or {}).get("usage"))
 
         return cls(
             uid=meta.uid,
@@ -146,6 +157,9 @@ class ImageRow:
             excerpt=Excerpt.of_line(line).to_text(),
             result=_dumps(result) if result is not None else None,
             words=tuple(words_of([*_texts(result or {}), line.custom_id, meta.name])),
+            size_bytes=counted(line.size),
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
         )
 
     def refused(self, error: str) -> Self:

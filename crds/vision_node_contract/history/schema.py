@@ -8,6 +8,8 @@ defined by operator/vision_node_operator/archiver/history/migrations/*.sql:
   from etcd, and the keys of its objects.
 - batches has each ImageBatch, and how many of its results are in `images`.
 - tombstones names what was deleted, so that rows which are being written don't bring it back.
+- usage has what each owner has used, by day and describer. It counts each row of `images` once, and
+  keeps the numbers after the row is deleted.
 - chunks divides `images` by time, so that searches need to look only at the newest chunks.
 - deliveries has a row for each message to a callback (webhook) of a job or batch that has ended.
 - owner says which release the schema belongs to, and how much has been written.
@@ -34,6 +36,10 @@ rows, this number keeps both fast (docs/performance.md)."""
 TOMBSTONE_DAYS = 7
 """How long a tombstone is kept, in days. Rows that an archiver writes late are minutes old at
 most."""
+
+
+USAGE_DAYS = 400
+"""How long a row of the table usage is kept, in days: a year, and some time to look at its end."""
 
 
 def schema_name(release_id: str) -> str:

@@ -150,6 +150,8 @@ def _head(line: ManifestLine) -> bytes:
     head: dict[str, Any] = {"index": line.index, "customId": line.custom_id}
     if line.key is not None:
         head["key"] = line.key
+    if line.size is not None:
+        head["size"] = line.size
     return _json(head)[:-1]
 
 

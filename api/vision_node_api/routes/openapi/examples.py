@@ -163,6 +163,38 @@ _LIMITS = {
     "uploadSeconds": 350.0,
     "answerSeconds": 90.5,
     "authentication": True,
+    "ownerLimits": {
+        "requestsPerSecond": 50,
+        "unfinishedJobs": 5000,
+        "bytesPerDay": None,
+        "providerTokensPerDay": 100000,
+    },
+}
+
+_USAGE = {
+    "owner": "web",
+    "days": [
+        {
+            "day": "2026-11-02",
+            "describer": "local",
+            "images": 1200,
+            "failed": 3,
+            "bytes": 241172480,
+            "input_tokens": 0,
+            "output_tokens": 0,
+        }
+    ],
+    "next": None,
+    "today": {
+        "limits": {
+            "requests_per_second": 50,
+            "unfinished_jobs": 5000,
+            "bytes_per_day": None,
+            "provider_tokens_per_day": 100000,
+        },
+        "used": {"unfinished_jobs": 2, "bytes": 241591910, "provider_tokens": 0},
+    },
+    "history": True,
 }
 
 _UID = "5f0c1a52-5f0e-4a55-9a51-0b5a7a0b6c55"
@@ -228,9 +260,9 @@ _BATCHES = {
 
 _LINES = (
     '{"index":0,"customId":"cat.jpg","key":"inbox/oaxkfp6v3rtb/holiday/cat.jpg",'
-    '"result":{"description":"…","_generated_by":"vision-node-gpt"}}\n'
+    '"size":201912,"result":{"description":"…","_generated_by":"vision-node-gpt"}}\n'
     '{"index":17,"customId":"broken.jpg","key":"inbox/oaxkfp6v3rtb/holiday/broken.jpg",'
-    '"error":{"reason":"ImageUnreadable","message":"The file is damaged."}}\n'
+    '"size":1204,"error":{"reason":"ImageUnreadable","message":"The file is damaged."}}\n'
 )
 
 _TABLE = (
@@ -309,6 +341,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "retry_job": {JSON: {"job_id": _NEW_ID, "status": "queued"}},
     "retry_failed": {JSON: _RETRIED},
     "limits": {JSON: _LIMITS},
+    "usage": {JSON: _USAGE},
     "create_batch": {JSON: _CREATED},
     "retry_batch": {JSON: _CREATED},
     "start_batch": {JSON: _STARTED},

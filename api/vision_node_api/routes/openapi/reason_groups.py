@@ -85,11 +85,14 @@ UPLOAD = merged(
 CALLBACK: Reasons = {422: ("CallbacksNotAvailable", "CallbackURLNotAllowed")}
 """Of a route that takes a callbackURL."""
 
+OWNER_LIMITS = ("TooManyJobsOfOwner", "DailyBytesUsed", "DailyTokensUsed")
+"""Reasons of a route that creates something, because of a limit of its owner."""
+
 NEW_JOB = merged(
     CALLBACK,
     {
         422: ("DescriberNotFound", "IdempotencyKeyReused", "JobRefused"),
-        429: ("TooManyJobs", "TooManyImageJobs", "QuotaExceeded"),
+        429: ("TooManyJobs", "TooManyImageJobs", "QuotaExceeded", *OWNER_LIMITS),
         502: ("JobUnreadable",),
     },
     KUBERNETES,
@@ -101,7 +104,7 @@ NEW_BATCH = merged(
         404: ("BatchNotFound",),
         409: ("BatchExists",),
         422: ("IdempotencyKeyReused", "BatchRefused"),
-        429: ("QuotaExceeded",),
+        429: ("QuotaExceeded", *OWNER_LIMITS),
     },
     ANY_BATCH,
     STORAGE,

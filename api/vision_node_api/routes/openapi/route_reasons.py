@@ -18,6 +18,7 @@ from .reason_groups import (
     KUBERNETES,
     NEW_BATCH,
     NEW_JOB,
+    OWNER_LIMITS,
     RESULT,
     STORAGE,
     UPLOAD,
@@ -92,7 +93,10 @@ REASONS: dict[str, Reasons] = {
             400: ("InvalidCursor",),
             413: ("DocumentTooLarge",),
             422: ("OptionsInvalid", "DescriberNotFound"),
-            429: ("TooManyRetries", "TooManyJobs", "TooManyImageJobs", "QuotaExceeded"),
+            429: (
+                *("TooManyRetries", "TooManyJobs", "TooManyImageJobs", "QuotaExceeded"),
+                *OWNER_LIMITS,
+            ),
             502: ("JobUnreadable",),
         },
         CALLBACK,
@@ -124,6 +128,7 @@ REASONS: dict[str, Reasons] = {
             413: ("ImageTooLarge",),
             415: ("UnsupportedFormat", "NestedArchive"),
             422: ("NameInvalid", "EmptyFile"),
+            429: ("DailyBytesUsed",),
         },
         BODY,
         STORAGE,
@@ -160,7 +165,7 @@ REASONS: dict[str, Reasons] = {
     "put_inbox_object": merged(
         {409: ("ObjectExists", "ObjectInUse", "ObjectChanged"), 503: ("StorageNotOurs",)},
         UPLOAD,
-        {422: ("InvalidName",)},
+        {422: ("InvalidName",), 429: ("DailyBytesUsed",)},
     ),
     "get_inbox_object": merged({404: ("ObjectNotFound",), 422: ("InvalidName",)}, INVALID, STORAGE),
     "delete_inbox_object": merged(
@@ -174,6 +179,7 @@ REASONS: dict[str, Reasons] = {
         STORAGE,
     ),
     "limits": INVALID,
+    "usage": merged({403: ("Forbidden",)}, INVALID, HISTORY),
     "whoami": INVALID,
     "create_key": merged(
         INVALID,

@@ -17,7 +17,11 @@ SECURITY_SCHEME: Json = {
 }
 """How clients say who they are."""
 
-AUTHENTICATED: Reasons = {401: ("Unauthenticated",), 503: ("AuthenticationUnavailable",)}
+AUTHENTICATED: Reasons = {
+    401: ("Unauthenticated",),
+    429: ("RateLimited",),
+    503: ("AuthenticationUnavailable",),
+}
 """Reasons of all operations that are not for everyone."""
 
 SCOPED = merged(AUTHENTICATED, {403: ("Forbidden",)})

@@ -113,8 +113,8 @@ class JobRetry:
         Raises:
             Problem: 410 ImageGone; 413, 415, 422 if the image is not acceptable any more (see
                 inspect_image); 422 DescriberNotFound, IdempotencyKeyReused, JobRefused; 429
-                TooManyJobs, TooManyImageJobs, TooManyUploads, QuotaExceeded; 503 while storage or
-                Kubernetes is unavailable.
+                TooManyJobs, TooManyImageJobs, TooManyUploads, QuotaExceeded or a reason of
+                OwnerQuotas.require; 503 while storage or Kubernetes is unavailable.
         """
         name = name_of(original, key)
         existing = None
@@ -158,6 +158,7 @@ class JobRetry:
         jobs = self.jobs
         spec = await self._spec(original, changes)
         require_capacity(jobs.cache, jobs.settings)
+        await jobs.quotas.require(spec.describer, spec.image.size_bytes or 0)
 
         image = await self._copy(original, slot)
         wanted = spec.model_copy(update={"image": image})

@@ -85,8 +85,8 @@ class BatchCreation:
 
         Raises:
             Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused, OptionsInvalid, or as
-                for require_callback; 429 QuotaExceeded; 502 BatchUnreadable; 503
-                BatchesUnavailable, KubernetesUnavailable.
+                for require_callback; 429 QuotaExceeded, TooManyJobsOfOwner, DailyBytesUsed,
+                DailyTokensUsed; 502 BatchUnreadable; 503 BatchesUnavailable, KubernetesUnavailable.
         """
         require_callback(wanted.spec.callback_url, self.jobs.settings.callbacks)
         self.batches.require_watch()
@@ -96,6 +96,7 @@ class BatchCreation:
         if existing := await self._find(name, wanted, request):
             return CreatedBatch(existing, is_new=False)
 
+        await self.jobs.quotas.require_batch(wanted.spec.describer)
         return await self._create(name, wanted, request)
 
     async def find(self, wanted: WantedBatch) -> ImageBatch | None:

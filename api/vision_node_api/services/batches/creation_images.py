@@ -47,8 +47,8 @@ class SingleImages:
 
         Raises:
             Problem: 400 UploadBroken; 404 BatchNotFound; 408 UploadTooSlow; 409 NotAnUpload,
-                UploadComplete; 413, 415 or 422 with a FileReason; 429 TooManyUploads; 503 while
-                storage or Kubernetes is unavailable.
+                UploadComplete; 413, 415 or 422 with a FileReason; 429 TooManyUploads,
+                DailyBytesUsed; 503 while storage or Kubernetes is unavailable.
         """
         require_identity(request)
         with self.creation.jobs.uploads.admit() as slot:
@@ -64,7 +64,10 @@ class SingleImages:
                 except FileRefusedError as error:
                     raise _problem(error) from error
 
-            is_new = await self._store(key, data)
+            await self.creation.jobs.quotas.refresh()
+            with self.creation.jobs.quotas.receiving() as received:
+                received.add(len(data))
+                is_new = await self._store(key, data)
 
         _open(await self._current(name, batch.metadata.uid))
         return is_new

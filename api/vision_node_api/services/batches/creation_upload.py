@@ -17,6 +17,7 @@ from ...uploads.form import query_options
 from ...uploads.upload_body import RequestBody, draining, require_identity
 from ...uploads.upload_limit import UploadSlot
 from ...web.problems import Problem
+from ..received_bytes import Reception
 from .creation import BatchCreation, WantedBatch
 from .upload_writer import TooManyImagesError, UploadWriter, WriterLimits
 
@@ -61,6 +62,7 @@ class BatchUpload:
         self._slot = slot
         self._key = key
         self._body = RequestBody(request.receive, slot)
+        self._received: Reception | None = None
 
         self._batch: ImageBatch | None = None
         self._is_new = False
@@ -106,7 +108,8 @@ class BatchUpload:
         require_identity(self._request)
         async with draining(self._request, self._body, self._slot):
             try:
-                yield
+                with self._jobs.quotas.receiving() as self._received:
+                    yield
             except TooManyImagesError as error:
                 await self._abandon(is_unusable=True)
                 raise too_many_images(self._jobs.settings.max_batch_images) from error
@@ -116,6 +119,15 @@ class BatchUpload:
             except Exception:
                 await self._abandon(is_unusable=False)
                 raise
+
+    def _count(self, size: int) -> None:
+        """Count bytes of images that have arrived.
+
+        Raises:
+            Problem: 429 DailyBytesUsed.
+        """
+        if self._received:
+            self._received.add(size)
 
     async def _abandon(self, *, is_unusable: bool) -> None:
         if self._batch is None or not self._is_new or self._may_be_complete:
@@ -148,8 +160,8 @@ class FilesUpload(BatchUpload):
         Raises:
             Problem: 400 BadRequest, UploadBroken; 408 UploadTooSlow; 413 TooManyImages; 415
                 ArchiveUnsupported, ContentEncodingUnsupported, NotAnUpload; 422 NoImages,
-                OptionsInvalid, DescriberNotFound; 429 TooManyUploads; 503 while storage is
-                unavailable; or a problem of `BatchCreation.create` or `complete`.
+                OptionsInvalid, DescriberNotFound; 429 TooManyUploads, DailyBytesUsed; 503 while
+                storage is unavailable; or a problem of `BatchCreation.create` or `complete`.
         """
         collector = FileCollector(self._jobs.settings.max_image_bytes)
         async with self._refusing(), AsyncExitStack() as stack:
@@ -185,6 +197,7 @@ class FilesUpload(BatchUpload):
         """
         with self._storage_errors():
             for image in collector.take():
+                self._count(len(image.data))
                 await writer.add(image.custom_id, image.data)
 
     async def _hold(self, reader: FilesReader) -> None:

@@ -22,7 +22,7 @@ class ZipUpload(BatchUpload):
         Raises:
             Problem: 400 UploadBroken; 408 UploadTooSlow; 413 TooManyImages; 415
                 ContentEncodingUnsupported; 422 NoImages, OptionsInvalid, DescriberNotFound; 429
-                TooManyUploads; 503 while storage is unavailable; or a problem of
+                TooManyUploads, DailyBytesUsed; 503 while storage is unavailable; or a problem of
                 `BatchCreation.create` or `complete`.
         """
         async with self._refusing():
@@ -66,6 +66,8 @@ class ZipUpload(BatchUpload):
         return ZipLimits(settings.max_batch_images, settings.max_image_bytes)
 
     async def _chunks(self, first: bytes) -> AsyncIterator[bytes]:
+        self._count(len(first))
         yield first
         while (chunk := await self._body.read()) is not None:
+            self._count(len(chunk))
             yield chunk

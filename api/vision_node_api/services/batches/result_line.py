@@ -21,7 +21,7 @@ _HEAD = re.compile(
     + _TEXT
     + rb')(?:,"key":'
     + _TEXT
-    + rb')?,"(result|error)":'
+    + rb')?(?:,"size":\d{1,15})?,"(result|error)":'
 )
 
 

@@ -51,8 +51,8 @@ class BatchRetry:
 
         Raises:
             Problem: as for `Batches.get`; 409 NotFinished, NothingFailed; 410 ImagesGone; 413
-                TooManyFailedImages; 429 TooManyRetries; 503 with one of STORAGE_REASONS; or a
-                problem of `BatchCreation.create` or `complete`.
+                TooManyFailedImages; 429 TooManyRetries, DailyBytesUsed; 503 with one of
+                STORAGE_REASONS; or a problem of `BatchCreation.create` or `complete`.
         """
         with self._turn.running():
             batch = await self.batches.current(name)
@@ -117,11 +117,16 @@ class BatchRetry:
     ) -> "_Written":
         bucket = self.batches.bucket
         limits = WriterLimits(MAX_FAILED)
-        with storage_problems(self.batches.storage, writing=True):
+        with (
+            storage_problems(self.batches.storage, writing=True),
+            self.creation.jobs.quotas.receiving() as received,
+        ):
             async with UploadWriter(bucket, bucket.folders, uid, limits) as writer:
                 line, image = first
+                received.add(len(image))
                 await writer.add(line.custom_id, image, line.options)
                 async for line, image in others:
+                    received.add(len(image))
                     await writer.add(line.custom_id, image, line.options)
 
                 return _Written(await writer.finish(), writer.images)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import TypeVar
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from .job_filter import JobFilter
 from .outage_guard import OutageGuard
 from .scan import IN_ORDER, Scan
 from .search import Search, SearchLimit, search
+from .usage_rows import OF_ALL, OF_OWNER, UsageQuery, UsageRow
 
 CHECK_SECONDS = 2.0
 """Time limit for a check in seconds. Most take a few milliseconds."""
@@ -317,6 +319,20 @@ class HistoryReader:
         """
         async with self._searches.searching():
             return await self._run(lambda it: search(it, query, before, limit))
+
+    async def read_usage(
+        self, wanted: UsageQuery, *, seconds: float = ANSWER_SECONDS
+    ) -> list[UsageRow]:
+        """Return what was used, from the newest day to the oldest, by describer."""
+        statement = OF_ALL if wanted.owner is None else OF_OWNER
+        values = asdict(wanted)
+
+        async def read(connection: AsyncConnection) -> list[UsageRow]:
+            async with connection.cursor(row_factory=class_row(UsageRow)) as cursor:
+                await cursor.execute(statement.encode(), values)
+                return await cursor.fetchall()
+
+        return await self._run(read, seconds)
 
     async def add_tombstone(self, uid: str, *, is_batch: bool = False) -> None:
         """Hide a job or batch, and let the archiver delete its data."""

@@ -16,12 +16,14 @@ from .following import FOLLOWING
 from .images import IMAGES
 from .inbox import INBOX
 from .jobs import JOBS
+from .limits import LIMITS
 from .requests import REQUESTS
 from .uploads import UPLOADS
 
 TOPICS: dict[str, tuple[ReasonEntry, ...]] = {
     "Requests": REQUESTS,
     "Keys and access": ACCESS,
+    "Limits of owners": LIMITS,
     "Uploads": UPLOADS,
     "Jobs and results": JOBS,
     "Images of jobs": IMAGES,

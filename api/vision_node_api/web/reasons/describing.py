@@ -101,10 +101,13 @@ DESCRIBING = (
     ),
     ReasonEntry(
         "RateLimited",
-        (409,),
-        "The provider limits the rate",
-        "The provider accepts no more requests for the moment.",
-        "Waiting jobs continue by themselves. An administrator can set requestsPerMinute.",
+        (409, 429),
+        "Too many requests",
+        "429: the clients of this owner send more requests a second than its limit allows "
+        "(GET /limits). Otherwise, the provider accepts no more requests for the moment.",
+        "429: send the request again after the time in Retry-After. Wait with `Prefer: wait=60` "
+        "or follow GET /events instead of polling, and use a batch for many images. Otherwise, "
+        "waiting jobs continue by themselves, and an administrator can set requestsPerMinute.",
         repeatable=True,
         places=_BOTH,
     ),

@@ -1,10 +1,10 @@
 """Mark rows as evicted, find those whose time to live has ended, and delete rows."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from psycopg import AsyncConnection
-from vision_node_contract.history.schema import TOMBSTONE_DAYS
+from vision_node_contract.history.schema import TOMBSTONE_DAYS, USAGE_DAYS
 
 from .answers import ArchivedBatch, ExpiredJob
 from .transactions import Transactions, fetch, lock_owner
@@ -15,6 +15,10 @@ are far fewer."""
 
 MAX_DROPPED_TOMBSTONES = 10_000
 """Maximum number of tombstones that a statement deletes, so that it takes less than a second."""
+
+MAX_DROPPED_USAGE = 10_000
+"""Maximum number of rows of the table usage that a statement deletes. Further ones are deleted by
+the next call."""
 
 # ctid, the place of a row, stays valid, because the rows of images are never changed. ORDER BY
 # keeps the planner from reading the whole table, with all rows that were deleted before.
@@ -203,6 +207,15 @@ class Lifecycle(Transactions):
             "DELETE FROM tombstones WHERE uid IN (SELECT uid FROM tombstones"
             " WHERE deleted_at < %s AND cleaned_at IS NOT NULL ORDER BY deleted_at LIMIT %s)",
             *(now - timedelta(days=TOMBSTONE_DAYS), MAX_DROPPED_TOMBSTONES),
+        )
+
+    async def drop_old_usage(self, now: datetime) -> int:
+        """Delete up to 10,000 rows of the table usage older than USAGE_DAYS; return how many."""
+        oldest = now.astimezone(UTC).date() - timedelta(days=USAGE_DAYS)
+        return await self._execute(
+            "DELETE FROM usage WHERE ctid = ANY(ARRAY("
+            "SELECT ctid FROM usage WHERE day < %s ORDER BY day LIMIT %s))",
+            *(oldest, MAX_DROPPED_USAGE),
         )
 
 

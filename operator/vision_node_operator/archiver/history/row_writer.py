@@ -1,7 +1,7 @@
 """Write rows of images in bulk. A row that PostgreSQL refuses does not hold up the others."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
@@ -12,6 +12,7 @@ from vision_node_contract.history.records import ImageRow, JobRow
 from .answers import Written
 from .chunks import Chunk, ChunkMap
 from .transactions import fetch
+from .usage_sums import UsageSums
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ WITH new AS (
         result, archive_error, search)
     WHERE NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = image.uid)
     ON CONFLICT DO NOTHING
-    RETURNING uid, at
+    RETURNING uid, image_index, at
 ), added AS (
     INSERT INTO jobs (uid, name, finished_at, expires_at, image_key, result_key)
     SELECT job.* FROM unnest(
@@ -49,7 +50,9 @@ WITH new AS (
     JOIN new USING (uid)
     ON CONFLICT DO NOTHING
 )
-SELECT count(*), max(at) FROM new
+SELECT count(*), max(at),
+    CASE WHEN count(*) < %s THEN array_agg(uid::text || '/' || image_index::text) END
+FROM new
 """
 
 
@@ -74,6 +77,7 @@ class RowWriter:
         self._chunks = chunks
         self._written = 0
         self._refused = 0
+        self._usage = UsageSums()
 
     async def write(self, entries: Sequence[Entry], *, newest: bool) -> Written:
         """Write the rows that don't exist yet and have no tombstone.
@@ -89,6 +93,7 @@ class RowWriter:
             at += len(piece)
 
         await self._chunks.save(self._connection)
+        await self._usage.save(self._connection)
         return Written(self._written, self._refused)
 
     def _piece(self, entries: list[Entry], start: int, chunk: Chunk) -> list[Entry]:
@@ -134,12 +139,23 @@ class RowWriter:
         except ROW_ERRORS as error:
             return kind_of(error)
 
-        rows, last_at = answer[0]
+        rows, last_at, places = answer[0]
         if rows:
             self._written += rows
             self._chunks.count(chunk, rows, last_at)
+            self._count_usage(piece if places is None else _at(piece, places))
 
         return None
+
+    def _count_usage(self, new: Iterable[Entry]) -> None:
+        for it in new:
+            self._usage.add(it.image, it.job.finished_at if it.job else it.image.at)
+
+
+def _at(piece: list[Entry], places: Iterable[str]) -> list[Entry]:
+    """Return the entries of a piece that have these uids and indexes, each once."""
+    found = {f"{it.image.uid}/{it.image.image_index}": it for it in reversed(piece)}
+    return [found[place] for place in places]
 
 
 def _values(piece: list[Entry], chunk: Chunk) -> list[object]:
@@ -166,6 +182,7 @@ def _values(piece: list[Entry], chunk: Chunk) -> list[object]:
         [it.expires_at for it in jobs],
         [clean(it.image_key) for it in jobs],
         [clean(it.result_key) for it in jobs],
+        len(piece),
     ]
 
 

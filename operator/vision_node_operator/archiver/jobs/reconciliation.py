@@ -103,6 +103,7 @@ class Reconciliation:
                 if time.monotonic() - cleaned_at >= RECONCILE_SECONDS:
                     cleaned_at = time.monotonic()
                     await self._store.drop_old_tombstones(datetime.now(UTC))
+                    await self._store.drop_old_usage(datetime.now(UTC))
             except HistoryError as error:
                 self._link.report(error)
 

@@ -116,7 +116,7 @@ CREATES: dict[Route, dict[str, Any]] = {
     ("POST", "/inbox/{name}"): {"content": PNG, "headers": RAW},
 }
 
-SAME = (("GET", "/describers"), ("GET", "/limits"))
+SAME = (("GET", "/describers"),)
 
 SCOPES: dict[str, tuple[Scope, ...]] = {
     "submit": ("submit",),
@@ -365,11 +365,20 @@ async def test_answer_is_the_same_for_all(route: Route, client_of: ClientOf, wor
 
 
 async def test_client_is_told_only_about_itself(client_of: ClientOf, world: World) -> None:
-    for route in (it for it, sees in MATRIX.items() if sees is Sees.CLIENT):
+    for route in (it for it, sees in MATRIX.items() if sees in {Sees.CLIENT, Sees.USAGE}):
         async with client_of(BEN) as client:
             response = await client.request(*route)
         assert response.status_code == 200
         assert leaks(response, world.owned[ANNA]) == []
+
+
+async def test_usage_of_another_owner_is_only_for_administrators(client_of: ClientOf) -> None:
+    async with client_of(BEN) as client:
+        refused = await client.get("/usage", params={"owner": ANNA})
+    assert (refused.status_code, refused.json()["reason"]) == (403, "Forbidden")
+
+    async with client_of(OPS) as client:
+        assert (await client.get("/usage", params={"owner": ANNA})).status_code == 200
 
 
 @pytest.mark.parametrize("scopes", SCOPES)

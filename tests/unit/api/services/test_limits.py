@@ -42,6 +42,7 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
         "answerSeconds": 102,
         "authentication": False,
+        "ownerLimits": None,
     }
 
 
@@ -67,7 +68,7 @@ async def test_limits_are_documented(document: dict[str, Any]) -> None:
         *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds", "history"),
         *("batchImages", "batchZipBytes", "batchStartSeconds", "retryImages"),
         *("customIdCharacters", "uploadBytesPerSecond", "uploadStallSeconds"),
-        *("labels", "minPriority", "maxPriority", "authentication"),
+        *("labels", "minPriority", "maxPriority", "authentication", "ownerLimits"),
     }
     assert all(field["description"] for field in schema["properties"].values())
 

@@ -20,6 +20,7 @@ from vision_node_api.__main__ import server_options
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.uploads import form
+from vision_node_api.watch.just_created import JustCreated
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.waiting import WaitLimit
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
@@ -231,7 +232,7 @@ async def test_status_of_a_job_that_another_replica_created_is_waited_for(
     port: int, limit: WaitLimit, jobs: Jobs, cluster: Cluster
 ) -> None:
     name = (await ask(port, submission())).json["job_id"]
-    jobs.cache._created.clear()
+    jobs.cache._created = JustCreated()
     async with waiting(port, limit, poll(f"/status/{name}")) as request:
         report_job(jobs, name, DONE)
         assert (await request.response()).json["status"] == "done"
@@ -242,7 +243,7 @@ async def test_change_between_the_look_and_the_wait_is_not_missed(
 ) -> None:
     """The job ends while the API server's response, in which it has not ended, is on its way."""
     name = (await ask(port, submission())).json["job_id"]
-    jobs.cache._created.clear()
+    jobs.cache._created = JustCreated()
     get_job = cluster.get
 
     async def get_and_finish(name: str) -> Any:

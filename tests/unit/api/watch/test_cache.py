@@ -236,8 +236,9 @@ def test_memory_is_bounded_however_many_jobs_there_are(
     assert limit / 2 < after - before - names < limit * 1.1
 
 
-NAME_BYTES = 250
-"""Upper limit of what the name of an ImageJob takes that is not in the cache."""
+NAME_BYTES = 450
+"""Upper limit of what an ImageJob takes that is not in the cache: its name, and its part of the
+sums of what owners use."""
 
 
 async def test_other_jobs_are_cached_if_one_job_is_malformed(cache: ImageJobCache) -> None:
@@ -262,7 +263,7 @@ async def test_created_job_is_cached_until_the_watch_reports_it(
     with pytest.raises(NotFoundError):
         await cache.get("a")
 
-    monkeypatch.setattr("vision_node_api.watch.imagejob_cache.CREATED_SECONDS", 0.0)
+    monkeypatch.setattr("vision_node_api.watch.just_created.CREATED_SECONDS", 0.0)
     cache.add_created(ImageJob.model_validate(body("late")))
     await asyncio.sleep(0)
 

@@ -129,6 +129,7 @@ async def test_process_that_is_killed_at_any_step_loses_nothing_and_doubles_noth
     batches = world.query("SELECT count(*) FROM batches")[0][0]
     assert world.query("SELECT written FROM owner")[0][0] >= 6 * batches
     assert world.query("SELECT sum(rows)::int FROM chunks") == [(6 * batches,)]
+    assert world.query("SELECT sum(images)::int FROM usage") == [(9 * batches,)]
 
 
 async def test_two_archivers_at_the_same_time(world: HistoryWorld, monkeypatch: Any) -> None:

@@ -41,6 +41,8 @@ CALLS: list[tuple[str, Call]] = [
     ("to_clean", lambda it: it.to_clean(100)),
     ("drop_old_tombstones", lambda it: it.drop_old_tombstones(LATE)),
     ("no drop_old_tombstones", lambda it: it.drop_old_tombstones(START)),
+    ("drop_old_usage", lambda it: it.drop_old_usage(LATE + timedelta(days=400))),
+    ("no drop_old_usage", lambda it: it.drop_old_usage(START)),
     ("keep_all", lambda it: it.keep_all(UIDS)),
     ("count", lambda it: it.count()),
     ("delete_jobs", lambda it: it.delete_jobs(UIDS)),
@@ -54,6 +56,7 @@ SET search_path = {schema};
 ALTER TABLE images SET (autovacuum_enabled = off);
 ALTER TABLE jobs SET (autovacuum_enabled = off);
 ALTER TABLE tombstones SET (autovacuum_enabled = off);
+ALTER TABLE usage SET (autovacuum_enabled = off);
 CREATE TEMP TABLE numbers AS
     SELECT n, '2026-01-01Z'::timestamptz + n * interval '1 s' AS at,
         ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid AS uid
@@ -66,6 +69,8 @@ INSERT INTO jobs (uid, name, finished_at, expires_at, evicted_at, image_key)
     FROM numbers;
 INSERT INTO tombstones (uid, deleted_at, cleaned_at)
     SELECT gen_random_uuid(), at, CASE WHEN n % 1000 > 0 THEN at END FROM numbers;
+INSERT INTO usage
+    SELECT '2026-01-01'::date + n / 50, 'owner-' || n % 50, 'local', 1, 0, 1, 0, 0 FROM numbers;
 """
 
 
@@ -102,7 +107,7 @@ async def rows_read_in_sequence(database: Database) -> int:
     return await row_count(
         database,
         "pg_stat_user_tables, generate_series(1, seq_tup_read)"
-        " WHERE relname IN ('images', 'jobs', 'tombstones')",
+        " WHERE relname IN ('images', 'jobs', 'tombstones', 'usage')",
     )
 
 

@@ -95,6 +95,7 @@ async def test_killed_archiver_loses_and_doubles_nothing(
     images = {key for key in place.s3.objects if key.startswith(IMAGES)}
     assert images == {f"{IMAGES}evicted", f"{IMAGES}young"}
     assert place.rows("SELECT count(*) FROM images") == [(2,)]
+    assert place.rows("SELECT sum(images)::int FROM usage") == [(4,)]
 
 
 def is_quiet(place: Place) -> bool:

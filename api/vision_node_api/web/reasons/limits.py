@@ -1,0 +1,38 @@
+"""Reasons that concern the limits of one owner, which apply if clients are authenticated.
+
+RateLimited is among the reasons of describers, because providers limit the rate, too.
+"""
+
+from .entry import ReasonEntry
+
+LIMITS = (
+    ReasonEntry(
+        "TooManyJobsOfOwner",
+        (429,),
+        "Too many unfinished jobs of this owner",
+        "As many jobs and batches of this owner are queued or processing as its limit allows "
+        "(GET /limits).",
+        "Wait until some have ended, or cancel some. For many images, use a batch, which counts as "
+        "one.",
+        repeatable=True,
+    ),
+    ReasonEntry(
+        "DailyBytesUsed",
+        (429,),
+        "The bytes of this day are used up",
+        "With this request, today's images of this owner would be larger together than its limit "
+        "allows (GET /usage). Days are in UTC.",
+        "Send the request again after midnight UTC, or ask an administrator for a higher limit.",
+        repeatable=True,
+    ),
+    ReasonEntry(
+        "DailyTokensUsed",
+        (429,),
+        "The tokens of this day are used up",
+        "Providers have charged this owner as many tokens today as its limit allows (GET /usage). "
+        "Days are in UTC.",
+        "Choose a describer that runs in the cluster, such as local; or send the request again "
+        "after midnight UTC, or ask an administrator for a higher limit.",
+        repeatable=True,
+    ),
+)
