@@ -1,6 +1,6 @@
 """Assemble the application from its parts."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from importlib.metadata import version
 
@@ -17,8 +17,10 @@ from vision_node_contract.listening import listen
 from vision_node_contract.metrics import server as metrics_server
 
 from . import ui
+from .middleware.authentication import AuthenticationMiddleware
 from .middleware.expect_continue import ExpectContinueMiddleware
 from .middleware.internal_errors import InternalErrorMiddleware
+from .middleware.route_requirements import RouteRequirements
 from .middleware.stack import add_middleware
 from .middleware.status_cache import StatusCacheMiddleware
 from .routes import (
@@ -32,18 +34,24 @@ from .routes import (
     job_images,
     job_list,
     jobs,
+    keys,
     limits,
     probes,
     problems,
+    session,
 )
 from .routes import batches as batch_routes
 from .routes import describers as describer_routes
 from .routes.known_parameters import STRICT
 from .routes.openapi import complete_openapi, operation_id
 from .routes.openapi.texts import DESCRIPTION
+from .routes.required_scopes import REQUIRED
 from .services.acting.control import JobControl
 from .services.acting.retry import JobRetry
 from .services.acting.retry_failed import FailedRetry
+from .services.auth.assembly import authentication_of, keys_follower
+from .services.auth.authentication import Authentication
+from .services.auth.refusals import Refusals
 from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
@@ -104,9 +112,12 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
             follower = BatchFollower(kube, imagebatches.path, imagebatches.observe)
             batches = Batches(imagebatches, follower, bucket, jobs.storage, settings, history)
 
+            authentication = authentication_of(settings, kube)
+            keys_watch = keys_follower(kube, authentication)
             history_check = HistoryCheck(history) if history else None
-            health = Health(checks, watches, ownership, follower, history_check)
+            health = Health(checks, watches, ownership, follower, history_check, keys_watch)
             attach_services(app, jobs, batches, health, kube.last_activity)
+            attach_authentication(app, authentication)
 
             with ExitStack() as running:
                 for task in health.tasks:
@@ -116,8 +127,16 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
                     yield
 
     app = build_app(lifespan)
+    wrap = authenticating(app) if settings.auth else None
 
-    return add_middleware(app, http, app.state.metrics)
+    return add_middleware(app, http, app.state.metrics, wrap)
+
+
+def authenticating(app: FastAPI) -> Callable[[ASGIApp], ASGIApp]:
+    """Return a function that wraps the application in middleware that authenticates clients."""
+    requirements = RouteRequirements(app, REQUIRED)
+    refusals = app.state.refusals
+    return lambda inner: AuthenticationMiddleware(inner, app.state, requirements, refusals)
 
 
 @asynccontextmanager
@@ -155,7 +174,9 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         swagger_ui_parameters={"docExpansion": "list", "displayRequestDuration": True},
     )
     complete_openapi(app)
+    app.state.authentication = None
     app.state.metrics = Metrics()
+    app.state.refusals = Refusals(app.state.metrics.refused)
     app.state.waits = waits = WaitLimit()
     app.state.metrics.add_gauge(
         "vision_node_waiting_requests",
@@ -170,7 +191,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         *(jobs.router, describer_routes.router, job_list.router, job_images.router),
         *(job_actions.router, events.router, job_export.router, batch_uploads.router),
         *(batch_routes.router, batch_results.router, batch_retry.router, inbox.router),
-        limits.router,
+        *(limits.router, keys.router, session.router),
     ):
         app.include_router(router, **STRICT)
     # Browsers and probes add parameters to these, so that no cache answers.
@@ -227,6 +248,17 @@ def attach_services(
         "Clients that follow jobs and batches by streams of events.",
         lambda: app.state.following.followers.count,
     )
+
+
+def attach_authentication(app: FastAPI, authentication: Authentication | None) -> None:
+    """Give the application what finds out who sends a request; None if anyone may use it."""
+    app.state.authentication = authentication
+    if authentication:
+        app.state.metrics.add_gauge(
+            "vision_node_api_keys",
+            "API keys, expired ones included.",
+            lambda: authentication.keys.count,
+        )
 
 
 def following_of(jobs: Jobs, batches: Batches, images: BatchImages) -> Following:

@@ -24,6 +24,42 @@ LIMITS = (
 """Names of the numeric settings. Their environment variables have the same names in uppercase."""
 
 
+SESSION_SECONDS = 43_200
+"""Default number of seconds for which a session of the page lasts: a working day."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """How the API finds out who sends a request."""
+
+    keys_secret: str
+    """Name of the Secret with the API keys."""
+    audience: str | None = None
+    """Audience that a Kubernetes token must have; None if only API keys are accepted."""
+    session_seconds: int = SESSION_SECONDS
+    """Number of seconds for which a session of the page lasts."""
+
+    @classmethod
+    def from_env(cls) -> Self | None:
+        """Read the pod's environment; return None if the API does not authenticate its clients.
+
+        Raises:
+            KeyError: authentication is on, but the name of the Secret is missing.
+            ValueError: a value is invalid.
+        """
+        enabled = os.environ.get("AUTH_ENABLED") or "false"
+        if enabled not in {"true", "false"}:
+            raise ValueError(f"AUTH_ENABLED is {enabled!r}; it must be true or false")
+        if enabled == "false":
+            return None
+
+        return cls(
+            os.environ["KEYS_SECRET"],
+            os.environ.get("AUTH_AUDIENCE") or None,
+            int(os.environ.get("SESSION_SECONDS") or SESSION_SECONDS),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of the API, such as where it creates ImageJobs and which uploads it accepts."""
@@ -80,6 +116,9 @@ class Settings:
     callbacks: CallbackRules | None = None
     """What callbacks may reach; None if the release sends nothing to callbacks."""
 
+    auth: AuthSettings | None = None
+    """How clients are authenticated; None if the API answers anyone who can reach it."""
+
     def __post_init__(self) -> None:
         if self.job_kept is not None:
             longest = max(self.max_ttl_seconds, int(self.job_kept.total_seconds()))
@@ -111,5 +150,6 @@ class Settings:
             job_kept=None if database and not job_kept else job_kept,
             database=database,
             callbacks=CallbackRules.from_env() if database else None,
+            auth=AuthSettings.from_env(),
             **limits,
         )

@@ -1,7 +1,7 @@
 """Run a benchmark and write its report.
 
-Usage: `python -m bench [api | backlog | batch | events | history | history-cluster | local | ocr |
-operator | soak | uploads]`.
+Usage: `python -m bench [api | auth | backlog | batch | events | history | history-cluster | local |
+ocr | operator | soak | uploads]`.
 
 The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
 report in docs/. KEEP=1 keeps the cluster afterward.
@@ -13,7 +13,7 @@ import sys
 import uvloop
 
 from bench import compare, ocr
-from bench.api import cache, events, memory
+from bench.api import auth, cache, events, memory
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.batch.large import measure as measure_batch
@@ -69,6 +69,8 @@ def _run_without_cluster(arguments: list[str], *, to_docs: bool) -> None:
     match arguments:
         case ["api"]:
             print(memory.report(), cache.report(), sep="\n\n")
+        case ["auth"]:
+            print(auth.report())
         case ["events"]:
             print(events.report())
         case ["history"]:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
 REQUEST_HEADERS = (
+    "Authorization",
     "Content-Disposition",
     "Idempotency-Key",
     "If-None-Match",
@@ -26,6 +27,7 @@ EXPOSED_HEADERS = (
     "Preference-Applied",
     "Retry-After",
     "Vision-Node-After",
+    "WWW-Authenticate",
 )
 """Headers that scripts may read, in addition to those that CORS always allows."""
 
@@ -38,7 +40,7 @@ def add_cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
     """Return `app` wrapped in middleware that allows cross-origin requests from `origins`.
 
     An origin is a URL such as https://gallery.example.com. `*` means all origins. Credentials
-    are not allowed, because the API uses no cookies.
+    are not allowed: the only cookie is for the API's own page. Other pages send a key in a header.
     """
     return CORSMiddleware(
         app,

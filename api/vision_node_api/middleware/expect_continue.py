@@ -19,7 +19,7 @@ class ExpectContinueMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and close the connection if its body has not been requested."""
-        if scope["type"] != "http" or not _expects_continue(scope):
+        if scope["type"] != "http" or not expects_continue(scope):
             await self._app(scope, receive, send)
             return
 
@@ -38,6 +38,7 @@ class ExpectContinueMiddleware:
         await self._app(scope, receive_body, send_response)
 
 
-def _expects_continue(scope: Scope) -> bool:
+def expects_continue(scope: Scope) -> bool:
+    """Return whether the client waits for permission to send the request's body."""
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)

@@ -12,6 +12,7 @@ from vision_node_contract.models.imagejob import ImageJob, Phase, seconds_of
 
 from ..services.batches.batch_images import BatchImage, BatchImages
 from ..services.jobs import Jobs, Submitted, job_not_found
+from ..services.owners import is_visible
 from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
@@ -118,14 +119,18 @@ async def status(job_id: str, jobs: JobsDep, images: BatchImagesDep, wait: WaitD
 
 
 def cached_status(scope: Scope, job_id: str) -> str | None:
-    """Return the JSON of the response to GET /status/{job_id}; None if the job is not cached."""
+    """Return the JSON of the response to GET /status/{job_id}.
+
+    Return None if the job is not cached, or if the client may not see it.
+    """
     jobs: Jobs = scope["app"].state.jobs
     try:
         job = jobs.cache.peek(job_id)
     except ValueError:
         return None
 
-    return status_json(job, jobs) if job else None
+    # The job of another owner takes as long as an unknown one.
+    return status_json(job, jobs) if job and is_visible(job) else None
 
 
 @router.get(

@@ -1,6 +1,6 @@
 """The route GET /limits, which reports limits on images, on jobs, on batches and on requests."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from vision_node_contract.batch_objects import MAX_CUSTOM_ID_CHARACTERS
@@ -88,10 +88,13 @@ class LimitsResponse(BaseModel):
     answer_seconds: float = Field(
         description="maximum number of seconds between the end of the request and the response"
     )
+    authentication: bool = Field(
+        description="whether clients need an API key or a token, as for this request"
+    )
 
 
 @router.get("/limits")
-async def limits(jobs: JobsDep) -> LimitsResponse:
+async def limits(jobs: JobsDep, request: Request) -> LimitsResponse:
     """Return the limits on images, on jobs, on batches and on the duration of requests."""
     settings, kept = jobs.settings, jobs.settings.job_kept
     uploads = jobs.uploads.limits
@@ -120,4 +123,5 @@ async def limits(jobs: JobsDep) -> LimitsResponse:
             uploads.largest_bytes, uploads.bytes_per_second, uploads.grace_seconds
         ),
         answer_seconds=RESPONSE_SECONDS + REUSE_SECONDS + (REPEATED_SECONDS if jobs.history else 0),
+        authentication=request.app.state.authentication is not None,
     )

@@ -66,10 +66,12 @@ async def readyz(request: Request) -> dict[str, object]:
         return {"status": "ready", **summary, "details": details}
 
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    detail = _why_not_ready(states)
+    detail = _why_not_ready(health, states)
     raise Problem(503, "NotReady", detail, headers=headers, **summary, details=details)
 
 
-def _why_not_ready(states: dict[str, DependencyState]) -> str:
+def _why_not_ready(health: Health, states: dict[str, DependencyState]) -> str:
+    are_listed = all(watch.listed for watch in health.watches)
+    missing = [] if are_listed else ["Jobs and describers have not been listed yet."]
     causes = [f"{found.detail.rstrip('.')}." for found in states.values() if not found.is_ok]
-    return " ".join(["Jobs and describers have not been listed yet.", *causes, "Try again later."])
+    return " ".join([*missing, *causes, "Try again later."])

@@ -105,34 +105,43 @@ class Health:
     history: HistoryCheck | None = None
     """The check of the history; None if the release has no database. All jobs in etcd can be read
     without it."""
+    keys: WatchFollower | None = None
+    """The watch of the API keys; None if clients are not authenticated."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the replica can serve requests. It can as soon as all objects have been listed.
+        """Whether the replica can serve requests: all objects and the API keys have been listed.
 
         From then on, the replica remains ready even while its dependencies are unavailable. If it
         were removed from the Service, it could neither report the states of jobs nor serve the
         page.
         """
-        return all(watch.listed for watch in self.watches)
+        return all(watch.listed for watch in self.watches) and self.knows_keys
+
+    @property
+    def knows_keys(self) -> bool:
+        """Whether the API keys have been read, or are not needed."""
+        return self.keys is None or self.keys.listed
 
     @property
     def tasks(self) -> list[BackgroundTask]:
         """All background tasks."""
-        optional = (self.ownership, self.batches, self.history)
+        optional = (self.ownership, self.batches, self.history, self.keys)
         return [self.checks, *self.watches, *(task for task in optional if task)]
 
     def states(self) -> dict[str, DependencyState]:
         """Return the states of the dependencies by name.
 
-        `history` is included only if there is a database, and `ownership` only if the release's
-        folders in the bucket belong to another release.
+        `history` is included only if there is a database, `ownership` only if the release's folders
+        in the bucket belong to another release, and `keys` only until they have been read.
         """
         states = {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
         if self.history:
             states["history"] = self.history.state
         if self.ownership and not self.ownership.state.is_ok:
             states["ownership"] = self.ownership.state
+        if not self.knows_keys:
+            states["keys"] = DependencyState(NOT_CHECKED, "The API keys have not been read yet.")
 
         return states
 

@@ -37,6 +37,14 @@ class Metrics(MetricsRegistry):
         )
         self.submits.labels(ACCEPTED)
 
+        self.refused = Counter(
+            "vision_node_refused_requests",
+            "Requests that were refused before the API handled them, by reason: no key, a wrong "
+            "one, one whose scopes are not enough, or one that could not be checked.",
+            ["reason"],
+            registry=self.registry,
+        )
+
         self.requests = Histogram(
             "vision_node_http_request_duration_seconds",
             "Time from a request's headers to the end of its response, without preferred waits; to "
@@ -88,7 +96,7 @@ class StateCollector(Collector):
             "may be out of date."
         )
         now, last = time.monotonic(), self._last_activity
-        followed = (*self._health.watches, self._health.batches)
+        followed = (*self._health.watches, self._health.batches, self._health.keys)
         watches = {watch.resource: watch.path for watch in followed if watch}
         ages = {name: now - last[path] for name, path in watches.items() if path in last}
 

@@ -28,16 +28,16 @@ through a slow proxy or retries a request could miss its result."""
 
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -10, 10
-"""Range of the priority that a client may set. The API does not authenticate its clients, so the
-range is a small part of the CRD's (-1000 to 1000): users whom the cluster authenticates can always
-put an ImageJob before or behind all those of clients, with kubectl."""
+"""Range of the priority that a client may set. Any client may do so, so the range is a small part
+of the CRD's (-1000 to 1000): users with rights in the cluster can always put an ImageJob before or
+behind all those of clients, with kubectl."""
 
 
 class DescribeOptions(BaseModel):
     """The options that single images and batches have in common.
 
     Clients of `POST /submit` can't set the number of attempts or the timeout of an image. Only
-    users whom the cluster authenticates may do so, and the API does not authenticate its clients.
+    users with rights in the cluster may do so.
     """
 
     model_config = ConfigDict(populate_by_name=True)

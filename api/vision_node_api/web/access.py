@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
 
+from vision_node_contract import api_keys
 from vision_node_contract.names import OWNER_LABEL
 
-Scope = Literal["submit", "read", "admin"]
+Scope = api_keys.Scope
 """What a client may do: create and change its own objects, read its own objects, or everything."""
 
 
@@ -51,6 +51,9 @@ class Access:
 
 UNRESTRICTED = Access("", frozenset[Scope](("submit", "read", "admin")), "anonymous")
 """The access of all clients of a release without authentication."""
+
+NOBODY = Access("", frozenset[Scope](), "nobody")
+"""The access of clients that have not said who they are, and use a route that is for everyone."""
 
 _current: ContextVar[Access] = ContextVar("access", default=UNRESTRICTED)
 

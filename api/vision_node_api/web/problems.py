@@ -64,8 +64,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
     def response_at(self, scope: Scope) -> "ProblemResponse":
         """Return the response to the request with this ASGI scope."""
         scope[REASON] = self.reason
-        path = quote(scope["path"], safe=_URI_CHARACTERS, errors="replace")
-        document = self.document(path, scope.get("root_path", ""))
+        document = self.document(quote_path(scope["path"]), scope.get("root_path", ""))
         return ProblemResponse(document, self.status, headers=self.headers)
 
     def document(self, instance: str | None = None, root_path: str = "") -> dict[str, Any]:
@@ -92,6 +91,11 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
             **jsonable_encoder(self.extensions),
         }
         return {name: value for name, value in document.items() if not _is_missing(name, value)}
+
+
+def quote_path(path: str) -> str:
+    """Return a path percent-encoded, with characters of URIs only."""
+    return quote(path, safe=_URI_CHARACTERS, errors="replace")
 
 
 def _is_missing(name: str, value: object) -> bool:

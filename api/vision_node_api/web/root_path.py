@@ -20,15 +20,18 @@ OWN_PATHS = frozenset(
         "healthz",
         "inbox",
         "jobs",
+        "keys",
         "limits",
         "openapi.json",
         "problems",
         "readyz",
         "result",
+        "session",
         "static-offline-docs",
         "status",
         "submit",
         "ui",
+        "whoami",
     }
 )
 """First segments of the API's own paths. A root path must not begin with one of them, because the

@@ -22,7 +22,12 @@ async def serving(app: ASGIApp) -> AsyncIterator[int]:
     Any requests that are unfinished at the end of the `async with` block are aborted.
     """
     config = uvicorn.Config(
-        app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False
+        app,
+        http=HttpProtocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     config.load()

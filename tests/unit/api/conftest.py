@@ -1,6 +1,6 @@
 """Fixtures for the API's tests: the API with fake dependencies, and HTTP clients for it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
@@ -8,7 +8,9 @@ from api_fakes import Cluster, FakeBucket, batches_of, jobs_of
 from api_health import health_of
 from api_server import serving
 from declared_reasons import TABLE, undeclared
+from fakes.keys_api import KeysApi
 from fastapi import FastAPI
+from secured import SecuredApi, secured
 from starlette.types import ASGIApp, Scope
 from vision_node_api.app import attach_services, build_app
 from vision_node_api.middleware.stack import add_middleware
@@ -79,3 +81,16 @@ async def client(served: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(served)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client
+
+
+@pytest.fixture
+async def secured_api(app: FastAPI) -> AsyncIterator[SecuredApi]:
+    """The API, whose clients need a key or a token."""
+    async with secured(app, KeysApi()) as api:
+        yield api
+
+
+@pytest.fixture
+def make_key(secured_api: SecuredApi) -> Callable[..., str]:
+    """Function that takes an owner and scopes, stores a key, and returns its text."""
+    return secured_api.make_key

@@ -19,6 +19,13 @@ WEBHOOKS = "vision-node-webhooks"
         ("external-database", ["vision-node-storage", WEBHOOKS]),
         ("no-database", ["vision-node-storage"]),
         ("nothing-bundled", [WEBHOOKS]),
+        (
+            "api-keys",
+            [
+                *("vision-node-storage", "vision-node-database", WEBHOOKS),
+                *("vision-node-api-keys", "vision-node-admin-key"),
+            ],
+        ),
     ],
 )
 def test_identity_and_credentials_are_made_before_the_pods_start(
@@ -50,7 +57,10 @@ def test_identity_and_credentials_are_made_before_the_pods_start(
     (container,) = containers(pod(objects, name))
     env = {it["name"]: it.get("value") for it in container["env"]}
     assert env["IDENTITY_CONFIGMAP"] == "vision-node-identity"
-    variables = ("STORAGE_SECRET", "DATABASE_SECRET", "WEBHOOK_SECRET")
+    variables = (
+        *("STORAGE_SECRET", "DATABASE_SECRET", "WEBHOOK_SECRET"),
+        *("KEYS_SECRET", "ADMIN_KEY_SECRET"),
+    )
     assert [env[name] for name in variables if name in env] == secrets
 
 

@@ -14,8 +14,10 @@ from ...web.problems import MEDIA_TYPE
 from .event_schema import EVENT_SCHEMAS, EVENTS
 from .examples import REQUESTS, RESPONSES
 from .problem_schema import PROBLEM, example_of
+from .reason_groups import Reasons, merged
 from .response_headers import HEADERS, OF_ANY_PROBLEM, OF_PROBLEMS, headers_of
 from .route_reasons import ANY_REQUEST, REASONS, reasons_text
+from .security import SECURITY_SCHEME, access_reasons, security_of
 from .texts import PARAMETERS, TAGS
 from .webhooks import webhooks
 
@@ -55,27 +57,32 @@ def complete_openapi(app: FastAPI) -> None:
 
 def _completed(document: Json) -> Json:
     used = set()
-    for operation in _operations(document):
+    for method, path, operation in _operations(document):
         used.update(operation["tags"])
+        operation["security"] = security_of(method, path)
         _complete_texts(operation)
         _complete_parameters(operation)
         _complete_request(operation)
-        _complete_responses(operation)
+        _complete_responses(operation, access_reasons(method, path))
 
     schemas = document["components"]["schemas"]
     for name in _VALIDATION:
         schemas.pop(name, None)
     schemas["Problem"] = PROBLEM
     schemas.update(EVENT_SCHEMAS)
+    document["components"]["securitySchemes"] = {"bearer": SECURITY_SCHEME}
 
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
     document["webhooks"] = webhooks()
     return document
 
 
-def _operations(document: Json) -> Iterator[Json]:
-    for item in document["paths"].values():
-        yield from (operation for method, operation in item.items() if method in _METHODS)
+def _operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Yield the method, path and description of each operation."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield method.upper(), path, operation
 
 
 def _complete_texts(operation: Json) -> None:
@@ -111,13 +118,17 @@ def _complete_request(operation: Json) -> None:
         contents[media_type].setdefault("example", example)
 
 
-def _complete_responses(operation: Json) -> None:
+def _complete_responses(operation: Json, of_access: Reasons) -> None:
     responses, name = operation["responses"], operation["operationId"]
+    all_reasons = merged(REASONS.get(name, {}), of_access)
+    for status in of_access:
+        responses.setdefault(str(status), {})
+
     for status, response in responses.items():
         if status.startswith("2"):
             _complete_success(operation, status, response)
         elif int(status) >= 400:
-            reasons = REASONS.get(name, {}).get(int(status), ())
+            reasons = all_reasons.get(int(status), ())
             responses[status] = _problem_response(int(status), reasons)
 
         headers = headers_of(HEADERS.get(name, {}).get(status, ()))

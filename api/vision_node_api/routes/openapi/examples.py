@@ -162,6 +162,7 @@ _LIMITS = {
     "uploadStallSeconds": 30.0,
     "uploadSeconds": 350.0,
     "answerSeconds": 90.5,
+    "authentication": True,
 }
 
 _UID = "5f0c1a52-5f0e-4a55-9a51-0b5a7a0b6c55"
@@ -261,6 +262,21 @@ _REASON = {
     "places": [],
 }
 
+_KEY = {
+    "id": "k7q2mzx4b3ta",
+    "name": "gallery",
+    "owner": "gallery",
+    "scopes": ["submit", "read"],
+    "expires_at": "2026-12-02T09:30:00Z",
+}
+
+_CLIENT = {
+    "subject": "gallery",
+    "owner": "gallery",
+    "scopes": ["read", "submit"],
+    "expires_at": "2026-12-02T09:30:00Z",
+}
+
 REQUESTS: dict[str, dict[str, Any]] = {
     "submit": {
         FORM: {"file": PIXEL, "language": "en", "maxLength": 500},
@@ -271,6 +287,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
         JSON: {"prefix": "inbox/holiday/", "name": "holiday", "options": {"language": "en"}},
     },
     "put_inbox_object": {FORM: {"file": PIXEL}},
+    "log_in": {
+        JSON: {"key": f"vn_{_KEY['id']}_{'a' * 52}"},
+        "application/x-www-form-urlencoded": {"key": f"vn_{_KEY['id']}_{'a' * 52}"},
+    },
+    "create_key": {JSON: {"name": "gallery", "scopes": ["submit", "read"], "expires": "30d"}},
     "retry_job": {JSON: {"describer": "local", "language": "en"}},
     "retry_failed": {JSON: {"reason": "ProviderUnavailable", "changes": {"describer": "local"}}},
 }
@@ -301,6 +322,9 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "list_inbox": {JSON: {"objects": [_ENTRY], "next_cursor": None}},
     "get_inbox_object": {JSON: _OBJECT},
     "put_inbox_object": {JSON: _OBJECT},
+    "whoami": {JSON: _CLIENT},
+    "create_key": {JSON: {**_KEY, "key": f"vn_{_KEY['id']}_{'a' * 52}"}},
+    "list_keys": {JSON: {"keys": [{**_KEY, "created_at": "2026-11-02T09:30:00Z"}]}},
     "list_problems": {JSON: {"problems": [_REASON]}},
     "get_problem": {JSON: _REASON},
     "healthz": {JSON: {"status": "ok"}},

@@ -36,6 +36,8 @@ ANY_REQUEST: Reasons = {
 }
 """Reasons with which any request may fail, whatever its route is."""
 
+_KEYS: Reasons = {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}
+
 REASONS: dict[str, Reasons] = {
     "submit": merged(UPLOAD, NEW_JOB),
     "status": JOB_OR_IMAGE,
@@ -172,6 +174,33 @@ REASONS: dict[str, Reasons] = {
         STORAGE,
     ),
     "limits": INVALID,
+    "whoami": INVALID,
+    "create_key": merged(
+        INVALID,
+        {
+            409: ("TooManyKeys",),
+            413: ("DocumentTooLarge",),
+            422: ("OptionsInvalid",),
+        },
+        _KEYS,
+        BODY,
+    ),
+    "list_keys": merged(INVALID, _KEYS),
+    "revoke_key": merged(INVALID, {404: ("KeyNotFound",)}, _KEYS),
+    "log_in": merged(
+        {
+            400: ("BadRequest",),
+            401: ("Unauthenticated",),
+            403: ("OriginNotAllowed",),
+            408: ("UploadTooSlow",),
+            413: ("DocumentTooLarge",),
+            415: ("NotAForm",),
+            422: ("SessionTooLong",),
+        },
+        INVALID,
+        _KEYS,
+    ),
+    "log_out": merged({403: ("OriginNotAllowed",)}, INVALID),
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},

@@ -6,6 +6,9 @@ batch.
 Errors are problem documents (RFC 9457) whose `reason` programs can act on. `GET /problems` lists \
 all reasons.
 
+If the release authenticates its clients, requests need a key in the header \
+`Authorization: Bearer vn_…`. `GET /whoami` says what a key may do.
+
 Later versions may add routes, parameters, fields, reasons and values of enums. Clients have to \
 ignore what they don't know. Nothing is removed or changed without a new major version.
 """
@@ -15,6 +18,7 @@ TAGS = [
     {"name": "events", "description": "Follow jobs and batches as a stream of events"},
     {"name": "batches", "description": "Many images as one object"},
     {"name": "inbox", "description": "Images for jobs and batches that are created with kubectl"},
+    {"name": "keys", "description": "API keys, and what the own key may do"},
     {"name": "problems", "description": "What the reasons of errors mean, and what to do"},
     {"name": "health", "description": "Probes"},
 ]

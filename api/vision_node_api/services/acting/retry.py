@@ -19,6 +19,7 @@ from ..job_limits import require_capacity
 from ..job_name import is_job_name, new_job_name
 from ..jobs import ANY_TYPE, Jobs, NewJob, job_not_found, readable, require_same_request
 from ..kept_labels import kept_labels
+from ..owners import owner_of
 from .old_images import ImageOfBatch, ImageOfJob, OldImage
 
 MAX_RETRY_OF = 253
@@ -220,8 +221,12 @@ class JobRetry:
 
 
 def name_of(original: Original, key: str | None) -> str:
-    """Return the name of the job that repeats another: the same for the same key."""
-    return new_job_name(f"retry {original.uid} {key}" if key else None)
+    """Return the name of the job that repeats another: the same for the same key.
+
+    Whoever retries it, the new job belongs to the owner of the original.
+    """
+    text = f"retry {original.uid} {key}" if key else None
+    return new_job_name(text, owner_of(original.labels))
 
 
 def _named(changes: RetryOptions, spec: ImageJobSpec) -> str | None:

@@ -4,6 +4,7 @@ Each reason has one entry, which problem documents, GET /problems and docs/error
 one to the module of its topic, and run `make format`, which updates docs/errors.md.
 """
 
+from .access import ACCESS
 from .acting import ACTING
 from .batches import BATCHES
 from .callbacks import CALLBACKS
@@ -20,6 +21,7 @@ from .uploads import UPLOADS
 
 TOPICS: dict[str, tuple[ReasonEntry, ...]] = {
     "Requests": REQUESTS,
+    "Keys and access": ACCESS,
     "Uploads": UPLOADS,
     "Jobs and results": JOBS,
     "Images of jobs": IMAGES,

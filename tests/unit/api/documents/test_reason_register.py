@@ -8,8 +8,9 @@ from declared_reasons import TABLE
 from raised_reasons import Raised, raised_by_api, raised_in
 from vision_node_api.app import build_app
 from vision_node_api.routes.job_details import NOT_INCLUDED
-from vision_node_api.routes.openapi.reason_groups import Reasons
+from vision_node_api.routes.openapi.reason_groups import Reasons, merged
 from vision_node_api.routes.openapi.route_reasons import ANY_REQUEST, REASONS, reasons_text
+from vision_node_api.routes.openapi.security import CHANGING, access_reasons
 from vision_node_api.services.following.all_stream import MISSED, TOO_OLD, UNKNOWN
 from vision_node_api.services.history.history_problems import DETAILS
 from vision_node_api.uploads.bulk.refusals import FileReason
@@ -183,7 +184,7 @@ def declared(tables: Iterable[Reasons]) -> set[tuple[str, int]]:
 
 def test_every_problem_belongs_to_a_route() -> None:
     """Tests of the API check that the routes are the right ones."""
-    known = declared([*REASONS.values(), ANY_REQUEST])
+    known = declared([*REASONS.values(), ANY_REQUEST, CHANGING])
     missing = sorted(f"{reason} ({status})" for reason, status in raised() - known - OF_MEMBERS)
     assert not missing, f"Add to the routes that raise them, in {TABLE}: {', '.join(missing)}"
 
@@ -192,23 +193,24 @@ def test_routes_have_no_other_reasons_than_the_code_raises() -> None:
     known = raised()
     unknown = sorted(
         f"{reason} ({status})"
-        for reason, status in declared([*REASONS.values(), ANY_REQUEST]) - known
+        for reason, status in declared([*REASONS.values(), ANY_REQUEST, CHANGING]) - known
     )
     assert not unknown, f"Nothing raises what {TABLE} has: {', '.join(unknown)}"
 
 
 def test_each_route_says_with_which_statuses_and_reasons_it_fails() -> None:
     operations = {
-        operation["operationId"]: operation["responses"]
-        for item in build_app().openapi()["paths"].values()
-        for operation in item.values()
+        operation["operationId"]: (operation["responses"], access_reasons(method.upper(), path))
+        for path, item in build_app().openapi()["paths"].items()
+        for method, operation in item.items()
     }
     assert operations.keys() == REASONS.keys()
 
-    for name, responses in operations.items():
+    for name, (responses, of_access) in operations.items():
+        expected = merged(REASONS[name], of_access)
         failures = {it for it in responses if it.isdigit() and int(it) >= 400}
-        assert failures == {str(it) for it in REASONS[name]}, f"{name} in {TABLE}"
-        for status, reasons in REASONS[name].items():
+        assert failures == {str(it) for it in expected}, f"{name} in {TABLE}"
+        for status, reasons in expected.items():
             response = responses[str(status)]
             assert response["x-reasons"] == [*reasons]
             assert reasons_text(reasons) in response["description"]

@@ -41,6 +41,7 @@ STATUSES: dict[str, int] = {
     "/jobs?q=cat": 501,
     "/jobs/job-unknown/events": 404,
     "/events?lastEventId=none": 400,
+    "/keys": 501,
     "/limits": 200,
     "/docs": 200,
     "/openapi.json": 200,
@@ -50,6 +51,8 @@ STATUSES: dict[str, int] = {
     "/static-offline-docs/swagger-ui.css": 200,
     "/static-offline-docs/missing.css": 404,
     "/submit": 405,
+    "/session": 405,
+    "/whoami": 200,
     "/nothing/here": 404,
 }
 """Expected status of a GET request, for every route and for some paths that do not exist."""

@@ -41,6 +41,7 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "uploadStallSeconds": 30,
         "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
         "answerSeconds": 102,
+        "authentication": False,
     }
 
 
@@ -66,7 +67,7 @@ async def test_limits_are_documented(document: dict[str, Any]) -> None:
         *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds", "history"),
         *("batchImages", "batchZipBytes", "batchStartSeconds", "retryImages"),
         *("customIdCharacters", "uploadBytesPerSecond", "uploadStallSeconds"),
-        *("labels", "minPriority", "maxPriority"),
+        *("labels", "minPriority", "maxPriority", "authentication"),
     }
     assert all(field["description"] for field in schema["properties"].values())
 

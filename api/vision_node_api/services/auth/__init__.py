@@ -1,0 +1,1 @@
+"""Determine who sent a request, and what that client may do."""

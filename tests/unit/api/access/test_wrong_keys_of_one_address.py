@@ -1,0 +1,235 @@
+"""Tests that many wrong keys of one address are answered slowly, and right keys never are."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from api_server import Connection, RawResponse, ask, post, serving
+from fakes.keys_api import KeysApi
+from fastapi import FastAPI
+from secured import SecuredApi, secured
+from vision_node_api.services.auth import refusals
+from vision_node_api.web import failure_budget
+from vision_node_api.web.failure_budget import (
+    BURST,
+    MAX_ADDRESSES,
+    PER_SECOND,
+    TOTAL_BURST,
+    TOTAL_PER_SECOND,
+    FailureBudget,
+    source_of,
+)
+from vision_node_api.web.http_settings import HttpSettings
+from vision_node_api.web.trusted_proxies import TrustedProxies
+from vision_node_contract.api_keys import new_key
+
+BURST_REQUESTS = int(BURST)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_budget_is_used_up_and_comes_back(clock: Clock) -> None:
+    budget = FailureBudget(clock)
+    assert not budget.is_spent("a")
+    assert [budget.take("a") for _ in range(BURST_REQUESTS + 1)] == [True] * BURST_REQUESTS + [
+        False
+    ]
+    assert budget.is_spent("a")
+
+    clock.now += 1
+    assert not budget.is_spent("a")
+    assert sum(budget.take("a") for _ in range(BURST_REQUESTS)) == PER_SECOND
+
+    clock.now += 3600
+    assert sum(budget.take("a") for _ in range(2 * BURST_REQUESTS)) == BURST_REQUESTS
+
+
+def test_refusals_beyond_the_budget_do_not_prolong_the_wait(clock: Clock) -> None:
+    budget = FailureBudget(clock)
+    for _ in range(5 * BURST_REQUESTS):
+        budget.take("a")
+    clock.now += 1 / PER_SECOND
+    assert budget.take("a")
+
+
+def test_each_address_has_its_own_budget(clock: Clock) -> None:
+    budget = FailureBudget(clock)
+    while budget.take("192.0.2.1"):
+        pass
+    assert budget.take("192.0.2.2")
+
+
+def test_many_addresses_have_a_budget_together(clock: Clock) -> None:
+    budget = FailureBudget(clock)
+    within = sum(budget.take(f"192.0.2.{number}") for number in range(256) for _ in range(10))
+    assert within == TOTAL_BURST
+    assert not budget.is_spent("192.0.2.1"), "it may not have caused that"
+
+    clock.now += 1
+    assert sum(budget.take(f"192.0.2.{number}") for number in range(256)) == TOTAL_PER_SECOND
+
+
+def test_number_of_addresses_is_limited(clock: Clock) -> None:
+    budget = FailureBudget(clock)
+    for number in range(2 * MAX_ADDRESSES):
+        budget.take(str(number))
+    assert len(budget._buckets) == MAX_ADDRESSES
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("", "", True),
+        ("a:b", "a:c", False),
+    ],
+)
+def test_network_of_a_host_is_one_source(one: str, other: str, *, same: bool) -> None:
+    assert (source_of(one) == source_of(other)) is same
+
+
+@pytest.fixture
+def constant_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no budget come back, however slow this machine is."""
+    monkeypatch.setattr(failure_budget, "PER_SECOND", 0.0)
+
+
+@pytest.fixture
+async def secured_port(secured_api: SecuredApi, constant_budget: None) -> AsyncIterator[int]:
+    async with serving(secured_api.served) as port:
+        yield port
+
+
+def get(key: str = "", *headers: str) -> bytes:
+    lines = ["GET /limits HTTP/1.1", "Host: api", *headers]
+    lines += [f"Authorization: Bearer {key}"] if key else []
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+async def spend(port: int, *headers: str) -> None:
+    """Use up the budget of this address."""
+    async with Connection.open(port) as connection:
+        for _ in range(BURST_REQUESTS):
+            await connection.send(get("x", *headers))
+            assert (await connection.response()).status == 401
+
+
+async def seconds_of(port: int, request: bytes) -> tuple[float, RawResponse]:
+    started = time.monotonic()
+    response = await ask(port, request)
+    return time.monotonic() - started, response
+
+
+async def test_only_wrong_keys_are_delayed(
+    secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.5)
+    key = secured_api.make_key("jane")
+    await spend(secured_port)
+
+    for wrong in (get("x"), get(new_key()[1]), get()):
+        seconds, response = await seconds_of(secured_port, wrong)
+        assert response.status == 401
+        assert seconds >= 0.5
+        assert "connection" not in response.headers
+
+    seconds, response = await seconds_of(secured_port, get(key))
+    assert response.status == 200
+    assert seconds < 0.5
+
+
+async def test_address_beyond_its_budget_costs_the_api_server_nothing(
+    secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.0)
+    await spend(secured_port)
+    before = secured_api.cluster.requests["get"]
+    async with Connection.open(secured_port) as connection:
+        for _ in range(10):
+            await connection.send(get(new_key()[1]))
+            assert (await connection.response()).status == 401
+    assert secured_api.cluster.requests["get"] == before
+
+
+async def test_connections_beyond_the_limit_of_delays_are_closed(
+    secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 1.5)
+    monkeypatch.setattr(refusals, "MAX_DELAYED", 1)
+    await spend(secured_port)
+
+    async with Connection.open(secured_port) as waiting, Connection.open(secured_port) as closed:
+        await waiting.send(get("x"))
+        await asyncio.sleep(0.1)
+        await closed.send(get("x"))
+        response = await closed.response()
+        assert (response.status, response.headers["connection"]) == (401, "close")
+        assert await closed.ended() == b""
+
+
+async def test_upload_beyond_the_budget_is_not_held(
+    secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 1.5)
+    await spend(secured_port)
+    chunked = b"POST /submit HTTP/1.1\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    for upload in (post(b"x" * 100), chunked):
+        response = await ask(secured_port, upload)
+        assert (response.status, response.headers["connection"]) == (401, "close")
+
+
+async def test_client_that_leaves_gives_back_its_place(
+    secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.2)
+    monkeypatch.setattr(refusals, "MAX_DELAYED", 1)
+    await spend(secured_port)
+    async with Connection.open(secured_port) as leaving:
+        await leaving.send(get("x"))
+        await asyncio.sleep(0.05)
+
+    async def is_delayed() -> bool:
+        response = await ask(secured_port, get("x"))
+        return "connection" not in response.headers
+
+    async with asyncio.timeout(10):
+        while not await is_delayed():
+            pass
+
+
+async def test_clients_behind_a_trusted_proxy_have_addresses_of_their_own(
+    app: FastAPI, constant_budget: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.5)
+    http = HttpSettings(trusted_proxies=TrustedProxies(["127.0.0.1"]))
+    async with secured(app, KeysApi(), http) as api, serving(api.served) as port:
+        await spend(port, "X-Forwarded-For: 192.0.2.1")
+        slow, _ = await seconds_of(port, get("x", "X-Forwarded-For: 192.0.2.1"))
+        quick, _ = await seconds_of(port, get("x", "X-Forwarded-For: 192.0.2.2"))
+        assert quick < 0.5 <= slow
+
+
+async def test_clients_can_not_invent_addresses(
+    secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.5)
+    await spend(secured_port, "X-Forwarded-For: 192.0.2.1")
+    seconds, _ = await seconds_of(secured_port, get("x", "X-Forwarded-For: 192.0.2.2"))
+    assert seconds >= 0.5
