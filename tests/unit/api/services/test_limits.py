@@ -12,7 +12,7 @@ from vision_node_contract.images.formats import SUPPORTED
 
 OPTIONS = {
     *("describer", "prompt", "language", "detail", "maxLength", "fallback", "text", "ttlSeconds"),
-    *("labels", "priority", "reuse"),
+    *("labels", "priority", "reuse", "callbackURL"),
 }
 
 
