@@ -12,6 +12,8 @@ KEEP ?= 0
 NAME ?= vision-node
 # cloud: add the describers google and rekognition, which have an image of their own.
 EXTRAS ?=
+# 1: `make up` lets only clients with an API key use the API; 0: it lets everyone; if empty, this stays as it is.
+AUTH ?=
 # Component for `make dev`: api, operator or worker.
 PART ?=
 # Local port for `make dev`.
@@ -43,7 +45,7 @@ PYTHON ?= python3
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
 
-export CLUSTER EXTRAS KEEP SEED
+export AUTH CLUSTER EXTRAS KEEP SEED
 
 TOOL := $(PYTHON) -m cluster
 UV_RUN := $(TOOL) uv -- run --frozen

@@ -42,11 +42,11 @@ from .routes import (
 )
 from .routes import batches as batch_routes
 from .routes import describers as describer_routes
+from .routes.known_parameters import STRICT
 from .routes.openapi import complete_openapi, operation_id
 from .routes.openapi.texts import DESCRIPTION
 from .routes.required_scopes import REQUIRED
 from .services.acting.control import JobControl
-from .services.acting.failed_jobs import FailedJobs
 from .services.acting.retry import JobRetry
 from .services.acting.retry_failed import FailedRetry
 from .services.auth.assembly import authentication_of, keys_follower
@@ -187,24 +187,16 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         app.add_exception_handler(kind, on_problem)
 
     app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
-    app.include_router(jobs.router)
-    app.include_router(describer_routes.router)
-    app.include_router(job_list.router)
-    app.include_router(job_images.router)
-    app.include_router(job_actions.router)
-    app.include_router(events.router)
-    app.include_router(job_export.router)
-    app.include_router(batch_uploads.router)
-    app.include_router(batch_routes.router)
-    app.include_router(batch_results.router)
-    app.include_router(batch_retry.router)
-    app.include_router(inbox.router)
-    app.include_router(limits.router)
-    app.include_router(keys.router)
-    app.include_router(session.router)
-    app.include_router(problems.router)
-    app.include_router(probes.router)
-    app.include_router(ui.router)
+    for router in (
+        *(jobs.router, describer_routes.router, job_list.router, job_images.router),
+        *(job_actions.router, events.router, job_export.router, batch_uploads.router),
+        *(batch_routes.router, batch_results.router, batch_retry.router, inbox.router),
+        *(limits.router, keys.router, session.router),
+    ):
+        app.include_router(router, **STRICT)
+    # Browsers and probes add parameters to these, so that no cache answers.
+    for router in (problems.router, probes.router, ui.router):
+        app.include_router(router)
 
     app.add_middleware(ExpectContinueMiddleware)
     # This middleware is added last, so that it wraps all others and also handles their errors.
@@ -237,7 +229,7 @@ def attach_services(
     app.state.job_list = JobList(jobs.cache, jobs.history)
     app.state.job_control = JobControl(jobs, images)
     app.state.job_retry = retry = JobRetry(jobs, images)
-    app.state.failed_retry = FailedRetry(retry, FailedJobs(jobs.cache, jobs.history))
+    app.state.failed_retry = FailedRetry(retry, app.state.job_list)
     app.state.job_export = JobExport(app.state.job_list)
     app.state.inbox = Inbox(jobs, batches.cache, health.ownership)
     app.state.health = health

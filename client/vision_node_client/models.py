@@ -70,7 +70,7 @@ class RetriedJobs:
     retried: tuple[RetriedJob, ...]
     failed: tuple[NotRetriedJob, ...]
     next_cursor: str | None
-    """Where to continue, as `cursor` of the next call; None if there is no more."""
+    """Where to continue, as `cursor` of the next call; None if all have been looked at."""
 
 
 @dataclass(frozen=True, slots=True)

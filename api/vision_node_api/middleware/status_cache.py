@@ -18,7 +18,8 @@ TEMPLATE = "/status/{job_id}"
 class StatusCacheMiddleware:
     """Responds to `GET /status/{job_id}` from the cache, and passes all other requests on.
 
-    Others include those with the header Prefer, because their clients may want to wait.
+    Others include those with the header Prefer, because their clients may want to wait, and those
+    with a query, because the route refuses unknown parameters.
 
     Args:
         app: The wrapped application.
@@ -45,7 +46,11 @@ class StatusCacheMiddleware:
             return None
 
         path = route_path(scope)
-        if not path.startswith(PATH) or any(name == b"prefer" for name, _ in scope["headers"]):
+        if not path.startswith(PATH) or scope["query_string"] or _has_preference(scope):
             return None
 
         return self._cached_status(scope, path.removeprefix(PATH))
+
+
+def _has_preference(scope: Scope) -> bool:
+    return any(name == b"prefer" for name, _ in scope["headers"])

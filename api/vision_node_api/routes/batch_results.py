@@ -1,6 +1,6 @@
 """The route GET /batches/{name}/results."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
@@ -9,8 +9,8 @@ from ..services.batches.result_line import EndedPhase
 from ..services.batches.result_stream import ResultQuery
 from ..web import csv_cells, json_lines
 from ..web.json_lines import JsonLinesResponse
-from ..web.problems import MEDIA_TYPE, Problem
-from .batches import BatchesDep
+from ..web.problems import Problem
+from .dependencies import PROBLEM, BatchesDep
 
 router = APIRouter(tags=["batches"])
 
@@ -19,8 +19,6 @@ AFTER_HEADER = "Vision-Node-After"
 
 MAX_AFTER = 2**31 - 1
 """Maximum of `after`: the number of parts is an int32 in the CRD."""
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 class CsvResponse(JsonLinesResponse):
@@ -48,7 +46,7 @@ class CsvResponse(JsonLinesResponse):
                 }
             },
         },
-        **dict.fromkeys((400, 404, 422, 429, 502, 503), _PROBLEM),
+        **dict.fromkeys((400, 404, 422, 429, 502, 503), PROBLEM),
     },
 )
 async def get_batch_results(

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Phase
@@ -19,8 +19,9 @@ from ..uploads.bulk.readers import JSON_TYPE, ZIP_TYPES, content_type
 from ..uploads.upload_limit import UploadSlot
 from ..web import json_lines, whole_path
 from ..web.json_lines import JsonLinesResponse
-from ..web.problems import MEDIA_TYPE, Problem
+from ..web.problems import Problem
 from ..web.waiting import APPLIED_HEADER, PreferredWait, WaitDep
+from .dependencies import PROBLEM, CreationDep
 from .jobs import MAX_IDEMPOTENCY_KEY
 
 router = APIRouter(tags=["batches"])
@@ -67,27 +68,13 @@ class CreateBatchResponse(StartBatchResponse):
     refused: RefusedFiles
 
 
-async def get_creation(request: Request) -> BatchCreation:
-    """Return the application's service that creates ImageBatches.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    creation: BatchCreation = request.app.state.batch_creation
-    return creation
-
-
-CreationDep = Annotated[BatchCreation, Depends(get_creation)]
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-
-
 @router.post(
     "/batches",
     status_code=202,
     openapi_extra=batch_schema(),
     responses={
         202: {"headers": APPLIED_HEADER},
-        **dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), _PROBLEM),
+        **dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), PROBLEM),
     },
 )
 async def create_batch(
@@ -122,7 +109,7 @@ async def create_batch(
     },
     responses={
         204: {"description": "An image with this customId has been replaced"},
-        **dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), _PROBLEM),
+        **dict.fromkeys((400, 404, 408, 409, 413, 415, 422, 429, 502, 503), PROBLEM),
     },
 )
 async def put_batch_image(
@@ -144,7 +131,7 @@ async def put_batch_image(
             "description": "One line for each image, with its customId and its size in bytes",
             "content": {json_lines.MEDIA_TYPE: {}},
         },
-        **dict.fromkeys((400, 404, 409, 502, 503), _PROBLEM),
+        **dict.fromkeys((400, 404, 409, 502, 503), PROBLEM),
     },
 )
 async def list_batch_images(name: str, creation: CreationDep) -> Response:
@@ -157,7 +144,7 @@ async def list_batch_images(name: str, creation: CreationDep) -> Response:
     status_code=202,
     responses={
         202: {"headers": APPLIED_HEADER},
-        **dict.fromkeys((400, 404, 409, 422, 502, 503), _PROBLEM),
+        **dict.fromkeys((400, 404, 409, 422, 502, 503), PROBLEM),
     },
 )
 async def start_batch(

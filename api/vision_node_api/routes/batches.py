@@ -3,55 +3,30 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Phase
 
 from ..services.batches.batches import Batches
-from ..services.batches.control import BatchControl
-from ..services.history.batch_list import BatchList, BatchListQuery
-from ..web.problems import MEDIA_TYPE
+from ..services.callbacks import Callbacks
+from ..services.history.batch_list import BatchListQuery
 from ..web.waiting import APPLIED_HEADER, WaitDep
 from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
+from .dependencies import PROBLEM, BatchControlDep, BatchesDep, BatchListDep
 from .job_filter import OWNER_PATTERN
 from .job_list import DEFAULT_PAGE, MAX_PAGE
 
 router = APIRouter(tags=["batches"])
 
 
-async def get_batches(request: Request) -> Batches:
-    """Return the application's service for ImageBatches.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    batches: Batches = request.app.state.batches
-    return batches
+_READING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 502, 503), PROBLEM)
+_CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 409, 502, 503), PROBLEM)
 
 
-async def get_batch_list(request: Request) -> BatchList:
-    """Return the application's list of ImageBatches."""
-    batch_list: BatchList = request.app.state.batch_list
-    return batch_list
-
-
-async def get_batch_control(request: Request) -> BatchControl:
-    """Return the application's service that changes ImageBatches."""
-    control: BatchControl = request.app.state.batch_control
-    return control
-
-
-BatchesDep = Annotated[Batches, Depends(get_batches)]
-ControlDep = Annotated[BatchControl, Depends(get_batch_control)]
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-_READING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 502, 503), _PROBLEM)
-_CHANGING: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 404, 409, 502, 503), _PROBLEM)
-
-
-@router.get("/batches", responses=dict.fromkeys((400, 422, 503), _PROBLEM))
+@router.get("/batches", responses=dict.fromkeys((400, 422, 503), PROBLEM))
 async def list_batches(
     batches: BatchesDep,
-    batch_list: Annotated[BatchList, Depends(get_batch_list)],
+    batch_list: BatchListDep,
     *,
     limit: Annotated[
         int, Query(ge=1, le=MAX_PAGE, description="maximum number of batches on the page")
@@ -80,11 +55,11 @@ async def get_batch(
     changes = batches.cache.changes_of(name)
     batch = await wait.until_finished(changes, partial(batches.get, name))
     response.headers.update(wait.headers)
-    return _response(request, batch)
+    return await _response(request, batch)
 
 
 @router.delete("/batches/{name}", status_code=204, responses=_READING)
-async def delete_batch(name: str, control: ControlDep) -> Response:
+async def delete_batch(name: str, control: BatchControlDep) -> Response:
     """Delete an ImageBatch with its results and uploaded images. It may be running.
 
     Images in the inbox stay.
@@ -94,26 +69,28 @@ async def delete_batch(name: str, control: ControlDep) -> Response:
 
 
 @router.post("/batches/{name}/cancel", responses=_CHANGING)
-async def cancel_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+async def cancel_batch(name: str, request: Request, control: BatchControlDep) -> BatchResponse:
     """End an ImageBatch. It fails with the reason Cancelled, and its results stay.
 
     This can't be undone. Images that are being described are finished first.
     """
-    return _response(request, await control.change(name, {"cancel": True}))
+    return await _response(request, await control.change(name, {"cancel": True}))
 
 
 @router.post("/batches/{name}/suspend", responses=_CHANGING)
-async def suspend_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+async def suspend_batch(name: str, request: Request, control: BatchControlDep) -> BatchResponse:
     """Suspend an ImageBatch. Images that are being described are finished first."""
-    return _response(request, await control.change(name, {"suspend": True}))
+    return await _response(request, await control.change(name, {"suspend": True}))
 
 
 @router.post("/batches/{name}/resume", responses=_CHANGING)
-async def resume_batch(name: str, request: Request, control: ControlDep) -> BatchResponse:
+async def resume_batch(name: str, request: Request, control: BatchControlDep) -> BatchResponse:
     """Resume a suspended ImageBatch."""
-    return _response(request, await control.change(name, {"suspend": False}))
+    return await _response(request, await control.change(name, {"suspend": False}))
 
 
-def _response(request: Request, batch: ImageBatch) -> BatchResponse:
+async def _response(request: Request, batch: ImageBatch) -> BatchResponse:
     batches: Batches = request.app.state.batches
-    return batch_response(batch, batches.settings.job_kept, request.scope.get("root_path", ""))
+    callback = await Callbacks(batches.history, batches.settings.callbacks).state_of(batch)
+    root_path = request.scope.get("root_path", "")
+    return batch_response(batch, batches.settings.job_kept, root_path, callback)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, Describer
 
-from .jobs import JobsDep
+from .dependencies import JobsDep
 
 router = APIRouter(tags=["jobs"])
 

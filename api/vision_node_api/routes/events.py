@@ -8,7 +8,6 @@ from vision_node_contract.models.imagejob import Phase
 from ..services.following.all_stream import AllStream
 from ..services.following.event_filter import EventFilter, read_labels
 from ..services.following.followers import WhenStopping
-from ..services.following.following import Following
 from ..services.following.last_event_id import read_last_event_id
 from ..services.following.object_stream import ObjectStream
 from ..services.following.states import Rendering
@@ -17,8 +16,8 @@ from ..watch.change_log import Position
 from ..web import event_stream
 from ..web.event_stream import EventStreamResponse
 from ..web.http_protocol import ON_SHUTDOWN
-from ..web.problems import MEDIA_TYPE
 from .batch_responses import batch_response
+from .dependencies import PROBLEM, FollowingDep
 from .jobs import image_status_json, status_json
 
 router = APIRouter(tags=["events"])
@@ -26,7 +25,6 @@ router = APIRouter(tags=["events"])
 MAX_LABELS = 10
 """Maximum number of labels in the query."""
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 _STREAM: dict[str, Any] = {
     "description": "Events `job`, `batch`, `deleted` and `reset`; the id is a resourceVersion",
     "content": {event_stream.MEDIA_TYPE: {}},
@@ -34,11 +32,11 @@ _STREAM: dict[str, Any] = {
 _ONE: dict[int | str, dict[str, Any]] = {
     200: _STREAM,
     204: {"description": "The client already has the last state"},
-    **dict.fromkeys((400, 404, 429, 502, 503), _PROBLEM),
+    **dict.fromkeys((400, 404, 429, 502, 503), PROBLEM),
 }
 _ALL: dict[int | str, dict[str, Any]] = {
     200: _STREAM,
-    **dict.fromkeys((400, 422, 429, 503), _PROBLEM),
+    **dict.fromkeys((400, 422, 429, 503), PROBLEM),
 }
 
 
@@ -50,15 +48,6 @@ def rendering(jobs: Jobs) -> Rendering:
         image=lambda job_id, image: image_status_json(job_id, image, kept),
         batch=lambda batch, root: batch_response(batch, kept, root).model_dump_json(),
     )
-
-
-async def get_following(request: Request) -> Following:
-    """Return the application's service for streams of events.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    following: Following = request.app.state.following
-    return following
 
 
 async def get_since(
@@ -77,7 +66,6 @@ async def get_since(
     return read_last_event_id(last_event_id, parameter)
 
 
-FollowingDep = Annotated[Following, Depends(get_following)]
 SinceDep = Annotated[Position | None, Depends(get_since)]
 
 

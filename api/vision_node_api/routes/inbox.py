@@ -6,7 +6,7 @@ Every client that may submit images may also use the inbox.
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from vision_node_contract.clients.bucket_objects import MAX_KEYS, StoredObject
 
@@ -15,7 +15,8 @@ from ..services.inbox_cursor import MAX_CURSOR_CHARACTERS
 from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, require_inbox_name
 from ..uploads.form import read_upload
 from ..uploads.openapi import body_schema, image_form_schema
-from ..web.problems import MEDIA_TYPE
+from ..web import whole_path
+from .dependencies import PROBLEM, InboxDep
 
 router = APIRouter(tags=["inbox"])
 
@@ -65,17 +66,6 @@ class InboxResponse(BaseModel):
     next_cursor: str | None = Field(description="cursor of the next page; null on the last page")
 
 
-async def get_inbox(request: Request) -> Inbox:
-    """Return the application's inbox.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    inbox: Inbox = request.app.state.inbox
-    return inbox
-
-
-InboxDep = Annotated[Inbox, Depends(get_inbox)]
-
 Name = Annotated[
     str,
     Path(
@@ -84,10 +74,10 @@ Name = Annotated[
     ),
 ]
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+_OBJECT_PATH = f"/inbox/{{name:{whole_path.NAME}}}"
 
 
-@router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
+@router.get("/inbox", responses=dict.fromkeys((422, 503), PROBLEM))
 @router.get("/inbox/", include_in_schema=False)  # some users and proxies append a slash
 async def list_inbox(
     inbox: InboxDep,
@@ -110,7 +100,7 @@ async def list_inbox(
 
 
 @router.post(
-    "/inbox/{name:path}",
+    _OBJECT_PATH,
     status_code=201,
     openapi_extra=body_schema(image_form_schema()),
     responses={
@@ -118,7 +108,7 @@ async def list_inbox(
             "model": InboxObject,
             "description": "The same bytes were already stored, or different bytes were replaced",
         },
-        **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
+        **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), PROBLEM),
     },
 )
 async def put_inbox_object(
@@ -136,7 +126,8 @@ async def put_inbox_object(
     jobs = inbox.jobs
 
     with jobs.uploads.admit() as slot:
-        upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
+        limit = jobs.settings.max_image_bytes
+        upload = await read_upload(request, slot, limit, options=())
         stored, is_new = await inbox.put(name, upload, replace=replace)
 
     response.headers["Location"] = f"{request.scope.get('root_path', '')}/inbox/{name}"
@@ -144,14 +135,14 @@ async def put_inbox_object(
     return _object(stored, inbox)
 
 
-@router.get("/inbox/{name:path}", responses=dict.fromkeys((404, 422, 503), _PROBLEM))
+@router.get(_OBJECT_PATH, responses=dict.fromkeys((404, 422, 503), PROBLEM))
 async def get_inbox_object(name: Name, inbox: InboxDep) -> InboxObject:
     """Return an object's metadata. Only describers can read the image itself."""
     return _object(await inbox.stat(name), inbox)
 
 
 @router.delete(
-    "/inbox/{name:path}", status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM)
+    _OBJECT_PATH, status_code=204, responses=dict.fromkeys((404, 409, 422, 503), PROBLEM)
 )
 async def delete_inbox_object(
     name: Name,

@@ -2,21 +2,19 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from ..services.acting.control import JobControl
-from ..services.acting.failed_jobs import FailedSelection
-from ..services.acting.retry import JobRetry
-from ..services.acting.retry_failed import FailedRetry
+from ..services.history.job_filter import JobFilter
+from ..services.history.job_list import ListQuery
 from ..services.jobs import Submitted
 from ..uploads.openapi import retry_options_schema, retry_parameters
 from ..uploads.retry_options import read_json_object, read_retry_options
 from ..uploads.retry_selection import RetrySelection
-from ..web.problems import MEDIA_TYPE
 from ..web.waiting import APPLIED_HEADER, WaitDep
-from .jobs import MAX_IDEMPOTENCY_KEY, JobsDep, StatusResponse, status_response
+from .dependencies import PROBLEM, FailedRetryDep, JobControlDep, JobRetryDep, JobsDep
+from .jobs import MAX_IDEMPOTENCY_KEY, StatusResponse, status_response
 from .submitted import SubmitResponse, ended_response, submitted_response
 
 router = APIRouter(tags=["jobs"])
@@ -45,31 +43,8 @@ class RetryFailedResponse(BaseModel):
     next: str | None = Field(description="`cursor` of the next request; null if there is no more")
 
 
-async def get_job_control(request: Request) -> JobControl:
-    """Return the application's service that cancels and deletes jobs.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    control: JobControl = request.app.state.job_control
-    return control
-
-
-async def get_job_retry(request: Request) -> JobRetry:
-    """Return the application's service that repeats jobs."""
-    retry: JobRetry = request.app.state.job_retry
-    return retry
-
-
-async def get_failed_retry(request: Request) -> FailedRetry:
-    """Return the application's service that repeats failed jobs."""
-    retry: FailedRetry = request.app.state.failed_retry
-    return retry
-
-
-ControlDep = Annotated[JobControl, Depends(get_job_control)]
 KeyHeader = Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)]
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 _OPTIONS = retry_options_schema()
 _SELECTION = RetrySelection.model_json_schema()
 _SELECTION["properties"]["changes"] = _OPTIONS
@@ -86,31 +61,31 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 @router.post(
     "/jobs/retry",
     openapi_extra=_body(_SELECTION, "application/json", required=True),
-    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), PROBLEM),
 )
 async def retry_failed(
     request: Request,
     jobs: JobsDep,
-    failed: Annotated[FailedRetry, Depends(get_failed_retry)],
+    failed: FailedRetryDep,
     idempotency_key: KeyHeader = None,
 ) -> RetryFailedResponse:
     """Retry the single jobs that have failed for a reason, from the newest to the oldest.
 
     Jobs that a newer job already retries are left out. If the response has `next`, send the request
-    again with it as `cursor`.
+    again with it as `cursor`, also if no jobs were found: each request looks for a limited time.
     """
     with jobs.uploads.admit() as slot:
         selection = RetrySelection.read(await read_json_object(request, slot))
     changes = selection.options(jobs.settings.max_ttl_seconds)
-    wanted = FailedSelection(
+    wanted = JobFilter(
+        phases=frozenset({"failed"}),
         reason=selection.reason,
-        limit=selection.limit,
         describer=selection.describer,
         after=selection.after,
         before=selection.before,
-        cursor=selection.cursor,
     )
-    report = await failed.run(wanted, changes, idempotency_key)
+    query = ListQuery(selection.limit, selection.cursor, wanted=wanted)
+    report = await failed.run(query, changes, idempotency_key)
 
     return RetryFailedResponse(
         retried=[RetriedJob(job_id=it.job_id, retry_of=it.retry_of) for it in report.retried],
@@ -124,9 +99,9 @@ async def retry_failed(
 
 @router.post(
     "/jobs/{job_id}/cancel",
-    responses=dict.fromkeys((403, 404, 409, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((403, 404, 409, 502, 503), PROBLEM),
 )
-async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> StatusResponse:
+async def cancel_job(job_id: str, jobs: JobsDep, control: JobControlDep) -> StatusResponse:
     """Cancel a job that has not ended. It soon fails with the reason Cancelled.
 
     This can't be undone, but the job can be retried then. The response is that of GET /status.
@@ -148,7 +123,7 @@ async def cancel_job(job_id: str, jobs: JobsDep, control: ControlDep) -> StatusR
             "The new job has ended while the request waited (`Prefer: wait=N`)", may_reuse=False
         ),
         202: {"headers": APPLIED_HEADER},
-        **dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), _PROBLEM),
+        **dict.fromkeys((400, 404, 408, 409, 410, 413, 415, 422, 429, 502, 503), PROBLEM),
     },
 )
 async def retry_job(
@@ -156,7 +131,7 @@ async def retry_job(
     request: Request,
     response: Response,
     jobs: JobsDep,
-    retry: Annotated[JobRetry, Depends(get_job_retry)],
+    retry: JobRetryDep,
     wait: WaitDep,
     idempotency_key: KeyHeader = None,
 ) -> SubmitResponse | JSONResponse:
@@ -176,9 +151,9 @@ async def retry_job(
 @router.delete(
     "/jobs/{job_id}",
     status_code=204,
-    responses=dict.fromkeys((403, 404, 409, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((403, 404, 409, 502, 503), PROBLEM),
 )
-async def delete_job(job_id: str, control: ControlDep) -> Response:
+async def delete_job(job_id: str, control: JobControlDep) -> Response:
     """Delete a job with its image and its result. It may be unfinished, or only in the history.
 
     An image in the inbox stays.

@@ -1,28 +1,27 @@
 """The routes GET /jobs/{job_id} and GET /jobs/export."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
 from ..services.batches.result_formats import COLUMNS, file_name_of, result_cells
-from ..services.history.job_export import ExportedJob, ExportQuery, JobExport
+from ..services.callbacks import Callbacks
+from ..services.history.job_export import ExportedJob, ExportQuery
 from ..services.jobs import Jobs
 from ..web import csv_cells, json_lines
 from ..web.csv_cells import BYTE_ORDER_MARK, csv_rows
 from ..web.json_lines import JsonLinesResponse, json_line
-from ..web.problems import MEDIA_TYPE, Problem
+from ..web.problems import Problem
+from .dependencies import PROBLEM, BatchImagesDep, JobExportDep, JobsDep
 from .job_details import JobDetails, exported_details, image_details, job_details
 from .job_filter import FilterDep, SearchText
-from .jobs import ImagesDep, JobsDep
 
 router = APIRouter(tags=["jobs"])
 
 EXPORT_COLUMNS = (*COLUMNS, "job_id", "describer", "created_at", "completed_at", "cursor", "labels")
 """Names of the columns in CSV: those of the results of batches, and more. A new one is the last, so
 that programs find the others at their old places."""
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 class JsonLinesEncoder:
@@ -86,15 +85,6 @@ class CsvExportResponse(JsonLinesResponse):
         return csv_rows([list(cells.values())])
 
 
-async def get_job_export(request: Request) -> JobExport:
-    """Return the application's service for exports.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    export: JobExport = request.app.state.job_export
-    return export
-
-
 @router.get(
     "/jobs/export",
     response_class=Response,
@@ -103,11 +93,11 @@ async def get_job_export(request: Request) -> JobExport:
             "description": "One line for each job, the newest first",
             "content": {json_lines.MEDIA_TYPE: {}, csv_cells.MEDIA_TYPE: {}},
         },
-        **dict.fromkeys((400, 422, 429, 501, 503), _PROBLEM),
+        **dict.fromkeys((400, 422, 429, 501, 503), PROBLEM),
     },
 )
 async def export_jobs(
-    export: Annotated[JobExport, Depends(get_job_export)],
+    export: JobExportDep,
     jobs: JobsDep,
     wanted: FilterDep,
     *,
@@ -143,16 +133,18 @@ async def export_jobs(
 @router.get(
     "/jobs/{job_id}",
     response_model=JobDetails,
-    responses=dict.fromkeys((404, 502, 503), _PROBLEM),
+    responses=dict.fromkeys((404, 502, 503), PROBLEM),
 )
-async def get_job(job_id: str, jobs: JobsDep, images: ImagesDep) -> Response:
+async def get_job(job_id: str, jobs: JobsDep, images: BatchImagesDep) -> Response:
     """Return everything about one job: its state, image, options, labels and result.
 
     `<batch>.<index>` is an image of a batch, unless a job has this id. If the result can't be read,
     `result_error` says why.
     """
     try:
-        details = job_details(await jobs.complete(job_id), jobs)
+        found = await jobs.complete(job_id)
+        callbacks = Callbacks(jobs.history, jobs.settings.callbacks)
+        details = job_details(found, jobs, await callbacks.state_of(found.job))
     except Problem as problem:
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:

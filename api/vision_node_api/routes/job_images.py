@@ -7,17 +7,16 @@ from contextlib import ExitStack
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Response
 from starlette.types import Receive, Scope, Send
 from vision_node_contract.images.formats import HEIC, SUPPORTED, TIFF, recognize
 from vision_node_contract.models.reasons import DescribeError
 
-from ..services.images.images import Images
 from ..services.images.stored_images import StoredImage
 from ..services.images.thumbnails import MEDIA_TYPE as WEBP
 from ..web.json_lines import JsonLinesResponse
-from ..web.problems import MEDIA_TYPE
 from ..web.validators import is_known
+from .dependencies import PROBLEM, ImagesDep
 
 router = APIRouter(tags=["jobs"])
 
@@ -38,7 +37,6 @@ UNKNOWN_TYPE = "application/octet-stream"
 _SHOWN = frozenset(it.media_type for it in SUPPORTED if it not in (HEIC, TIFF))
 """Media types that browsers show. Files of other types are saved."""
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 IfNoneMatch = Annotated[str | None, Header(description="ETag of the version that the client has")]
@@ -59,18 +57,6 @@ class ImageResponse(JsonLinesResponse):
             await super().__call__(scope, receive, send)
 
 
-async def get_images(request: Request) -> Images:
-    """Return the application's service for images.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    images: Images = request.app.state.images
-    return images
-
-
-ImagesDep = Annotated[Images, Depends(get_images)]
-
-
 @router.get(
     "/jobs/{job_id}/image",
     response_class=Response,
@@ -80,7 +66,7 @@ ImagesDep = Annotated[Images, Depends(get_images)]
             "content": {it.media_type: _BINARY for it in SUPPORTED},
         },
         304: {"description": "The client has this version"},
-        **dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM),
+        **dict.fromkeys((404, 409, 410, 502, 503), PROBLEM),
     },
 )
 async def job_image(job_id: str, images: ImagesDep, if_none_match: IfNoneMatch = None) -> Response:
@@ -113,7 +99,7 @@ async def job_image(job_id: str, images: ImagesDep, if_none_match: IfNoneMatch =
             "content": {WEBP: _BINARY},
         },
         304: {"description": "The client has this version"},
-        **dict.fromkeys((404, 409, 410, 422, 502, 503), _PROBLEM),
+        **dict.fromkeys((404, 409, 410, 422, 502, 503), PROBLEM),
     },
 )
 async def job_thumbnail(

@@ -1,14 +1,14 @@
 """The route GET /jobs, which lists and searches jobs."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from vision_node_contract.models.imagejob import Phase
 
-from ..services.history.job_list import JobList, ListedJob, ListQuery
-from ..web.problems import MEDIA_TYPE
+from ..services.history.job_list import ListedJob, ListQuery
+from .dependencies import PROBLEM, JobListDep
 from .job_filter import FilterDep, SearchText
 
 router = APIRouter(tags=["jobs"])
@@ -56,21 +56,9 @@ class JobsResponse(BaseModel):
     )
 
 
-async def get_job_list(request: Request) -> JobList:
-    """Return the application's list of jobs.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    job_list: JobList = request.app.state.job_list
-    return job_list
-
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-
-
-@router.get("/jobs", responses=dict.fromkeys((400, 422, 501, 503), _PROBLEM))
+@router.get("/jobs", responses=dict.fromkeys((400, 422, 501, 503), PROBLEM))
 async def list_jobs(
-    job_list: Annotated[JobList, Depends(get_job_list)],
+    job_list: JobListDep,
     *,
     limit: Annotated[
         int, Query(ge=1, le=MAX_PAGE, description="maximum number of jobs on the page")

@@ -4,19 +4,20 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.types import Scope
-from vision_node_contract.models.imagejob import ImageJob, Phase
+from vision_node_contract.models.imagejob import ImageJob, Phase, seconds_of
 
 from ..services.batches.batch_images import BatchImage, BatchImages
-from ..services.jobs import Jobs, Submitted
+from ..services.jobs import Jobs, Submitted, job_not_found
 from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
-from ..web.problems import MEDIA_TYPE, Problem
-from ..web.waiting import APPLIED_HEADER, WaitDep
+from ..web.problems import Problem
+from ..web.waiting import APPLIED_HEADER, PreferredWait, WaitDep
+from .dependencies import PROBLEM, BatchImagesDep, JobsDep
 from .job_failure import JobError
 from .result_response import ResultResponse
 from .submitted import SubmitResponse, ended_response, submitted_response
@@ -25,6 +26,10 @@ router = APIRouter(tags=["jobs"])
 
 MAX_IDEMPOTENCY_KEY = 255
 """Maximum length of an Idempotency-Key, in characters."""
+
+LOOK_SECONDS = 1.0
+"""Minimum number of seconds between two looks for an image of a batch. Whether it has ended is read
+from the API server, and a batch changes each time that some of its images have ended."""
 
 
 class WaitingReason(BaseModel):
@@ -52,26 +57,6 @@ class StatusResponse(BaseModel):
     waiting: WaitingReason | None
 
 
-async def get_jobs(request: Request) -> Jobs:
-    """Return the application's service for jobs.
-
-    The function is async, because FastAPI would otherwise call it in a thread.
-    """
-    jobs: Jobs = request.app.state.jobs
-    return jobs
-
-
-async def get_batch_images(request: Request) -> BatchImages:
-    """Return the application's service for images of ImageBatches."""
-    images: BatchImages = request.app.state.batch_images
-    return images
-
-
-JobsDep = Annotated[Jobs, Depends(get_jobs)]
-ImagesDep = Annotated[BatchImages, Depends(get_batch_images)]
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-
 _ENDED = ended_response(
     "The job has ended while the request waited (`Prefer: wait=N`), or the result of an earlier "
     "job is reused (`reuse=true`)",
@@ -88,7 +73,7 @@ _ENDED = ended_response(
     responses={
         200: _ENDED,
         202: {"headers": APPLIED_HEADER},
-        **dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), _PROBLEM),
+        **dict.fromkeys((400, 408, 413, 415, 422, 429, 502, 503), PROBLEM),
     },
 )
 async def submit(
@@ -111,12 +96,12 @@ async def submit(
 @router.get(
     "/status/{job_id}",
     response_model=StatusResponse,
-    responses={200: {"headers": APPLIED_HEADER}, **dict.fromkeys((404, 502, 503), _PROBLEM)},
+    responses={200: {"headers": APPLIED_HEADER}, **dict.fromkeys((404, 502, 503), PROBLEM)},
 )
-async def status(job_id: str, jobs: JobsDep, images: ImagesDep, wait: WaitDep) -> Response:
+async def status(job_id: str, jobs: JobsDep, images: BatchImagesDep, wait: WaitDep) -> Response:
     """Return a job's status, which is queued, processing, done or failed.
 
-    `<batch>.<index>` is an image of a batch, unless a job has this id. It is never waited for.
+    `<batch>.<index>` is an image of a batch, unless a job has this id.
     """
     changes = jobs.cache.changes_of(job_id)
     try:
@@ -126,6 +111,7 @@ async def status(job_id: str, jobs: JobsDep, images: ImagesDep, wait: WaitDep) -
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:
             raise
+        image = await _waited_image(job_id, image, images, wait)
         found = image_status(job_id, image, jobs.settings.job_kept)
 
     return Response(found.model_dump_json(), headers=wait.headers, media_type="application/json")
@@ -147,10 +133,10 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     response_model=None,
     responses={
         200: {"model": ResultResponse, "description": "The result"},
-        **dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM),
+        **dict.fromkeys((404, 409, 410, 502, 503), PROBLEM),
     },
 )
-async def result(job_id: str, jobs: JobsDep, images: ImagesDep) -> dict[str, Any]:
+async def result(job_id: str, jobs: JobsDep, images: BatchImagesDep) -> dict[str, Any]:
     """Return the description that a job has produced.
 
     The response is 409 if the job is unfinished or has failed. `<batch>.<index>` is an image of a
@@ -170,6 +156,25 @@ async def _submit(request: Request, jobs: Jobs, idempotency_key: str | None) -> 
     with jobs.uploads.admit() as slot:
         upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
         return await jobs.submit(upload, idempotency_key)
+
+
+async def _waited_image(
+    job_id: str, image: BatchImage, images: BatchImages, wait: PreferredWait
+) -> BatchImage:
+    """Return an image of a batch after the wait that the client prefers.
+
+    Raises:
+        Problem: as for `BatchImages.find`; 404 JobNotFound if the batch has been deleted.
+    """
+
+    async def look() -> BatchImage:
+        found = await images.find(job_id)
+        if found is None:
+            raise job_not_found()
+        return found
+
+    changes = images.batches.cache.changes_of(image.metadata.name)
+    return await wait.until_finished(changes, look, known=image, pause=LOOK_SECONDS)
 
 
 def status_json(job: ImageJob, jobs: Jobs) -> str:
@@ -222,14 +227,3 @@ def image_status(job_id: str, image: BatchImage, kept: timedelta | None) -> Stat
         else None,
         waiting=WaitingReason(reason=waits.reason, message=waits.message) if waits else None,
     )
-
-
-def seconds_of(duration: str | None) -> float | None:
-    """Return the number of seconds in a duration such as `0.042s`, or None if it is invalid.
-
-    The field is untrusted, so it may have any form.
-    """
-    try:
-        return float((duration or "").removesuffix("s"))
-    except ValueError:
-        return None

@@ -17,7 +17,7 @@ from ..uploads.retry_options import read_json_object
 from ..web.access import Scope, current_access
 from ..web.identity_key import IDENTITY
 from ..web.problems import MEDIA_TYPE, Problem
-from .jobs import JobsDep
+from .dependencies import JobsDep
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from ..services.reusable_jobs import REUSE_SECONDS
 from ..uploads.labels import MAX_LABELS
 from ..uploads.minimum_rate import longest_upload_seconds
 from ..uploads.submit_options import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from .jobs import JobsDep
+from .dependencies import JobsDep
 
 router = APIRouter(tags=["jobs"])
 

@@ -1,21 +1,19 @@
 """Routes for the probes of Kubernetes."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..services.health import Health
 from ..services.storage_health import DependencyState
-from ..web.problems import MEDIA_TYPE, Problem
+from ..web.problems import Problem
+from .dependencies import PROBLEM
 
 router = APIRouter(tags=["health"])
 
 RETRY_AFTER_SECONDS = "2"
 """Retry-After, in seconds, while the replica is not ready."""
-
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 class AliveResponse(BaseModel):
@@ -41,7 +39,7 @@ def get_health(request: Request) -> Health:
     return health
 
 
-@router.get("/healthz", responses={500: _PROBLEM})
+@router.get("/healthz", responses={500: PROBLEM})
 async def healthz(request: Request) -> AliveResponse:
     """Report whether all background tasks are running. If not, Kubernetes restarts the pod."""
     try:
@@ -55,7 +53,7 @@ async def healthz(request: Request) -> AliveResponse:
 @router.get(
     "/readyz",
     response_model=None,
-    responses={200: {"model": ReadyResponse, "description": "The replica is ready"}, 503: _PROBLEM},
+    responses={200: {"model": ReadyResponse, "description": "The replica is ready"}, 503: PROBLEM},
 )
 async def readyz(request: Request) -> dict[str, object]:
     """Report whether the API can serve requests. Include the states of storage and Kubernetes."""

@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 
 from ..web.accept import choose_media_type
 from ..web.page_headers import PAGE_HEADERS
-from ..web.problems import MEDIA_TYPE, Problem
+from ..web.problems import Problem
 from ..web.reasons import REGISTER, ReasonEntry
+from .dependencies import PROBLEM
 from .problem_page import problem_page
 
 router = APIRouter(tags=["problems"])
@@ -58,7 +59,7 @@ async def list_problems() -> ReasonsResponse:
             "description": "The reason, as JSON or as a page for people",
             "content": {HTML: {}},
         },
-        404: {"content": {MEDIA_TYPE: {}}},
+        404: PROBLEM,
     },
 )
 async def get_problem(

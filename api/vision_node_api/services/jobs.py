@@ -33,6 +33,7 @@ from ..uploads.upload_limit import UploadLimiter, UploadLimits
 from ..watch.describer_cache import DescriberCache
 from ..watch.imagejob_cache import ImageJobCache
 from ..web.problems import Problem
+from .callbacks import require_callback
 from .dependency_problems import kubernetes_problems, kubernetes_unavailable, storage_problems
 from .history.history_problems import history_problems
 from .history.history_rows import JobRow
@@ -124,8 +125,9 @@ class Jobs:
 
         Raises:
             Problem: the image or an option is not acceptable (see inspect_image and SubmitOptions);
-                422 IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs,
-                TooManyImageJobs, QuotaExceeded; 503 while storage or Kubernetes is unavailable.
+                422 IdempotencyKeyReused, DescriberNotFound, JobRefused, or as for require_callback;
+                429 TooManyJobs, TooManyImageJobs, QuotaExceeded; 503 while storage or Kubernetes is
+                unavailable.
         """
         key = self.bucket.folders.new_image_key()
         image = await self.inspect(upload, key)
@@ -241,12 +243,14 @@ class Jobs:
         return storage_problems(self.storage, writing=writing)
 
     async def _new_job(self, image: ImageRef, options: SubmitOptions, name: str) -> NewJob:
+        require_callback(options.callback_url, self.settings.callbacks)
         spec = ImageJobSpec(
             image=image,
             describer=await self.choose_describer(options.describer),
             options=options.options,
             priority=options.priority or 0,
             ttl_seconds_after_finished=options.ttl_seconds,
+            callback_url=options.callback_url,
         )
         return NewJob(name, spec, options.describer, self.labels_of(spec, options.labels or {}))
 
@@ -489,7 +493,8 @@ def require_same_request(job: ImageJob, new: NewJob) -> None:
     Raises:
         Problem: 422 IdempotencyKeyReused.
     """
-    before, now = ((it.image.sha256, it.options) for it in (job.spec, new.spec))
+    specs = (job.spec, new.spec)
+    before, now = ((it.image.sha256, it.options, it.callback_url) for it in specs)
     if before != now or new.describer not in (None, job.spec.describer):
         detail = (
             f"Job {job.metadata.name} already used this Idempotency-Key for a different image or "

@@ -1,5 +1,6 @@
 """Validate the options with which an ImageBatch is created."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -68,6 +69,7 @@ class BatchOptions(DescribeOptions):
             describer=describer,
             options=self.options,
             ttl_seconds_after_finished=self.ttl_seconds,
+            callback_url=self.callback_url,
             **own,
             **source,
         )
@@ -120,6 +122,9 @@ class BatchDocument(_Document):
     max_tokens: int | None = None
     ttl_seconds_after_finished: int | None = None
     suspend: bool | None = None
+    callback_url: str | None = Field(
+        None, alias="callbackURL", description="https URL to which a message about the end is sent"
+    )
     labels: str | dict[str, str] | None = Field(
         None, description="labels of the ImageBatch, as text (team=web,tier=gold) or as an object"
     )
@@ -146,8 +151,8 @@ class BatchDocument(_Document):
             )
         return found
 
-    def batch_options(self, max_ttl_seconds: int) -> BatchOptions:
-        """Return the options.
+    def batch_options(self, query: Mapping[str, str], max_ttl_seconds: int) -> BatchOptions:
+        """Return the options in the query and in the document, which has precedence.
 
         Raises:
             Problem: 422 OptionsInvalid.
@@ -158,7 +163,7 @@ class BatchDocument(_Document):
         if "ttlSecondsAfterFinished" in given:
             given["ttlSeconds"] = given.pop("ttlSecondsAfterFinished")
 
-        return BatchOptions.check({**given.pop("options", {}), **given}, max_ttl_seconds)
+        return BatchOptions.check({**query, **given.pop("options", {}), **given}, max_ttl_seconds)
 
     @property
     def source(self) -> dict[str, Any]:

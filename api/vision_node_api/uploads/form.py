@@ -1,6 +1,7 @@
 """Read an upload, which is either a form that contains an image, or the image itself."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -14,7 +15,8 @@ from .form_part import Part, PartContent
 from .form_reader import FormReader
 from .image_choice import choose_image
 from .image_inspection import too_many_bytes
-from .submit_options import OPTION_NAMES
+from .known_fields import require_known_fields
+from .submit_options import OPTION_NAMES, SubmitOptions, listed_names
 from .upload_body import (
     Clock,
     UploadBody,
@@ -41,7 +43,12 @@ class Upload:
 
 
 async def read_upload(
-    request: Request, slot: UploadSlot, max_image_bytes: int, clock: Clock = time.monotonic
+    request: Request,
+    slot: UploadSlot,
+    max_image_bytes: int,
+    clock: Clock = time.monotonic,
+    *,
+    options: Collection[str] = listed_names(SubmitOptions),
 ) -> Upload:
     """Return the image and the options of a request.
 
@@ -54,6 +61,7 @@ async def read_upload(
             as many bytes as the image has.
         max_image_bytes: Maximum size of the image in bytes.
         clock: Function that returns the monotonic time in seconds. It is used to measure the rate.
+        options: Names of the options that the refusal of an unknown form field lists.
 
     Raises:
         Problem: 400 MissingImage, TooManyImages, TooManyParts, UploadBroken, or BadRequest for a
@@ -64,15 +72,18 @@ async def read_upload(
     body = UploadBody(request.receive, slot, max_image_bytes, declared, clock)
 
     async with draining(request, body, slot):
-        return await _read(request, body, slot, max_image_bytes)
+        _check_headers(request, max_image_bytes)
+        reader = _reader_for(request, max_image_bytes)
+        return await _read(request, body, slot, reader, options)
 
 
 async def _read(
-    request: Request, body: UploadBody, slot: UploadSlot, max_image_bytes: int
+    request: Request,
+    body: UploadBody,
+    slot: UploadSlot,
+    reader: "_Reader",
+    options: Collection[str],
 ) -> Upload:
-    _check_headers(request, max_image_bytes)
-    reader = _reader_for(request, max_image_bytes)
-
     try:
         while (chunk := await body.read()) is not None:
             reader.write(chunk)
@@ -82,6 +93,7 @@ async def _read(
 
         reader.close()
         image = choose_image(reader.parts)
+        require_known_fields(reader.parts, image, options)
         data = image.content.data()
         fields = query_options(request, OPTION_NAMES) | _form_options(reader.parts)
     finally:

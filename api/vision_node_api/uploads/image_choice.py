@@ -1,14 +1,12 @@
 """Find the image in a form by its content, because the image may be in a field with any name."""
 
 from ..web.problems import Problem
+from ..web.unknown_names import quoted_name
 from .form_part import Part
 
 IMAGE_FIELDS = ("file", "image")
 """Names of the documented field and of the field that older clients send. Images in these fields,
 in this order, take precedence over images in other fields."""
-
-MAX_NAME_CHARACTERS = 40
-"""Maximum number of characters that an error message quotes from a field's name."""
 
 _HINT = (
     "Send the image as a file in a form (curl -F file=@photo.jpg), or as the body (Content-Type: "
@@ -69,5 +67,4 @@ def _summary(part: Part) -> str:
 
 
 def _quoted_name(part: Part) -> str:
-    name = "".join(c for c in part.name if c.isprintable())[:MAX_NAME_CHARACTERS]
-    return repr(name) if name else "a field without a name"
+    return quoted_name(part.name) if part.name else "a field without a name"

@@ -7,27 +7,22 @@ from .submit_options import DescribeOptions, SubmitOptions
 
 def submit_schema() -> dict[str, Any]:
     """Return the OpenAPI description of the body and the query parameters of `POST /submit`."""
-    parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in option_schemas(SubmitOptions).items()
-    ]
-    return {**body_schema(form_schema()), "parameters": parameters}
+    return {**body_schema(form_schema()), "parameters": option_parameters(SubmitOptions)}
 
 
 RETRY_TEXTS = {
     "describer": "name from GET /describers; if absent, the describer stays",
     "text": "when to read the text in the image (true: always; false: never); if absent, it stays",
     "priority": "jobs with a higher priority are described first; if absent, it stays",
+    "callbackURL": "https URL to which a signed message is sent when the new job has ended; if "
+    "absent, there is none",
 }
 """Descriptions of options that mean something else in a retry than in a submission."""
 
 
 def retry_parameters() -> list[dict[str, Any]]:
     """Return the OpenAPI description of the query parameters of `POST /jobs/{job_id}/retry`."""
-    return [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in _retry_options().items()
-    ]
+    return _query_parameters(_retry_options())
 
 
 def retry_options_schema() -> dict[str, Any]:
@@ -46,6 +41,7 @@ def retry_options_schema() -> dict[str, Any]:
             "additionalProperties": {"type": "string"},
         },
         "priority": {"type": ["integer", "null"]},
+        "callbackURL": {"type": ["string", "null"]},
     }
     options = _retry_options()
     return {
@@ -90,6 +86,18 @@ def image_form_schema() -> dict[str, Any]:
     description = "the image file or its base64 text; the field may also have a different name"
     image = {"type": "string", "format": "binary", "description": description}
     return {"type": "object", "required": ["file"], "properties": {"file": image}}
+
+
+def option_parameters(options: type[DescribeOptions]) -> list[dict[str, Any]]:
+    """Return the OpenAPI description of the options as query parameters."""
+    return _query_parameters(option_schemas(options))
+
+
+def _query_parameters(schemas: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in schemas.items()
+    ]
 
 
 def option_schemas(options: type[DescribeOptions]) -> dict[str, dict[str, Any]]:

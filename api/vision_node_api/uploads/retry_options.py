@@ -1,10 +1,10 @@
 """Read what a retry changes: the describer, the prompt and so on."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from pydantic import ConfigDict, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, from_json
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
@@ -14,11 +14,13 @@ from vision_node_contract.models.reasons import Reason
 from vision_node_contract.names import OWNER_LABEL
 
 from ..web.problems import Problem
+from ..web.unknown_names import unknown_name
 from .disposition import decode_text
 from .document import MAX_DOCUMENT_BYTES, read_document
 from .form import FORM_TYPE, query_options
 from .form_reader import FormReader
-from .submit_options import OPTION_NAMES, SubmitOptions
+from .known_fields import IGNORED_FIELDS
+from .submit_options import OPTION_NAMES, SubmitOptions, listed_names
 from .upload_body import RequestBody, draining, require_identity
 from .upload_limit import UploadSlot
 
@@ -32,7 +34,19 @@ class RetryOptions(SubmitOptions):
     Unknown fields are refused, because they may be misspelled.
     """
 
-    model_config = ConfigDict(populate_by_name=True, extra="forbid")
+    @classmethod
+    def check(cls, given: Mapping[str, object], max_ttl_seconds: int) -> Self:
+        """Return the options with these values.
+
+        Raises:
+            Problem: 422 OptionsInvalid, also for an unknown name.
+        """
+        for name in given:
+            if name not in OPTION_NAMES:
+                detail = unknown_name("option", name, listed_names(cls))
+                raise Problem(422, Reason.OPTIONS_INVALID, detail)
+
+        return super().check(given, max_ttl_seconds)
 
     @field_validator("reuse")
     @classmethod
@@ -70,7 +84,12 @@ class RetryOptions(SubmitOptions):
         options |= self.model_dump(include=set(Options.model_fields), exclude_unset=True)
         chosen = {name: value for name, value in options.items() if value is not None}
 
-        update: dict[str, Any] = {"options": Options(**chosen) if chosen else None, "cancel": False}
+        update: dict[str, Any] = {
+            "options": Options(**chosen) if chosen else None,
+            "cancel": False,
+            # The callback of the other job expects one message, and it has got it.
+            "callback_url": self.callback_url,
+        }
         if "ttl_seconds" in self.model_fields_set:
             update["ttl_seconds_after_finished"] = self.ttl_seconds
         if "priority" in self.model_fields_set:
@@ -118,9 +137,9 @@ def _fields(request: Request, data: bytes) -> Mapping[str, Any]:
     if kind == JSON_TYPE:
         return _json_object(data)
     if kind == URL_ENCODED_TYPE:
-        return dict(parse_qsl(decode_text(data), keep_blank_values=True))
+        return _without_ignored(dict(parse_qsl(decode_text(data), keep_blank_values=True)))
     if kind == FORM_TYPE:
-        return _form_fields(data, options.get(b"boundary", b""))
+        return _without_ignored(_form_fields(data, options.get(b"boundary", b"")))
 
     detail = (
         "The body is neither JSON nor a form. Send what is to be changed as JSON (curl -H "
@@ -149,6 +168,10 @@ def _form_fields(data: bytes, boundary: bytes) -> dict[str, str]:
         return {part.name: decode_text(part.content.data()) for part in reader.parts}
     finally:
         reader.discard()
+
+
+def _without_ignored(fields: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in fields.items() if name not in IGNORED_FIELDS}
 
 
 def _without_blanks(given: Mapping[str, Any]) -> dict[str, Any]:

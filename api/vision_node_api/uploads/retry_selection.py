@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 from vision_node_contract.models.reasons import Reason
 
@@ -14,8 +22,7 @@ DEFAULT_RETRIES = 100
 """Number of failed jobs that one request looks at if the client sets no limit."""
 
 MAX_RETRIES = 1000
-"""Maximum number of failed jobs that one request looks at. Their entries take 5 MB of memory, and
-retrying them takes some ten seconds."""
+"""Maximum number of failed jobs that one request looks at. Retrying them takes some ten seconds."""
 
 
 def _time(value: object) -> object:
@@ -27,7 +34,15 @@ def _time(value: object) -> object:
     return time
 
 
+def _word(text: str) -> str:
+    """Refuse a text that no object can have, and that PostgreSQL may not accept, such as NUL."""
+    if not text.isprintable():
+        raise PydanticCustomError("no_word", "Input should be printable")
+    return text
+
+
 _Time = Annotated[AwareDatetime | None, BeforeValidator(_time)]
+_Word = Annotated[str, AfterValidator(_word)]
 
 
 class RetrySelection(BaseModel):
@@ -35,10 +50,10 @@ class RetrySelection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reason: str = Field(
+    reason: _Word = Field(
         min_length=1, max_length=128, description="reason of the failure, such as NoWorker"
     )
-    describer: str | None = Field(None, description="only jobs with this describer")
+    describer: _Word | None = Field(None, description="only jobs with this describer")
     after: _Time = Field(None, description="only jobs that were created at or after this time")
     before: _Time = Field(None, description="only jobs that were created before this time")
     limit: int = Field(

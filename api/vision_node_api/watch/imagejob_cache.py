@@ -43,7 +43,6 @@ ENTRY_BYTES = 600
 """Memory of a cached job in addition to its text: its name, and its places in a dict, in the order
 of lists, and in the index by the key for reuse."""
 
-_FAILED = b'"phase":"failed"'
 _RETRY_OF = re.compile(rb'"retryOf":"([^"]*)"')
 """The name in `spec.retryOf`. A text in the spec can't look like it, because its quotes are
 escaped."""
@@ -165,32 +164,6 @@ class ImageJobCache:
         for entry in self._order.entries_before(at, uid, owner):
             if text := self._unfinished.get(entry.name) or self._finished.get(entry.name):
                 yield entry, text
-
-    def failed_before(self, at: datetime, uid: str, reason: str) -> Iterator[ImageJob]:
-        """Yield the ImageJobs after a place in the list that have failed for this reason.
-
-        The text is looked at first, because parsing all ImageJobs would take a second. Those that
-        did not fit are left out. They are finished, and so in the history.
-
-        Args:
-            at: Creation time of the last ImageJob before them.
-            uid: Its uid.
-            reason: The reason in `status.error`.
-        """
-        wanted = f'"reason":{json.dumps(reason)}'.encode()
-        for name in self._order.before(at, uid, None):
-            text = self._finished.get(name, b"")
-            if _FAILED not in text or wanted not in text:
-                continue
-
-            try:
-                job = ImageJob.model_validate_json(text)
-            except ValueError as error:
-                log.warning("ImageJob %s can't be retried: %s", name, error)
-                continue
-            failure = job.status.error if job.status.phase == "failed" else None
-            if failure and failure.reason == reason:
-                yield job
 
     def retries(self) -> dict[str, Retry]:
         """Return the newest cached ImageJob that retries another, by the other's name."""

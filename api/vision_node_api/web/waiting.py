@@ -35,7 +35,7 @@ APPLIED_HEADER: dict[str, Any] = {
 
 
 class Finishable(Protocol):
-    """An ImageJob or an ImageBatch."""
+    """An ImageJob, an ImageBatch or an image of one."""
 
     @property
     def metadata(self) -> ObjectMeta:
@@ -93,6 +93,7 @@ class PreferredWait:
         changes: AbstractContextManager[asyncio.Event],
         look: Callable[[], Awaitable[T]],
         known: T | None = None,
+        pause: float = 0.0,
     ) -> T:
         """Return an object when it is finished, or in its last known state when the time is over.
 
@@ -104,6 +105,7 @@ class PreferredWait:
             look: Returns the object in its current state.
             known: The object, if the request has just created or found it. Another object with its
                 name does not end the wait.
+            pause: Minimum number of seconds between two looks, if a look is costly.
 
         Raises:
             Problem: the first look failed, or the object has been deleted.
@@ -114,12 +116,12 @@ class PreferredWait:
         started = time.monotonic()
         try:
             with self._limit.counting(), changes as changed:
-                return await self._wait(self._seconds, changed, _same_object(look, known))
+                return await self._wait(changed, _same_object(look, known), self._seconds, pause)
         finally:
             self._request.scope[WAITED] = time.monotonic() - started
 
     async def _wait(
-        self, seconds: int, changed: asyncio.Event, look: Callable[[], Awaitable[T]]
+        self, changed: asyncio.Event, look: Callable[[], Awaitable[T]], seconds: int, pause: float
     ) -> T:
         interruption = _Interruption(changed)
         found = await look()
@@ -133,6 +135,7 @@ class PreferredWait:
                         if interruption.happened:
                             return found
                         found = await _look_again(look, found)
+                        await asyncio.sleep(0 if found.finished else pause)
             except TimeoutError:
                 pass  # the state that is known is the response
 

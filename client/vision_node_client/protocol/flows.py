@@ -8,7 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from ..errors import JobFailedError, ProblemError, UnreachableError, WaitTimeoutError
+from ..errors import (
+    JobFailedError,
+    ProblemError,
+    UnreachableError,
+    VisionNodeError,
+    WaitTimeoutError,
+)
 from ..images import Image, ImageData, read_image
 from ..models import (
     Batch,
@@ -18,9 +24,10 @@ from ..models import (
     Job,
     Refusal,
     ResultPhase,
+    RetriedJobs,
 )
 from ..options import BatchOptions, JobFilter, SubmitOptions
-from . import calls
+from . import access_calls, calls
 from .batch_source import BatchSource
 from .event_reader import EventReader
 from .lines import GONE, JobReader, PartReader
@@ -49,6 +56,8 @@ connection or the server's storage is busy with four."""
 
 FINISHED = "BatchFinished"
 """Reason for which a finished batch can't be cancelled."""
+
+HTTP_NOT_FOUND = 404
 
 HTTP_NO_CONTENT = 204
 """Status of a stream of events to which nothing would be added."""
@@ -138,6 +147,30 @@ def describe(
     return (yield from send_call(calls.description(found.id), retries))
 
 
+def retry_failed(
+    wanted: calls.FailedSelection, changes: SubmitOptions, key: str | None, retries: Retries
+) -> Flow[RetriedJobs]:
+    """Retry failed jobs. Without a limit, go on until all have been looked at.
+
+    Each request looks for a limited time, so that it may find none although more follow. If one of
+    the later requests fails, return what is known, and where to continue.
+    """
+    found = yield from send_call(calls.retry_failed(wanted, changes, key), retries)
+
+    # A page that repeats itself makes no progress, for example because of a limit on jobs.
+    while wanted.limit is None and found.next_cursor not in (None, wanted.cursor):
+        wanted = replace(wanted, cursor=found.next_cursor)
+        try:
+            page = yield from send_call(calls.retry_failed(wanted, changes, key), retries)
+        except VisionNodeError:
+            return found
+        found = RetriedJobs(
+            found.retried + page.retried, found.failed + page.failed, page.next_cursor
+        )
+
+    return found
+
+
 def create_batch(
     source: BatchSource, options: BatchOptions, retries: Retries
 ) -> Flow[CreatedBatch]:
@@ -199,6 +232,16 @@ def delete_batch(name: str, retries: Retries) -> Flow[None]:
         yield from send(Send(calls.delete(name).request), attempts)
     except ProblemError as problem:
         if problem.reason != GONE or not attempts.has_failed:
+            raise
+
+
+def revoke_key(key_id: str, retries: Retries) -> Flow[None]:
+    """Delete an API key. If it is gone after an answer was lost, it has been deleted."""
+    attempts = Attempts(retries)
+    try:
+        yield from send(Send(access_calls.revoke_key(key_id).request), attempts)
+    except ProblemError as problem:
+        if problem.status != HTTP_NOT_FOUND or not attempts.has_failed:
             raise
 
 

@@ -1,18 +1,14 @@
 """Fixtures for tests of actions: a fickle describer, and two replicas of the API."""
 
 import json
-import os
-import re
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
-from conftest import NAMESPACE, Kubectl, wait_for
+from conftest import NAMESPACE, Forwarded, Kubectl, wait_for
 from history.release_history import ReleaseHistory
-from pytest_kind import KindCluster
 from vision_node_contract.json_types import Json
 
 FICKLE = "fickle"
@@ -44,7 +40,7 @@ def history(kubectl: Kubectl, api: httpx.Client) -> ReleaseHistory:
 
 
 @pytest.fixture
-def replicas(kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[list[httpx.Client]]:
+def replicas(kubectl: Kubectl, forwarded: Forwarded) -> Iterator[list[httpx.Client]]:
     """Run two replicas of the API, and yield a client for each."""
     before = kubectl("get", API, "-o", "jsonpath={.spec.replicas}").strip()
     kubectl("scale", API, "--replicas=2")
@@ -52,7 +48,7 @@ def replicas(kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[list[httpx
     names = wait_for(lambda: ready_pods(kubectl), lambda found: len(found) == 2)
 
     with ExitStack() as stack:
-        yield [stack.enter_context(forwarded_to(kind_cluster, name)) for name in names]
+        yield [stack.enter_context(forwarded(NAMESPACE, f"pod/{name}")) for name in names]
     kubectl("scale", API, f"--replicas={before}")
 
 
@@ -66,23 +62,3 @@ def is_ready(pod: Json) -> bool:
     """Return whether a pod is ready, and not being deleted."""
     conditions = {it["type"]: it["status"] for it in pod["status"].get("conditions", [])}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
-
-
-@contextmanager
-def forwarded_to(kind_cluster: KindCluster, pod: str) -> Iterator[httpx.Client]:
-    """Connect an HTTP client to one pod of the API."""
-    command = ("-n", NAMESPACE, "port-forward", f"pod/{pod}", ":http")
-    with subprocess.Popen(
-        [kind_cluster.kubectl_path, *command],
-        env=os.environ | {"KUBECONFIG": str(kind_cluster.kubeconfig_path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as forward:
-        assert forward.stdout
-        found = re.search(r"127\.0\.0\.1:\d+", forward.stdout.readline())
-        try:
-            assert found, f"kubectl forwards no port to {pod}"
-            with httpx.Client(base_url=f"http://{found[0]}", timeout=30) as client:
-                yield client
-        finally:
-            forward.terminate()

@@ -1,15 +1,12 @@
 """Fixtures: a release with two replicas of the API and a slow describer."""
 
-import os
-import re
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import httpx
 import pytest
 from batches.slow_describer import slow_describer
-from conftest import Kubectl, wait_for
+from conftest import Forwarded, Kubectl, wait_for
 from pytest_kind import KindCluster
 from releases import ExtraRelease, Helm, extra_release, helm
 
@@ -19,6 +16,9 @@ REPLICAS = 2
 
 SLUGGISH = "sluggish"
 """Describer that describes one image at a time."""
+
+TIMEOUT_SECONDS = 90.0
+"""How long a client waits for a response, in seconds: longer than the API waits for a job."""
 
 Connect = Callable[[str], AbstractContextManager[httpx.Client]]
 """Function that connects an HTTP client to a pod, by its name."""
@@ -40,26 +40,14 @@ def sluggish(release: ExtraRelease) -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")
-def connect(release: ExtraRelease, kind_cluster: KindCluster) -> Connect:
+def connect(release: ExtraRelease, forwarded: Forwarded) -> Connect:
     """Return a function that connects an HTTP client to one of the release's pods."""
 
     @contextmanager
     def to_pod(pod: str) -> Iterator[httpx.Client]:
-        command = ("port-forward", f"pod/{pod}", ":8000")
-        with subprocess.Popen(
-            [kind_cluster.kubectl_path, "-n", release.namespace, *command],
-            env=os.environ | {"KUBECONFIG": str(kind_cluster.kubeconfig_path)},
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as forward:
-            assert forward.stdout
-            found = re.search(r"127\.0\.0\.1:\d+", forward.stdout.readline())
-            try:
-                assert found, f"kubectl forwards no port to {pod}"
-                with httpx.Client(base_url=f"http://{found[0]}", timeout=90) as client:
-                    yield client
-            finally:
-                forward.terminate()
+        with forwarded(release.namespace, f"pod/{pod}", "8000") as client:
+            client.timeout = httpx.Timeout(TIMEOUT_SECONDS)
+            yield client
 
     return to_pod
 

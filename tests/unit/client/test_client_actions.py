@@ -48,6 +48,21 @@ def test_job_is_deleted(server: VisionNodeServer, node: Any, job: Job) -> None:
         node.delete_job(job)
 
 
+def test_all_failed_jobs_are_retried(server: VisionNodeServer, node: Any) -> None:
+    found = node.retry_failed("NoWorker", key="k")
+    assert found.retried == (RetriedJob("job-9", "job-4"), RetriedJob("job-8", "job-3"))
+    assert [it.id for it in found.failed] == ["job-5"]
+    assert found.next_cursor is None
+    assert [it.get("cursor") for it in server.retries] == [None, "more"]
+
+
+def test_error_after_some_failed_jobs_were_retried(server: VisionNodeServer, node: Any) -> None:
+    server.fail("POST /jobs/retry", 422, skipped=1, count=99)
+    found = node.retry_failed("NoWorker")
+    assert found.retried == (RetriedJob("job-9", "job-4"),)
+    assert found.next_cursor == "more"
+
+
 def test_failed_jobs_are_retried(server: VisionNodeServer, node: Any) -> None:
     found = node.retry_failed(
         "NoWorker",

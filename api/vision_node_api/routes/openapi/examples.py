@@ -83,6 +83,13 @@ _DETAILS = {
     "custom_id": None,
     "result": _RESULT,
     "result_error": None,
+    "callback": {
+        "state": "delivered",
+        "attempts": 1,
+        "last_error": None,
+        "next_attempt_at": None,
+        "delivered_at": "2026-11-02T09:30:03Z",
+    },
 }
 
 _CANCELLED = {

@@ -82,7 +82,11 @@ UPLOAD = merged(
 )
 """Of a route to which an image is uploaded."""
 
+CALLBACK: Reasons = {422: ("CallbacksNotAvailable", "CallbackURLNotAllowed")}
+"""Of a route that takes a callbackURL."""
+
 NEW_JOB = merged(
+    CALLBACK,
     {
         422: ("DescriberNotFound", "IdempotencyKeyReused", "JobRefused"),
         429: ("TooManyJobs", "TooManyImageJobs", "QuotaExceeded"),

@@ -7,6 +7,7 @@ a route answers with a reason that is not here.
 from .reason_groups import (
     BATCH,
     BODY,
+    CALLBACK,
     FAILURES,
     FOLLOWING,
     FORM,
@@ -39,7 +40,7 @@ REASONS: dict[str, Reasons] = {
     "submit": merged(UPLOAD, NEW_JOB),
     "status": JOB_OR_IMAGE,
     "result": merged(RESULT, JOB_OR_IMAGE),
-    "describers": {},
+    "describers": INVALID,
     "list_jobs": merged(
         INVALID,
         {
@@ -92,6 +93,7 @@ REASONS: dict[str, Reasons] = {
             429: ("TooManyRetries", "TooManyJobs", "TooManyImageJobs", "QuotaExceeded"),
             502: ("JobUnreadable",),
         },
+        CALLBACK,
         BODY,
         INVALID,
         KUBERNETES,
@@ -108,6 +110,7 @@ REASONS: dict[str, Reasons] = {
             415: ("NotAnUpload", "ArchiveUnsupported"),
             422: ("OptionsInvalid", "DescriberNotFound", "NoImages"),
         },
+        CALLBACK,
         INVALID,
         BODY,
         NEW_BATCH,
@@ -168,7 +171,7 @@ REASONS: dict[str, Reasons] = {
         INVALID,
         STORAGE,
     ),
-    "whoami": {},
+    "whoami": INVALID,
     "create_key": merged(
         {
             409: ("TooManyKeys",),
@@ -179,7 +182,9 @@ REASONS: dict[str, Reasons] = {
         },
         BODY,
     ),
-    "list_keys": {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)},
+    "list_keys": merged(
+        {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}, INVALID
+    ),
     "revoke_key": merged(
         {
             404: ("KeyNotFound",),
@@ -188,19 +193,22 @@ REASONS: dict[str, Reasons] = {
         },
         INVALID,
     ),
-    "log_in": {
-        400: ("BadRequest",),
-        401: ("Unauthenticated",),
-        403: ("OriginNotAllowed",),
-        408: ("UploadTooSlow",),
-        413: ("DocumentTooLarge",),
-        415: ("NotAForm",),
-        422: ("InvalidRequest", "SessionTooLong"),
-        501: ("AuthenticationDisabled",),
-        503: ("AuthenticationUnavailable",),
-    },
-    "log_out": {403: ("OriginNotAllowed",)},
-    "limits": {},
+    "log_in": merged(
+        {
+            400: ("BadRequest",),
+            401: ("Unauthenticated",),
+            403: ("OriginNotAllowed",),
+            408: ("UploadTooSlow",),
+            413: ("DocumentTooLarge",),
+            415: ("NotAForm",),
+            422: ("SessionTooLong",),
+            501: ("AuthenticationDisabled",),
+            503: ("AuthenticationUnavailable",),
+        },
+        INVALID,
+    ),
+    "log_out": merged({403: ("OriginNotAllowed",)}, INVALID),
+    "limits": INVALID,
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef
-from vision_node_contract.names import GROUP, OWNER_LABEL
 
 from ...uploads.form import Upload
 from ...uploads.retry_options import RetryOptions
@@ -15,17 +14,15 @@ from ..batches.batch_images import BatchImage, BatchImages
 from ..batches.batches import Batches
 from ..batches.failed_images import FailedImages
 from ..batches.image_copies import IMAGE_GONE, ImageSource
+from ..callbacks import require_callback
 from ..job_limits import require_capacity
 from ..job_name import is_job_name, new_job_name
 from ..jobs import ANY_TYPE, Jobs, NewJob, job_not_found, readable, require_same_request
+from ..kept_labels import kept_labels
 from .old_images import ImageOfBatch, ImageOfJob, OldImage
 
 MAX_RETRY_OF = 253
 """Maximum length of `spec.retryOf`, as in the CRD. Ids of images of batches may be longer."""
-
-_TOOL_DOMAIN = "kubernetes.io"
-"""Domain of labels with which tools find the objects that they manage. If the new ImageJob had
-them, a GitOps tool would delete it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ class JobRetry:
 
         limit = self.jobs.settings.max_image_bytes
         image = ImageOfJob(self.jobs.bucket, job.spec.image, limit)
-        return Original(meta.name, meta.uid, job.spec, _kept_labels(meta.labels), image)
+        return Original(meta.name, meta.uid, job.spec, kept_labels(meta.labels), image)
 
     async def repeat(
         self, original: Original, changes: RetryOptions, key: str | None, slot: UploadSlot
@@ -173,6 +170,7 @@ class JobRetry:
         describer = await self.jobs.choose_describer(wanted)
         retry_of = original.job_id if len(original.job_id) <= MAX_RETRY_OF else None
         update = {"describer": describer, "retry_of": retry_of}
+        require_callback(changes.callback_url, self.jobs.settings.callbacks)
         return changes.applied_to(original.spec).model_copy(update=update)
 
     async def _copy(self, original: Original, slot: UploadSlot) -> ImageRef:
@@ -207,7 +205,7 @@ class JobRetry:
             ttl_seconds_after_finished=batch.spec.ttl_seconds_after_finished,
         )
         uid = f"{batch.metadata.uid}/{image.index}"
-        labels = _kept_labels(batch.metadata.labels)
+        labels = kept_labels(batch.metadata.labels)
         return Original(job_id, uid, spec, labels, ImageOfBatch(source, line, limit))
 
     async def _line(self, batches: Batches, image: BatchImage) -> ManifestLine:
@@ -240,23 +238,6 @@ def _merged(of_batch: Options | None, of_image: Options | None) -> Options | Non
         return of_image or of_batch
 
     return of_batch.model_copy(update=of_image.model_dump(exclude_none=True))
-
-
-def _kept_labels(labels: dict[str, str]) -> dict[str, str]:
-    """Return those of a job's labels that the job that repeats it has, too.
-
-    Of vision-node's own labels, it has only the owner.
-    """
-    return {
-        name: value
-        for name, value in labels.items()
-        if name == OWNER_LABEL or not _domain(name).endswith((GROUP, _TOOL_DOMAIN))
-    }
-
-
-def _domain(label: str) -> str:
-    """Return the part of a label's name before the slash; empty if it has none."""
-    return label.rpartition("/")[0]
 
 
 def _unfinished(job_id: str, phase: str) -> Problem:

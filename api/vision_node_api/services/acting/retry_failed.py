@@ -1,28 +1,35 @@
 """Describe all images again whose jobs have failed for the same reason."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from vision_node_contract.models.imagejob import ImageJob
 
 from ...uploads.retry_options import RetryOptions
 from ...watch.imagejob_cache import Retry
 from ...web.problems import Problem
-from ..history.cursor import write_cursor
-from ..history.history_rows import Position
+from ..history.cursor import NEWEST, write_cursor
+from ..history.history_problems import history_problems
+from ..history.job_list import JobList, ListedJob, ListQuery
+from ..jobs import job_not_found, readable
 from ..one_at_a_time import OneAtATime
-from .failed_jobs import FailedJob, FailedJobs, FailedSelection
 from .retry import JobRetry, Original, name_of
+
+log = logging.getLogger(__name__)
 
 PARALLEL = 8
 """Number of jobs that are retried at the same time. Each waits for the bucket and the API server,
 and the memory of their images is that of uploads."""
 
+PAGE_JOBS = 100
+"""Number of jobs to look for at a time. Their entries take 500 kB of memory."""
+
 MAX_SECONDS = 20.0
-"""How long one request retries jobs, in seconds. Then the answer says where to continue. Proxies
-often end requests after 30 or 60 s."""
+"""How long one request looks for jobs and retries them, in seconds. Then the answer says where to
+continue. Proxies often end requests after 30 or 60 s."""
 
 WITHOUT_KEY = "all failed"
 """Stands for the Idempotency-Key if there is none, so that a job is retried once."""
@@ -59,23 +66,26 @@ class RetryReport:
     next: str | None = None
     """Where to continue; None if all have been looked at."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has become of any job."""
+        return not self.retried and not self.failed
+
 
 @dataclass(slots=True)
 class FailedRetry:
     """Retries failed jobs, for one request at a time."""
 
     retry: JobRetry
-    jobs: FailedJobs
+    jobs: JobList
     max_seconds: float = MAX_SECONDS
     _turn: OneAtATime = field(default_factory=lambda: OneAtATime(BUSY), init=False)
 
-    async def run(
-        self, wanted: FailedSelection, changes: RetryOptions, key: str | None
-    ) -> RetryReport:
+    async def run(self, wanted: ListQuery, changes: RetryOptions, key: str | None) -> RetryReport:
         """Retry failed jobs, from the newest to the oldest.
 
         Args:
-            wanted: Which jobs.
+            wanted: Which jobs, of which there are `wanted.limit` at most.
             changes: What is to be different.
             key: The Idempotency-Key. The key of each new job is derived from it, so that a
                 repeated request creates no second job, and returns the same ones.
@@ -84,7 +94,8 @@ class FailedRetry:
         in etcd or, without a key, if a request without a key has created it, for as long as it is
         kept.
 
-        If storage or Kubernetes is away, or takes no more jobs, the report ends early.
+        The report ends early after `max_seconds`, which may pass before any job is found, and if
+        storage, Kubernetes or the history is away, or Kubernetes takes no more jobs.
 
         Raises:
             Problem: 400 InvalidCursor; 422 DescriberNotFound; 429 TooManyRetries; 503 with a reason
@@ -94,25 +105,45 @@ class FailedRetry:
             if changes.describer:
                 await self.retry.jobs.choose_describer(changes.describer)
 
-            found = await self.jobs.find(wanted)
             retries = self.retry.jobs.cache.retries()
-            group = _Group(self.retry, self.jobs, changes, key, retries)
-            return await self._retry_all(found, wanted, group)
+            group = _Group(self.retry, changes, key, retries)
+            return await self._retry_all(wanted, group)
 
-    async def _retry_all(
-        self, found: list[FailedJob], wanted: FailedSelection, group: "_Group"
-    ) -> RetryReport:
-        report, place = RetryReport(), wanted.start
+    async def _retry_all(self, wanted: ListQuery, group: "_Group") -> RetryReport:
+        report = RetryReport(next=wanted.cursor or write_cursor(NEWEST))
         deadline = time.monotonic() + self.max_seconds
-        chosen = found[: wanted.limit]
+        left = wanted.limit
 
-        for at in range(0, len(chosen), PARALLEL):
-            part = chosen[at : at + PARALLEL]
+        while left > 0:
+            page_query = replace(wanted, limit=min(left, PAGE_JOBS), cursor=report.next)
+            try:
+                page = await self.jobs.page(page_query)
+            except Problem as problem:
+                if report.is_empty:
+                    raise
+                log.warning("the retry of failed jobs ends early: %s", problem)
+                return report
+
+            if not await self._retry_page(page.jobs, group, report, deadline):
+                return report
+            left -= len(page.jobs)
+            report.next = page.next
+            if page.next is None or time.monotonic() >= deadline:
+                return report
+
+        return report
+
+    async def _retry_page(
+        self, found: Sequence[ListedJob], group: "_Group", report: RetryReport, deadline: float
+    ) -> bool:
+        """Retry the jobs of a page; return whether all of them have been looked at."""
+        for at in range(0, len(found), PARALLEL):
+            part = found[at : at + PARALLEL]
             if time.monotonic() >= deadline or not await group.retry_some(part, report):
-                return _continued(report, place)
-            place = part[-1].position
+                return False
+            report.next = write_cursor(part[-1].position)
 
-        return _continued(report, place) if len(found) > wanted.limit else report
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +151,12 @@ class _Group:
     """Retries the jobs of one request, a few at the same time."""
 
     retry: JobRetry
-    jobs: FailedJobs
     changes: RetryOptions
     key: str | None
     retries: Mapping[str, Retry]
     """The jobs that retry others, by the others' names."""
 
-    async def retry_some(self, found: list[FailedJob], report: RetryReport) -> bool:
+    async def retry_some(self, found: Sequence[ListedJob], report: RetryReport) -> bool:
         """Retry some jobs at the same time; return whether to go on.
 
         Raises:
@@ -145,17 +175,36 @@ class _Group:
             raise hindrance.problem
         return hindrance is None
 
-    async def _retry_one(self, found: FailedJob) -> Retried | NotRetried | None:
+    async def _retry_one(self, found: ListedJob) -> Retried | NotRetried | None:
         """Retry a job; return None if it is left out."""
         try:
-            original = self.retry.of_job(await self.jobs.load(found))
+            original = self.retry.of_job(await self._load(found))
             job = await self._repeat(found, original)
         except Problem as problem:
             return NotRetried(found.name, problem)
 
         return Retried(job.metadata.name, found.name) if job else None
 
-    async def _repeat(self, found: FailedJob, original: Original) -> ImageJob | None:
+    async def _load(self, found: ListedJob) -> ImageJob:
+        """Return a job that was found in etcd, or read it from the history.
+
+        Raises:
+            Problem: 404 JobNotFound if it has been deleted since; 502 JobUnreadable; 503
+                HistoryUnavailable or another reason of the history.
+        """
+        history = self.retry.jobs.history
+        if found.job:
+            return found.job
+        if history is None:
+            raise job_not_found()
+
+        with history_problems():
+            row = await history.find_result(found.position.uid)
+        if row is None:
+            raise job_not_found()
+        return readable(row)
+
+    async def _repeat(self, found: ListedJob, original: Original) -> ImageJob | None:
         if self._has_newer(found, original):
             return None
         if self.key is None and await self.retry.was_repeated(original, WITHOUT_KEY):
@@ -166,15 +215,10 @@ class _Group:
                 return await self.retry.create(original, self.changes, WITHOUT_KEY, slot)
             return await self.retry.repeat(original, self.changes, self.key, slot)
 
-    def _has_newer(self, found: FailedJob, original: Original) -> bool:
+    def _has_newer(self, found: ListedJob, original: Original) -> bool:
         """Return whether a newer job in etcd retries this one, but not for the same request."""
         newer = self.retries.get(found.name)
         if newer is None or newer.created_at < found.position.at:
             return False
 
         return self.key is None or newer.name != name_of(original, self.key)
-
-
-def _continued(report: RetryReport, place: Position) -> RetryReport:
-    report.next = write_cursor(place)
-    return report

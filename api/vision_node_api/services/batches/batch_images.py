@@ -9,7 +9,7 @@ from vision_node_contract.batch_objects import LineError, ResultLine
 from vision_node_contract.clients.batch_results import CHANGED, GONE
 from vision_node_contract.history.database import HistoryError
 from vision_node_contract.models.imagebatch import ImageBatch
-from vision_node_contract.models.imagejob import Phase
+from vision_node_contract.models.imagejob import TERMINAL, ObjectMeta, Phase
 from vision_node_contract.models.reasons import Reason
 
 from ...web.problems import Problem
@@ -38,6 +38,16 @@ class BatchImage:
     def error(self) -> LineError | None:
         """Why the image has failed."""
         return self.line.error if self.line else None
+
+    @property
+    def metadata(self) -> ObjectMeta:
+        """The metadata of the batch."""
+        return self.batch.metadata
+
+    @property
+    def finished(self) -> bool:
+        """Whether the image is done or has failed."""
+        return self.phase in TERMINAL
 
 
 @dataclass(frozen=True, slots=True)

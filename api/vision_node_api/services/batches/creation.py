@@ -20,6 +20,7 @@ from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec, U
 from vision_node_contract.names import GROUP
 
 from ...web.problems import Problem
+from ..callbacks import require_callback
 from ..dependency_problems import kubernetes_unavailable
 from ..job_limits import RETRY_AFTER_SECONDS
 from ..job_name import request_id
@@ -78,9 +79,11 @@ class BatchCreation:
         """Create an ImageBatch, or return the one that the same request has already created.
 
         Raises:
-            Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused; 429 QuotaExceeded;
-                502 BatchUnreadable; 503 BatchesUnavailable, KubernetesUnavailable.
+            Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused, or as for
+                require_callback; 429 QuotaExceeded; 502 BatchUnreadable; 503 BatchesUnavailable,
+                KubernetesUnavailable.
         """
+        require_callback(wanted.spec.callback_url, self.jobs.settings.callbacks)
         self.batches.require_watch()
         request = request_id(wanted.key)
         name = wanted.name or f"batch-{request}"

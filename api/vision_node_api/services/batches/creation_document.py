@@ -2,8 +2,9 @@
 
 from starlette.requests import Request
 
-from ...uploads.batch_options import BatchDocument
+from ...uploads.batch_options import BATCH_OPTION_NAMES, BatchDocument
 from ...uploads.document import read_document
+from ...uploads.form import query_options
 from ...uploads.upload_body import RequestBody, draining, require_identity
 from ...uploads.upload_limit import UploadSlot
 from .creation import BatchCreation, WantedBatch
@@ -24,7 +25,8 @@ async def create_from_document(
     async with draining(request, body, slot):
         document = BatchDocument.read(await read_document(body, slot))
 
-    options = document.batch_options(creation.jobs.settings.max_ttl_seconds)
+    query = query_options(request, BATCH_OPTION_NAMES)
+    options = document.batch_options(query, creation.jobs.settings.max_ttl_seconds)
     describer = await creation.jobs.choose_describer(options.describer)
     spec = options.spec(describer, **document.source)
     wanted = WantedBatch(spec, options.name, options.describer, key, options.labels or {})

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from vision_node_contract.batch_objects import ManifestLine
 from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec, UploadSpec
-from vision_node_contract.names import OWNER_LABEL
 
 from ...uploads.bulk.refusals import Refusal, Refusals, shown_name
 from ...web.problems import Problem
 from ..dependency_problems import storage_problems
+from ..kept_labels import kept_labels
 from ..one_at_a_time import OneAtATime
 from .batches import Batches
 from .creation import BatchCreation, CreatedBatch, WantedBatch
@@ -157,10 +157,7 @@ class _Written:
 def _wanted(batch: ImageBatch, idempotency_key: str | None) -> WantedBatch:
     """Return the new ImageBatch. The same key may be used for several batches."""
     key = f"retry {batch.metadata.uid} {idempotency_key}" if idempotency_key else None
-    owner = batch.metadata.labels.get(OWNER_LABEL)
-    labels = {OWNER_LABEL: owner} if owner else {}
-
-    return WantedBatch(_spec_of(batch), key=key, labels=labels)
+    return WantedBatch(_spec_of(batch), key=key, labels=kept_labels(batch.metadata.labels))
 
 
 def _spec_of(batch: ImageBatch) -> ImageBatchSpec:
@@ -172,6 +169,7 @@ def _spec_of(batch: ImageBatch) -> ImageBatchSpec:
             "upload": UploadSpec(),
             "suspend": False,
             "cancel": False,
+            "callback_url": None,
         }
     )
 

@@ -82,18 +82,6 @@ class ImageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedQuery:
-    """Which failed jobs to list."""
-
-    reason: str
-    before: Position
-    """The place after which the list begins."""
-    since: datetime
-    """The earliest time of creation."""
-    describer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class FullRow:
     """An image with everything that the history has of it."""
 

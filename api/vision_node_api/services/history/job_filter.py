@@ -1,5 +1,6 @@
 """Which jobs are in a list: the same decision for ImageJobs and for rows of the history."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class JobFilter:
         if self.describer and self.describer != DEFAULT_DESCRIBER:
             yield f'"describer":"{self.describer}"'
         if self.reason:
-            yield f'"reason":"{self.reason}"'
+            yield f'"reason":{json.dumps(self.reason)}'
         yield from (f'"{name}":"{value}"' for name, value in self.labels)
 
     def condition(self) -> LiteralString:

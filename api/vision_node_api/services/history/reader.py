@@ -17,12 +17,12 @@ from vision_node_contract.history.schema import OLDEST_READABLE
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..storage_health import OK
+from .callback_rows import CallbackRow, find_callback
 from .cursor import NEWEST
 from .history_rows import (
     BatchImageRow,
     BatchQuery,
     BatchRow,
-    FailedQuery,
     FullRow,
     ImageRow,
     JobRow,
@@ -81,20 +81,6 @@ _LIST = """
       false AS is_hidden
     FROM images
     WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s)
-      AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
-    ORDER BY at DESC, uid DESC
-    LIMIT %(limit)s
-"""
-
-# There is no index of reasons. The rows are read in the order of the list until enough have been
-# found, or until `since`; if that takes too long, the request is refused.
-_LIST_FAILED = """
-    SELECT uid, image_index, at, name, custom_id, describer, phase, reason, excerpt,
-      false AS is_hidden
-    FROM images
-    WHERE image_index = -1 AND (at, uid) < (%(at)s, %(uid)s) AND at >= %(since)s
-      AND phase = 'failed' AND reason = %(reason)s
-      AND (%(describer)s::text IS NULL OR describer = %(describer)s)
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
     ORDER BY at DESC, uid DESC
     LIMIT %(limit)s
@@ -204,25 +190,6 @@ class HistoryReader:
 
         return await self._run(read)
 
-    async def list_failed(self, wanted: FailedQuery, limit: int) -> list[ImageRow]:
-        """Return up to `limit` single images that have failed, from the newest to the oldest."""
-        values = {
-            "at": wanted.before.at,
-            "uid": UUID(wanted.before.uid),
-            "since": wanted.since,
-            "reason": wanted.reason,
-            "describer": wanted.describer,
-            "limit": limit,
-        }
-
-        async def read(connection: AsyncConnection) -> list[ImageRow]:
-            await connection.execute(IN_ORDER)
-            async with connection.cursor(row_factory=class_row(ImageRow)) as cursor:
-                await cursor.execute(_LIST_FAILED, values)
-                return await cursor.fetchall()
-
-        return await self._run(read)
-
     async def find_batch(self, name: str) -> ImageBatch | None:
         """Return the newest finished ImageBatch with this name; None if there is none.
 
@@ -254,6 +221,10 @@ class HistoryReader:
                 return await cursor.fetchall()
 
         return await self._run(read)
+
+    async def find_callback(self, uid: str) -> CallbackRow | None:
+        """Return what became of the message about a job or batch; None if there is no row of it."""
+        return await self._run(lambda it: find_callback(it, uid))
 
     async def list_batches(self, wanted: BatchQuery) -> list[BatchRow]:
         """Return finished ImageBatches, from the newest to the oldest."""

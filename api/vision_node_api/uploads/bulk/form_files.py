@@ -6,11 +6,13 @@ from vision_node_contract.models.reasons import Reason
 
 from ...web.problems import Problem
 from ..base64_text import looks_like_image
-from ..batch_options import BATCH_OPTION_NAMES
+from ..batch_options import BATCH_OPTION_NAMES, BatchOptions
 from ..disposition import Disposition, decode_text
 from ..form_part import SNIFF_BYTES
 from ..form_reader import option_too_long
+from ..known_fields import IGNORED_FIELDS, unknown_field
 from ..multipart import MultipartReader
+from ..submit_options import listed_names
 from .file_collector import FileCollector
 from .refusals import FileReason, FileRefusedError
 
@@ -18,9 +20,13 @@ MAX_HEADER_BYTES = 8192
 """Maximum size of one header in bytes. A path of 512 characters takes up to 6,144 bytes, because
 each character has up to four bytes, each of which takes three bytes in percent-encoding."""
 
+FILES_FIELD = "files"
+"""Name of the documented field, which may be blank if no file was chosen. Files may also be in
+fields with other names."""
+
 
 class FormFiles(MultipartReader):
-    """Gives each file of a form to a collector. Other fields are options, or ignored.
+    """Gives each file of a form to a collector. Other fields are options, or blank.
 
     Options must come before the files: the ImageBatch is created when the first image is there.
 
@@ -76,8 +82,14 @@ class FormFiles(MultipartReader):
             self._collector.refuse_nameless(FileRefusedError(FileReason.NAME_INVALID, message))
         elif self._is_option and len(data) > SNIFF_BYTES:
             raise option_too_long(self._name)
-        elif self._is_option and data.strip():
-            self.fields[self._name] = decode_text(data)
+        elif data.strip():
+            self._add_option(self._name, data)
+
+    def _add_option(self, name: str, data: bytes) -> None:
+        if self._is_option:
+            self.fields[name] = decode_text(data)
+        elif name not in IGNORED_FIELDS and name != FILES_FIELD:
+            raise unknown_field(name, [FILES_FIELD, *listed_names(BatchOptions)])
 
     @property
     def _is_option(self) -> bool:

@@ -3,24 +3,20 @@
 from typing import Any
 
 from ..batch_options import BatchDocument, BatchOptions
-from ..openapi import option_schemas
+from ..openapi import option_parameters, option_schemas
 
 
 def batch_schema() -> dict[str, Any]:
     """Return the OpenAPI description of the body and the query parameters of `POST /batches`."""
-    options = option_schemas(BatchOptions)
-    parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in options.items()
-    ]
     archive = {"schema": {"type": "string", "format": "binary"}}
     content = {
-        "multipart/form-data": {"schema": _form_schema(options)},
+        "multipart/form-data": {"schema": _form_schema(option_schemas(BatchOptions))},
         "application/x-tar": archive,
         "application/zip": archive,
         "application/json": {"schema": _document_schema()},
     }
-    return {"requestBody": {"required": True, "content": content}, "parameters": parameters}
+    body = {"required": True, "content": content}
+    return {"requestBody": body, "parameters": option_parameters(BatchOptions)}
 
 
 def _form_schema(options: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ class Place(StrEnum):
     FILE = "a refused file of an upload"
     BATCH = "the error of a failed batch"
     WAITING = "why a job or a batch is waiting"
+    EVENT = "an event `reset`"
+    EXPORT = "a job of an export without its result"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Reasons that concern jobs, their results and lists of them."""
 
-from .entry import ReasonEntry
+from .entry import Place, ReasonEntry
 
 JOBS = (
     ReasonEntry(
@@ -87,6 +87,15 @@ JOBS = (
         "The result can't be read",
         "The stored result is too large, or is not a result.",
         "Submit the image again.",
+    ),
+    ReasonEntry(
+        "ResultNotIncluded",
+        (),
+        "The export does not have the result",
+        "The result is only in the bucket, which exports don't read: it is larger than 1 MiB, or "
+        "the job is not archived yet.",
+        "GET /result/{job_id} has it.",
+        places=(Place.EXPORT,),
     ),
     ReasonEntry(
         "QueryWithoutWords",

@@ -15,8 +15,8 @@ REQUESTS = (
         "InvalidRequest",
         (422,),
         "A parameter is invalid",
-        "A parameter of the path, the query or a header is missing, has a wrong type or is out of "
-        "range.",
+        "A parameter of the path, the query or a header is missing or unknown, has a wrong type or "
+        "is out of range.",
         "Correct the parameters that the detail lists. GET /docs describes them.",
     ),
     ReasonEntry(

@@ -1,13 +1,17 @@
 """Tests of GET /status and GET /result for an image of an ImageBatch."""
 
+import asyncio
 import json
 from typing import Any
 
 import httpx
 import pytest
 from api_fakes import Cluster
+from api_server import until
 from batch_fixture import NAME, Batch
 from fakes.s3 import S3
+from fastapi import FastAPI
+from vision_node_api.routes import jobs as jobs_routes
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
 from vision_node_contract.batch_objects import IndexEntry
@@ -15,6 +19,7 @@ from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
 TIME = "2026-01-01T00:00:00Z"
+WAIT = {"Prefer": "wait=30"}
 POISON = IndexEntry.model_validate(
     {
         "shard": "holiday-0b1c-3",
@@ -59,6 +64,51 @@ async def test_status_of_images(client: httpx.AsyncClient) -> None:
     failed = (await client.get("/status/holiday.3")).json()
     assert (failed["status"], failed["error"]["reason"]) == ("failed", "OutOfMemory")
     assert (await client.get("/status/holiday.4")).json()["status"] == "processing"
+
+
+async def test_image_is_waited_for(
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    batches: Batches,
+    cluster: Cluster,
+    running: Batch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs_routes, "LOOK_SECONDS", 0.01)
+    request = asyncio.create_task(client.get("/status/holiday.4", headers=WAIT))
+    await until(lambda: app.state.waits.waiting == 1)
+    publish(batches, cluster, running)  # another image has ended
+    await asyncio.sleep(0.05)
+    assert not request.done()
+
+    running.count(running.shard(4, 4))
+    running.status = {}
+    publish(batches, cluster, running, counted="0-4")
+    response = await request
+    assert (response.json()["status"], response.headers["preference-applied"]) == (
+        "done",
+        "wait=30",
+    )
+
+
+@pytest.mark.usefixtures("running")
+async def test_image_that_has_ended_is_not_waited_for(client: httpx.AsyncClient) -> None:
+    for index, phase in ((1, "done"), (3, "failed")):
+        response = await client.get(f"/status/holiday.{index}", headers=WAIT)
+        assert response.json()["status"] == phase
+        assert response.headers["preference-applied"] == "wait=30"
+
+    assert (await client.get("/status/holiday.99", headers=WAIT)).status_code == 404
+
+
+async def test_deletion_of_the_batch_ends_the_wait_for_an_image(
+    app: FastAPI, client: httpx.AsyncClient, batches: Batches, cluster: Cluster, running: Batch
+) -> None:
+    request = asyncio.create_task(client.get("/status/holiday.4", headers=WAIT))
+    await until(lambda: app.state.waits.waiting == 1)
+    batches.cache.observe(WatchEvent("DELETED", [cluster.batches.pop(NAME)]))
+    response = await request
+    assert (response.status_code, response.json()["reason"]) == (404, "JobNotFound")
 
 
 @pytest.mark.usefixtures("running")

@@ -100,7 +100,9 @@ async def test_failed_images_are_described_again(
     }
     finished.change(5, options=Options(language="de"))
     finished.fail(2, 5)
-    finished.publish(labels={"vision-node.dev/owner": "ada", "other": "x"})
+    kept = {"vision-node.dev/owner": "ada", "team": "web", "example.com/tier": "gold"}
+    tools = {"app.kubernetes.io/managed-by": "Helm", "vision-node.dev/request": "x" * 32}
+    finished.publish(labels={**kept, **tools})
     response = await web.post(PATH)
 
     assert response.status_code == 202, response.text
@@ -129,7 +131,7 @@ async def test_failed_images_are_described_again(
     created = cluster.batches[name]
     request = created["metadata"]["labels"].pop("vision-node.dev/request")
     assert name == f"batch-{request}"
-    assert created["metadata"]["labels"] == {"vision-node.dev/owner": "ada"}
+    assert created["metadata"]["labels"] == kept
     spec = {it: value for it, value in created["spec"].items() if it != "upload"}
     assert spec == {
         "describer": "openai",

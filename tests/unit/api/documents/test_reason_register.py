@@ -7,9 +7,11 @@ import pytest
 from declared_reasons import TABLE
 from raised_reasons import Raised, raised_by_api, raised_in
 from vision_node_api.app import build_app
+from vision_node_api.routes.job_details import NOT_INCLUDED
 from vision_node_api.routes.openapi.reason_groups import Reasons, merged
 from vision_node_api.routes.openapi.route_reasons import ANY_REQUEST, REASONS, reasons_text
 from vision_node_api.routes.openapi.security import CHANGING, access_reasons
+from vision_node_api.services.following.all_stream import MISSED, TOO_OLD, UNKNOWN
 from vision_node_api.services.history.history_problems import DETAILS
 from vision_node_api.uploads.bulk.refusals import FileReason
 from vision_node_api.web.reasons import REGISTER, TOPICS, Place
@@ -85,6 +87,8 @@ ELSEWHERE: dict[Place, set[str]] = {
     Place.FILE: {*FileReason, "ImageGone"},
     Place.BATCH: {*BatchReason} - NO_PROBLEMS - WAITING,
     Place.WAITING: WAITING,
+    Place.EVENT: {it.reason for it in (TOO_OLD, MISSED, UNKNOWN)},
+    Place.EXPORT: {NOT_INCLUDED},
 }
 """Reasons that appear in other responses than problem documents."""
 

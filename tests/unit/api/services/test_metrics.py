@@ -179,8 +179,9 @@ async def test_metrics_contain_no_job_ids_or_secrets(
 ) -> None:
     files: Any = {"file": ("name-secret.png", picture())}
     data = {"prompt": "prompt-secret"}
-    response = await client.post("/submit?a=query-secret", files=files, data=data)
+    response = await client.post("/submit?language=en", files=files, data=data)
     job_id = response.json()["job_id"]
+    await client.get(f"/status/{job_id}?a=query-secret")
     await client.get(f"/status/{job_id}", headers={"Authorization": "Bearer secret"})
     text = text_of(app)
     assert job_id not in text

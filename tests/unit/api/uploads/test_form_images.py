@@ -91,7 +91,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         "photo.png",
     ),
     "text that begins like a bitmap": (
-        form(text("note", "BMW or Audi? Which of the two is on the left?"), file("upload", PNG)),
+        form(text("image", "BMW or Audi? Which of the two is on the left?"), file("upload", PNG)),
         "photo.png",
     ),
     "base64 text": (form(text("file", BASE64)), None),

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 from api_fakes import LIMIT, Cluster
-from form_bytes import FORM_TYPE, file, form, text
-from form_requests import BASE64, PNG, submit
+from form_bytes import FORM_TYPE, file, form, part, text
+from form_requests import BASE64, EMPTY_INPUT, NO_IMAGE, PNG, submit
 
 FIELDS = {
     "prompt": "Which breed?",
@@ -21,7 +21,7 @@ async def test_options_may_be_query_parameters(
     client: httpx.AsyncClient, cluster: Cluster, content_type: str
 ) -> None:
     body = PNG if content_type == "image/png" else form(file("file", PNG))
-    params = {**FIELDS, "describer": "newest", "unknown": "1", "file": "2"}
+    params = {**FIELDS, "describer": "newest"}
     response = await client.post(
         "/submit", content=body, params=params, headers={"Content-Type": content_type}
     )
@@ -46,6 +46,7 @@ async def test_options_may_be_query_parameters(
         ([text("prompt", "größe".encode("latin-1"))], "", "größe"),
         ([], "?prompt=gr%C3%B6%C3%9Fe", "größe"),
         ([], "?prompt=%ED%A0%80", "\ufffd\ufffd\ufffd"),
+        ([text("max_length", "300"), text("prompt", "snake case")], "?max_length=1", "snake case"),
         ([text("prompt", "BMW or Audi? Which of the two is on the left?")], "", None),
         ([text("prompt", b"\xed\xa0\x80")], "", "\u00ed\u00a0\u0080"),
         ([text("prompt", BASE64)], "", None),
@@ -67,6 +68,50 @@ async def test_option_text_is_decoded(
     assert options.model_dump_json().encode()
 
 
-async def test_text_of_an_unknown_field_may_be_long(client: httpx.AsyncClient) -> None:
-    body = form(text("note", "x" * (LIMIT - 2000)), file("file", PNG))
+IGNORED: dict[str, bytes] = {
+    "a blank field": text("note", " \r\n"),
+    "an empty file input": EMPTY_INPUT,
+    "the character set of a browser": text("_charset_", "UTF-8"),
+    "a submit button": text("submit", "Send"),
+    "a limit of PHP": text("MAX_FILE_SIZE", "30000"),
+    "a field without a name": part("form-data", b"x"),
+    "text in the field of the image": text("upload", '{"id": 1}'),
+    "text in the documented field": text("file", "x" * (LIMIT - 2000)),
+    "another file": file("notes", NO_IMAGE, "a.txt"),
+}
+
+
+@pytest.mark.parametrize("case", IGNORED)
+async def test_fields_that_no_one_fills_in_are_ignored(
+    client: httpx.AsyncClient, case: str
+) -> None:
+    body = form(IGNORED[case], file("upload", PNG))
     assert (await submit(client, body)).status_code == 202
+
+
+LISTED = "describer, prompt, language, detail, maxLength, fallback, text, ttlSeconds, labels"
+
+UNKNOWN: dict[str, tuple[bytes, str]] = {
+    "a misspelled option": (
+        text("promt", "x"),
+        f"The form field 'promt' is unknown. Did you mean prompt? Known: file, {LISTED}, priority, "
+        "reuse.",
+    ),
+    "another case": (text("MAXLENGTH", "5"), "Did you mean maxLength?"),
+    "nothing similar": (text("q" * 90, "x"), f"The form field '{'q' * 40}' is unknown. Known: "),
+    "no letter": (text("\u202e", "x"), "The form field '' is unknown."),
+    "long text": (text("note", "x" * (LIMIT - 2000)), "The form field 'note' is unknown."),
+    "text that begins like a bitmap": (text("note", "BMW or Audi? Which of the two?"), "'note'"),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+async def test_unknown_form_field_is_refused(
+    client: httpx.AsyncClient, cluster: Cluster, case: str
+) -> None:
+    field, detail = UNKNOWN[case]
+    for body in (form(field, file("file", PNG)), form(file("file", PNG), field)):
+        problem = (await submit(client, body)).json()
+        assert (problem["status"], problem["reason"]) == (422, "OptionsInvalid")
+        assert detail in problem["detail"]
+    assert cluster.jobs == {}

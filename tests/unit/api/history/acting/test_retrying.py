@@ -100,6 +100,7 @@ async def test_null_is_the_default(one: Replica, places: Places) -> None:
 REFUSALS: dict[str, tuple[dict[str, Any], int, str]] = {
     "unknown field": ({"json": {"promt": "x"}}, 422, "OptionsInvalid"),
     "unknown form field": ({"data": {"promt": "x"}}, 422, "OptionsInvalid"),
+    "unknown parameter": ({"params": {"promt": "x"}}, 422, "OptionsInvalid"),
     "invalid value": ({"json": {"detail": "huge"}}, 422, "OptionsInvalid"),
     "no object": ({"json": ["prompt"]}, 422, "OptionsInvalid"),
     "deep JSON": (

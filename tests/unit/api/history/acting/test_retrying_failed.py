@@ -7,7 +7,9 @@ from acting_fixture import Places, Replica
 from fakes.job_api import JobApi
 from fakes.s3 import S3
 from vision_node_api.services.acting import retry_failed
+from vision_node_api.services.history import scan
 from vision_node_api.services.history.reader import HistoryReader
+from vision_node_contract.history.database import HistoryUnavailableError
 
 REASON = "ProviderUnavailable"
 
@@ -71,6 +73,12 @@ async def test_selection_from_the_newest_to_the_oldest(
     assert (found["next"] is not None) == (case == "limit")
     for it in found["retried"]:
         assert mixed.job(it["job_id"]).spec.retry_of == it["retry_of"]
+
+
+@pytest.mark.parametrize("place", ["live", "evicted"])
+async def test_reason_may_have_any_characters(one: Replica, places: Places, place: str) -> None:
+    await fail(places, one, place, 1, reason='say "why" \u00e9')
+    assert originals(await retry(one, reason='say "why" \u00e9')) == ["job-1"]
 
 
 async def test_pages_have_each_job_once(one: Replica, mixed: Places) -> None:
@@ -191,10 +199,55 @@ async def test_time_is_limited(
     assert len((await retry(one, cursor=found["next"]))["retried"]) == 5
 
 
+async def test_request_that_finds_nothing_in_time_says_where_to_continue(
+    one: Replica, mixed: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each scan of the history looks at two rows, and each request has time for one scan."""
+    monkeypatch.setattr(scan, "SCAN_SECONDS", 0.0)
+    monkeypatch.setattr(scan, "PIECE_ROWS", 2)
+    await fail(mixed, one, "evicted", 0, reason="NoWorker")
+    monkeypatch.setattr(one.failed_retry, "max_seconds", 0.0)
+    first = await retry(one, reason="NoWorker")
+    second = await retry(one, reason="NoWorker", cursor=first["next"])
+    assert (originals(first), originals(second)) == ([], [])
+    assert None not in (first["next"], second["next"])
+    assert first["next"] != second["next"]
+
+    monkeypatch.setattr(one.failed_retry, "max_seconds", 20.0)
+    assert originals(await retry(one, reason="NoWorker", cursor=second["next"])) == ["job-0"]
+
+
+async def test_outage_of_the_history_ends_the_request_early(
+    one: Replica, mixed: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history is away when the second page is to be read."""
+    original = HistoryReader.find_jobs
+    monkeypatch.setattr(retry_failed, "PAGE_JOBS", 2)
+
+    async def lost(reader: HistoryReader, *arguments: Any) -> Any:
+        raise HistoryUnavailableError("away")
+
+    async def once(reader: HistoryReader, *arguments: Any) -> Any:
+        monkeypatch.setattr(HistoryReader, "find_jobs", lost)
+        return await original(reader, *arguments)
+
+    monkeypatch.setattr(HistoryReader, "find_jobs", once)
+    found = await retry(one)
+    assert originals(found) == ["job-5", "job-4"]
+
+    response = await one.client.post(
+        "/jobs/retry", json={"reason": REASON, "cursor": found["next"]}
+    )
+    assert (response.status_code, response.json()["reason"]) == (503, "HistoryUnavailable")
+
+    monkeypatch.setattr(HistoryReader, "find_jobs", original)
+    assert originals(await retry(one, cursor=found["next"])) == ["job-3", "job-2", "job-1"]
+
+
 async def test_one_request_at_a_time(
     one: Replica, mixed: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = HistoryReader.list_failed
+    original = HistoryReader.find_jobs
     refused: list[tuple[int, str]] = []
 
     async def with_another(reader: HistoryReader, *arguments: Any) -> Any:
@@ -202,13 +255,15 @@ async def test_one_request_at_a_time(
         refused.append((response.status_code, response.json()["reason"]))
         return await original(reader, *arguments)
 
-    monkeypatch.setattr(HistoryReader, "list_failed", with_another)
+    monkeypatch.setattr(HistoryReader, "find_jobs", with_another)
     assert len((await retry(one))["retried"]) == 5
     assert refused == [(429, "TooManyRetries")]
 
 
 INVALID: dict[str, tuple[dict[str, Any], int, str]] = {
     "no reason": ({}, 422, "OptionsInvalid"),
+    "no word": ({"reason": "No\u0000Worker"}, 422, "OptionsInvalid"),
+    "no name": ({"reason": "X", "describer": "\u0000"}, 422, "OptionsInvalid"),
     "unknown member": ({"reason": "X", "promt": "x"}, 422, "OptionsInvalid"),
     "unknown change": ({"reason": "X", "changes": {"promt": "x"}}, 422, "OptionsInvalid"),
     "too many": ({"reason": "X", "limit": 1001}, 422, "OptionsInvalid"),

@@ -77,6 +77,7 @@ class TestPut:
             ("text/plain", PNG, 415, "NotAForm"),
             (FORM_TYPE, form(text("name", "x")), 400, "MissingImage"),
             (FORM_TYPE, form(file("file", PNG), text("prompt", "what?")), 422, "OptionsInvalid"),
+            (FORM_TYPE, form(file("file", PNG), text("replace", "true")), 422, "OptionsInvalid"),
             (FORM_TYPE, form(file("a", PNG), file("b", JPEG)), 400, "TooManyImages"),
         ],
     )

@@ -31,6 +31,16 @@ async def test_batch_of_a_folder_in_the_inbox(web: httpx.AsyncClient, world: Wor
     assert spec.ttl_seconds_after_finished == 120
 
 
+async def test_options_of_a_document_may_be_in_the_query(
+    web: httpx.AsyncClient, world: World
+) -> None:
+    body = {"upload": {}, "name": "holiday", "options": {"prompt": "p"}}
+    await web.post("/batches?prompt=q&maxLength=9&name=x&suspend=true", json=body)
+    spec = world.batch("holiday").spec
+    assert spec.options == Options(prompt="p", max_length=9)
+    assert spec.suspend
+
+
 @pytest.mark.parametrize("body", [{"manifest": "inbox/list.jsonl"}, {"upload": {}}])
 async def test_batch_of_another_source(
     web: httpx.AsyncClient, world: World, body: dict[str, Any]

@@ -105,7 +105,7 @@ async def test_upload_without_an_acceptable_image_creates_nothing(
 async def test_options_are_in_the_form_or_in_the_query(
     web: httpx.AsyncClient, world: World
 ) -> None:
-    body = form_of({"a.png": PNG}, prompt="form", maxAttempts="2", suspend="true", unknown="x")
+    body = form_of({"a.png": PNG}, prompt="form", maxAttempts="2", suspend="true", submit="x")
     query = "?prompt=query&priority=-5&maxLength=50&parallelism=3&timeoutSeconds=9"
     more = "&maxFailedImages=0&maxTokens=1000&ttlSeconds=3600&name=holiday"
     response = await web.post(f"/batches{query}{more}", content=body, headers=FORM)
@@ -122,6 +122,14 @@ async def test_options_are_in_the_form_or_in_the_query(
 
 
 BROKEN = {
+    "unknown field": (
+        form(text("promt", "x"), file("files", PNG)),
+        *(422, "OptionsInvalid", "Did you mean prompt? Known: files, describer, "),
+    ),
+    "late unknown field": (
+        form(file("files", PNG), text("promt", "x")),
+        *(422, "OptionsInvalid", "'promt'"),
+    ),
     "late option": (form(file("files", PNG), text("prompt", "x")), 422, "OptionsInvalid", "prompt"),
     "invalid option": (form_of({"a.png": PNG}, maxAttempts="99"), 422, "OptionsInvalid", "maxAtt"),
     "long option": (form_of({"a.png": PNG}, prompt="x" * 20_000), 422, "OptionsInvalid", "prompt"),
