@@ -44,7 +44,7 @@ REFUSALS = [
 STREAMS = ("/events", "/jobs/{job_id}/events", "/batches/{name}/events")
 """Paths whose successful responses don't end."""
 
-KEYS = ("/keys", "/keys/{id}")
+KEYS = ("/keys", "/keys/{id}", "/session")
 """Paths that answer with 501 if clients are not authenticated."""
 
 ENDLESS = frozenset({"follow"})
