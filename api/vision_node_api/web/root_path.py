@@ -31,6 +31,7 @@ OWN_PATHS = frozenset(
         "status",
         "submit",
         "ui",
+        "usage",
         "whoami",
     }
 )

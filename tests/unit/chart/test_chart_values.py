@@ -23,6 +23,7 @@ OPEN_MAPS = {
     "requests",
     "limits",
     "sidecar",
+    "owners",
     "ipBlock",
     "namespaceSelector",
     "podSelector",

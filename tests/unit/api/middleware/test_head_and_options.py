@@ -51,6 +51,7 @@ STATUSES: dict[str, int] = {
     "/static-offline-docs/swagger-ui.css": 200,
     "/static-offline-docs/missing.css": 404,
     "/submit": 405,
+    "/usage": 200,
     "/session": 405,
     "/whoami": 200,
     "/nothing/here": 404,
