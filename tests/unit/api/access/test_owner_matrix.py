@@ -16,6 +16,7 @@ from history_database import API_ROLE, SCHEMA
 from owner_world import ANNA, BEN, OPS, PNG, Owned, World
 from secured import SecuredApi
 from vision_node_api.app import CONNECTIONS
+from vision_node_api.owner_limits import UNLIMITED, LimitsByOwner
 from vision_node_api.routes.required_scopes import REQUIRED
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.history.reader import HistoryReader
@@ -144,7 +145,10 @@ async def reader(history_url: str) -> AsyncIterator[HistoryReader]:
 
 @pytest.fixture
 def jobs(bucket: Bucket, cluster: Cluster, reader: HistoryReader) -> Jobs:
-    return replace(jobs_of(cluster, cast("Any", bucket)), history=reader)
+    found = jobs_of(cluster, cast("Any", bucket))
+    # The tests send more requests than an owner may send at once.
+    settings = replace(found.settings, owner_limits=LimitsByOwner(UNLIMITED))
+    return replace(found, settings=settings, history=reader)
 
 
 @pytest.fixture
