@@ -12,6 +12,8 @@ KEEP ?= 0
 NAME ?= vision-node
 # cloud: add the describers google and rekognition, which have an image of their own.
 EXTRAS ?=
+# 1: `make up` lets only clients with an API key use the API; 0: it lets everyone; if empty, this stays as it is.
+AUTH ?=
 # Component for `make dev`: api, operator or worker.
 PART ?=
 # Local port for `make dev`.
@@ -43,7 +45,7 @@ PYTHON ?= python3
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
 
-export CLUSTER EXTRAS KEEP SEED
+export AUTH CLUSTER EXTRAS KEEP SEED
 
 TOOL := $(PYTHON) -m cluster
 UV_RUN := $(TOOL) uv -- run --frozen
@@ -122,12 +124,13 @@ lint-chart:
 	@$$($(TOOL) tool helm3) lint --strict charts/vision-node
 
 .PHONY: format
-format: ## Fix the style, and update docs/errors.md and the chart's copies of the CRDs and values.yaml
+format: ## Fix the style, and update docs/errors.md, a table of docs/access.md and the chart's copies of the CRDs and values.yaml
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
 	@cp charts/vision-node/values.yaml charts/vision-node/defaults.yaml
 	@$(DOCUMENTS) errors
+	@$(DOCUMENTS) access
 
 .PHONY: openapi
 openapi: ## Update docs/openapi.json, unless the API would break clients of it (INCOMPATIBLE=1: in any case)

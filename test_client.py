@@ -3,6 +3,7 @@
 
     python test_client.py photo.jpg [--url http://127.0.0.1:8000]
 
+If the API needs a key, it is in the environment variable VISION_NODE_API_KEY.
 The script needs only Python and no packages. If the package vision-node-client (client/) is
 installed, the script uses it, which also repeats requests that were lost. The exit status is 0 if
 the image was described, 1 if it was not, and 2 if the arguments are invalid.
@@ -11,6 +12,7 @@ the image was described, 1 if it was not, and 2 if the arguments are invalid.
 import argparse
 import json
 import mimetypes
+import os
 import re
 import sys
 import time
@@ -278,6 +280,10 @@ def call(
         raise ClientError(f"{url} is not an http or https URL.")
 
     request = urllib.request.Request(url, data=body, headers=headers or {})  # noqa: S310 (checked above)
+    if key := os.environ.get("VISION_NODE_API_KEY", "").strip():
+        # A redirect to another server must not carry the key there.
+        request.add_unredirected_header("Authorization", f"Bearer {key}")
+
     try:
         with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310
             document: dict[str, Any] = json.load(response)

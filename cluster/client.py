@@ -42,3 +42,7 @@ class Client:
     def kubectl_output(self, *arguments: shell.Argument) -> str:
         """Return kubectl's output. Raises ClusterError if it fails."""
         return shell.output([self.kubectl, *arguments], env=self.env)
+
+    def helm_output(self, *arguments: shell.Argument) -> str:
+        """Return helm's output. Raises ClusterError if it fails."""
+        return shell.output([self.helm, *arguments], env=self.env)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import demo, existing_cluster, kind, release, status
+from cluster import access, demo, existing_cluster, kind, release, status
 from cluster import engine as engines
 from cluster.artifacts import debian, images, registry, tools
 from cluster.artifacts.cache import remove
@@ -57,7 +57,8 @@ def up(ctx: BuildContext, name: str, port: int) -> None:
         running = kind_up(ctx, name, port)
         kept = running.kind.add_to_user_kubeconfig(running.tools.kubectl)
 
-    _print_demo(ctx, name, running.url)
+    client = Client(running.tools.kubectl, running.tools.helm, running.kind.kubeconfig)
+    _print_demo(ctx, client, name, running.url)
     if kept:
         print(
             f"The current context of your kubectl is still {kept}. "
@@ -70,7 +71,7 @@ def _up_on_existing_cluster(ctx: BuildContext, choice: Choice, name: str, port: 
         client = existing_cluster_up(ctx, choice, name)
     service, api_port = existing_cluster.API_SERVICE, existing_cluster.API_PORT
     with existing_cluster.forwarded(client, service, port, api_port) as address:
-        _print_demo(ctx, name, f"http://{address}")
+        _print_demo(ctx, client, name, f"http://{address}")
     command = f"kubectl -n {NAMESPACE} port-forward {service} {port}:{api_port}"
     print(f"The address works only while this command runs: {command}")
 
@@ -147,10 +148,11 @@ def existing_cluster_up(ctx: BuildContext, choice: Choice, name: str) -> Client:
     return client
 
 
-def _print_demo(ctx: BuildContext, name: str, url: str) -> None:
+def _print_demo(ctx: BuildContext, client: Client, name: str, url: str) -> None:
     """Print the timings and the demonstration."""
     print(f"\n{ctx.progress.table()}\n", file=sys.stderr)
-    demo.show(ctx.repository, url, "" if name == DEFAULT_CLUSTER else f" NAME={name}")
+    variables = "" if name == DEFAULT_CLUSTER else f" NAME={name}"
+    demo.show(ctx.repository, url, variables, access.find(client, NAMESPACE))
 
 
 def down(ctx: BuildContext, name: str) -> None:

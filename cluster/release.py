@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster import diagnosis, dotenv
+from cluster import access, diagnosis, dotenv
 from cluster.artifacts.images import CLOUD_DESCRIBERS, Images
 from cluster.client import Client
 from cluster.context import BuildContext
@@ -77,6 +77,7 @@ def install(ctx: BuildContext, client: Client, images: Images, node_port: int | 
             # process was killed.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)
 
+        wanted |= access.values(client, RELEASE, NAMESPACE, os.environ)
         try:
             _upgrade(client, ctx.repository / CHART, wanted)
         except ClusterError as error:

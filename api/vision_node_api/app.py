@@ -39,6 +39,7 @@ from .routes import (
     limits,
     probes,
     problems,
+    session,
     usage,
 )
 from .routes import batches as batch_routes
@@ -52,6 +53,7 @@ from .services.acting.retry import JobRetry
 from .services.acting.retry_failed import FailedRetry
 from .services.auth.assembly import authentication_of, keys_follower
 from .services.auth.authentication import Authentication
+from .services.auth.refusals import Refusals
 from .services.batches.batch_images import BatchImages
 from .services.batches.batches import Batches
 from .services.batches.control import BatchControl
@@ -137,8 +139,8 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
 def authenticating(app: FastAPI) -> Callable[[ASGIApp], ASGIApp]:
     """Return a function that wraps the application in middleware that authenticates clients."""
     requirements = RouteRequirements(app, REQUIRED)
-    refused = app.state.metrics.refused
-    return lambda inner: AuthenticationMiddleware(inner, app.state, requirements, refused)
+    refusals = app.state.refusals
+    return lambda inner: AuthenticationMiddleware(inner, app.state, requirements, refusals)
 
 
 @asynccontextmanager
@@ -178,6 +180,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     complete_openapi(app)
     app.state.authentication = None
     app.state.metrics = Metrics()
+    app.state.refusals = Refusals(app.state.metrics.refused)
     app.state.waits = waits = WaitLimit()
     app.state.metrics.add_gauge(
         "vision_node_waiting_requests",
@@ -193,7 +196,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         *(jobs.router, describer_routes.router, job_list.router, job_images.router),
         *(job_actions.router, events.router, job_export.router, batch_uploads.router),
         *(batch_routes.router, batch_results.router, batch_retry.router, inbox.router),
-        *(limits.router, usage.router, keys.router),
+        *(limits.router, usage.router, keys.router, session.router),
     ):
         app.include_router(router, **STRICT)
     # Browsers and probes add parameters to these, so that no cache answers.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
+from vision_node_contract.callbacks.urls import CallbackRules
 from vision_node_contract.history.database import DatabaseSettings
 from vision_node_contract.models.imagejob import DEFAULT_MAX_IMAGEJOBS, DEFAULT_TTL
 
@@ -117,6 +118,9 @@ class Settings:
     database: DatabaseSettings | None = None
     """Where the history is; None if the release has no database."""
 
+    callbacks: CallbackRules | None = None
+    """What callbacks may reach; None if the release sends nothing to callbacks."""
+
     auth: AuthSettings | None = None
     """How clients are authenticated; None if the API answers anyone who can reach it."""
 
@@ -151,6 +155,7 @@ class Settings:
             job_kept=None if database and not job_kept else job_kept,
             owner_limits=LimitsByOwner.from_env(),
             database=database,
+            callbacks=CallbackRules.from_env() if database else None,
             auth=AuthSettings.from_env(),
             **limits,
         )

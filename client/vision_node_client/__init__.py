@@ -6,6 +6,8 @@ with VisionNode("http://127.0.0.1:8000") as node:
     print(node.describe("photo.jpg"))
 """
 
+from .access_models import ApiKey, CreatedApiKey, DailyUsage, Identity, Usage
+from .api_key import KeySource
 from .async_client import AsyncVisionNode
 from .errors import (
     JobFailedError,
@@ -41,20 +43,25 @@ from .protocol.retries import Retries
 from .sync_client import VisionNode
 
 __all__ = [
+    "ApiKey",
     "AsyncVisionNode",
     "Batch",
     "BatchOptions",
     "Counts",
+    "CreatedApiKey",
     "CreatedBatch",
+    "DailyUsage",
     "Describer",
     "Description",
     "Event",
     "Failure",
+    "Identity",
     "Image",
     "Job",
     "JobDetails",
     "JobFailedError",
     "JobFilter",
+    "KeySource",
     "ListedBatch",
     "ListedJob",
     "NotRetriedJob",
@@ -69,6 +76,7 @@ __all__ = [
     "StoredImage",
     "SubmitOptions",
     "UnreachableError",
+    "Usage",
     "VisionNode",
     "VisionNodeError",
     "WaitTimeoutError",

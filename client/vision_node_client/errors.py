@@ -19,14 +19,19 @@ class ProblemError(VisionNodeError):
             response is no problem document, for example because a proxy sent it, this is the
             phrase of the status code, such as `BadGateway`.
         detail: What happened, and what to do.
+        retry_after: After how many seconds the server may accept the request; None if it does not
+            say so.
     """
 
-    def __init__(self, status: int, reason: str, detail: str) -> None:
+    def __init__(
+        self, status: int, reason: str, detail: str, retry_after: float | None = None
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
 
         self.status = status
         self.reason = reason
         self.detail = detail
+        self.retry_after = retry_after
 
     @property
     def concerns_image(self) -> bool:

@@ -36,6 +36,8 @@ class DescribeOptions(ImageOptions, total=False):
     """How long the finished job is kept, in seconds."""
     labels: Mapping[str, str] | None
     """Labels by which it is found again, such as `{"team": "web"}`."""
+    callback_url: str | None
+    """https URL to which the server sends a signed message about the end."""
 
 
 class SubmitOptions(DescribeOptions, total=False):
@@ -96,6 +98,7 @@ _WIRE_NAMES = {
     "timeout_seconds": "timeoutSeconds",
     "max_failed_images": "maxFailedImages",
     "max_tokens": "maxTokens",
+    "callback_url": "callbackURL",
 }
 """Names in requests that differ from those in Python."""
 

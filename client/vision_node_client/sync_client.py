@@ -1,7 +1,7 @@
 """The synchronous client."""
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from os import PathLike
 from types import TracebackType
 from typing import Self, Unpack
@@ -9,6 +9,8 @@ from typing import Self, Unpack
 import httpx
 
 from . import sync_performer as performer
+from .access_models import ApiKey, CreatedApiKey, Identity, Usage
+from .api_key import KeySource
 from .images import Image
 from .models import (
     Batch,
@@ -29,7 +31,7 @@ from .models import (
     StoredImage,
 )
 from .options import BatchOptions, JobFilter, SubmitOptions
-from .protocol import calls, flows
+from .protocol import access_calls, calls, flows
 from .protocol.batch_source import BatchSource, Files
 from .protocol.flows import WAIT_SECONDS
 from .protocol.retries import Retries, send_call
@@ -49,12 +51,19 @@ class VisionNode:
         url: URL of the server, such as `http://127.0.0.1:8000`.
         timeout: Longest pause within a request, in seconds.
         retries: How often requests are repeated, and when.
+        api_key: The API key or the token of Kubernetes, or a function that returns the current one.
+            By default, it is in the environment variable VISION_NODE_API_KEY; "" for none.
     """
 
     def __init__(
-        self, url: str, timeout: float = REQUEST_SECONDS, retries: Retries | None = None
+        self,
+        url: str,
+        timeout: float = REQUEST_SECONDS,
+        retries: Retries | None = None,
+        *,
+        api_key: KeySource | None = None,
     ) -> None:
-        self._http = httpx.Client(**client_options(url, timeout))
+        self._http = httpx.Client(**client_options(url, timeout, api_key))
         self._retries = retries or Retries()
 
     def __enter__(self) -> Self:
@@ -320,6 +329,57 @@ class VisionNode:
         """Iterate over the results of a batch, each once. The arguments are as for result_parts."""
         for part in self.result_parts(name, after=after, phase=phase, follow=follow):
             yield from part.results
+
+    def whoami(self) -> Identity:
+        """Return who the server takes this client for, and what it may do."""
+        return performer.run(self._http, send_call(access_calls.whoami(), self._retries))
+
+    def create_key(
+        self,
+        name: str,
+        *,
+        owner: str | None = None,
+        scopes: Sequence[str] | None = None,
+        expires: datetime | str | None = None,
+    ) -> CreatedApiKey:
+        """Create an API key, which only administrators may do.
+
+        This request is never repeated. If its response is lost, find the key with `keys`, and
+        revoke it.
+
+        Args:
+            name: Name of the key, for people.
+            owner: To whom what is submitted with the key belongs; None: the name.
+            scopes: `submit`, `read` or `admin`; None: the first two.
+            expires: When the key expires, or a text such as `30d`; None: never.
+        """
+        call = access_calls.create_key(name, owner, scopes, expires)
+        return performer.run(self._http, send_call(call, self._retries))
+
+    def keys(self) -> list[ApiKey]:
+        """Return all API keys, without their texts. Only administrators may."""
+        return performer.run(self._http, send_call(access_calls.keys(), self._retries))
+
+    def revoke_key(self, key_id: str) -> None:
+        """Delete an API key, which only administrators may do. It is refused from then on."""
+        return performer.run(self._http, flows.revoke_key(key_id, self._retries))
+
+    def usage(
+        self,
+        *,
+        owner: str | None = None,
+        after: date | str | None = None,
+        before: date | str | None = None,
+    ) -> Usage:
+        """Return what an owner has used, day by day and describer by describer.
+
+        Args:
+            owner: The owner, which only administrators may choose; None: the client's own.
+            after: First day (UTC).
+            before: The day after the last one.
+        """
+        call = access_calls.usage(owner, after, before)
+        return performer.run(self._http, send_call(call, self._retries))
 
     def events(
         self,

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from .api_key import KeySource, auth_of
+from .environment import KEY_VARIABLE
 from .protocol.messages import Reply, Request
 from .protocol.steps import TransportError
 
@@ -21,15 +23,17 @@ STREAM_SECONDS = 60.0
 least every 15 s."""
 
 
-def client_options(url: str, timeout: float) -> dict[str, Any]:
+def client_options(url: str, timeout: float, api_key: KeySource | None) -> dict[str, Any]:
     """Return the arguments for httpx's client.
 
     Args:
         url: URL of the server. It may have a path, and a user name and a password for a proxy.
         timeout: The longest pause within a request, in seconds.
+        api_key: The API key; None for that in the environment, and "" for none.
 
     Raises:
-        ValueError: The URL is no http or https URL, or the timeout is not a positive number.
+        ValueError: The URL is no http or https URL, or the timeout is not a positive number; or
+            there are a key and a password, which would be sent in the same header.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -37,8 +41,21 @@ def client_options(url: str, timeout: float) -> dict[str, Any]:
     if not (timeout > 0 and math.isfinite(timeout)):
         raise ValueError(f"the timeout {timeout!r} is not a positive number of seconds")
 
+    auth = auth_of(api_key)
+    if auth is not None and (parts.username or parts.password):
+        raise ValueError(
+            "an API key can't be sent together with the user name and password in the URL: remove "
+            f"them, or the key (api_key, ${KEY_VARIABLE})"
+        )
+
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
-    return {"base_url": url.rstrip("/"), "timeout": limits}
+    # Without redirects, no other server gets what is sent.
+    return {
+        "base_url": url.rstrip("/"),
+        "timeout": limits,
+        "auth": auth,
+        "follow_redirects": False,
+    }
 
 
 def build_request(
@@ -78,6 +95,7 @@ def reply_of(response: httpx.Response, content: bytes) -> Reply:
         {name.lower(): value for name, value in response.headers.items()},
         content,
         _shown(response.request.url),
+        sent_key="authorization" in response.request.headers,
     )
 
 

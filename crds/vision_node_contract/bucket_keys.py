@@ -7,6 +7,7 @@ So several releases can share a bucket, and each deletes only its own objects:
   job, because a name can be reused.
 - inbox/<id>/<name> is an image for ImageJobs that are created with kubectl. POST /inbox/<name>
   writes it.
+- inbox/<id>/owners/<owner>/<name> is the same for a client that sees only its own objects.
 - results/<id>/<job uid>/<attempt> is a result that is too large for the ImageJob's status. Workers
   write it.
 - batches/<id>/<uid>/… belongs to an ImageBatch: its manifest and results (see batch_objects.py).
@@ -31,12 +32,22 @@ RESULTS_PREFIX = "results/"
 BATCHES_PREFIX = "batches/"
 OWNERS_PREFIX = "owners/"
 
+OWNED_FOLDER = "owners/"
+"""Folder in the inbox with a folder for each owner."""
+
+RESERVED_PART = "xl.meta"
+"""Name of the file in which MinIO stores an object's data. The file is in a folder that has the
+object's name, so no folder can have this name."""
+
 ID_CHARACTERS = 12
 """Number of characters of a release's id. It is short, because users see it in the keys of their
 images."""
 
 RELEASE_ID = re.compile(rf"[a-z2-7]{{{ID_CHARACTERS}}}")
 """Pattern of a release's id: 60 random bits in base32 (RFC 4648), in lowercase."""
+
+_HASHED_OWNER = re.compile("hash-[0-9a-f]{32}")
+"""The folder of an owner whose name can't be a part of a key."""
 
 INLINE_RESULT_BYTES = 4096
 """Maximum size of a result that is stored in the ImageJob's status, in bytes of JSON. Such a result
@@ -104,6 +115,29 @@ class BucketFolders:
         """
         return f"{self.results}{uid}/{attempt}"
 
+    def inbox_of(self, owner: str) -> str:
+        """Return the prefix of the keys of an owner's images in the inbox.
+
+        Args:
+            owner: The value of the label vision-node.dev/owner, which is not empty.
+        """
+        part = owner
+        # Keys may not contain "..". Names that look like a hash are hashed as well, so that no
+        # owner can have the folder of another.
+        if ".." in owner or owner == RESERVED_PART or _HASHED_OWNER.fullmatch(owner):
+            part = f"hash-{hashlib.sha256(owner.encode()).hexdigest()[:32]}"
+
+        return f"{self.inbox}{OWNED_FOLDER}{part}/"
+
+    def owned_folder(self, key: str) -> str | None:
+        """Return the prefix of the keys of the owner in whose folder a complete key is.
+
+        Return None if the key is in no owner's folder.
+        """
+        owned = self.inbox + OWNED_FOLDER
+        part, slash, _ = key.removeprefix(owned).partition("/")
+        return f"{owned}{part}/" if key.startswith(owned) and part and slash else None
+
     def inbox_key(self, key: str) -> str:
         """Return the complete key of an image in the inbox.
 
@@ -114,6 +148,21 @@ class BucketFolders:
             return key
 
         return self.inbox + key.removeprefix(INBOX_PREFIX)
+
+    def key_within(self, key: str, folder: str) -> str | None:
+        """Return the complete key of an image for someone who may use only one folder of the inbox.
+
+        For them, inbox/<name> means the name in this folder. Return None if the key is elsewhere.
+        """
+        if not key.startswith(INBOX_PREFIX):
+            return None
+
+        complete = self.inbox_key(key)
+        if complete.startswith(folder):
+            return complete
+
+        is_elsewhere = self.release_id and key.startswith(self.inbox)
+        return None if is_elsewhere else folder + key.removeprefix(INBOX_PREFIX)
 
     def older_inbox_key(self, name: str) -> str | None:
         """Return the key of the image that an older release stored under inbox/<name>.

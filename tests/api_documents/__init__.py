@@ -1,1 +1,1 @@
-"""Documents that are generated from the API: docs/errors.md and docs/openapi.json."""
+"""Documents that are generated from the API: docs/errors.md, docs/openapi.json and a table."""

@@ -1,15 +1,18 @@
-"""Write docs/errors.md or docs/openapi.json (`python -m api_documents errors`, or `openapi`)."""
+"""Write docs/errors.md, docs/openapi.json or the table of docs/access.md.
+
+For example, `python -m api_documents errors`; the others are `openapi` and `access`.
+"""
 
 import argparse
 import sys
 
-from . import errors_page, snapshot
+from . import errors_page, owner_matrix, snapshot
 
 
 def main() -> int:
     """Write one of the documents, and return the exit code."""
     parser = argparse.ArgumentParser(prog="api_documents", description=__doc__)
-    parser.add_argument("document", choices=["errors", "openapi"])
+    parser.add_argument("document", choices=["errors", "openapi", "access"])
     parser.add_argument(
         "--incompatible",
         action="store_true",
@@ -19,6 +22,11 @@ def main() -> int:
 
     if arguments.document == "errors":
         errors_page.PATH.write_text(errors_page.errors_page())
+        return 0
+
+    if arguments.document == "access":
+        page = owner_matrix.PATH.read_text()
+        owner_matrix.PATH.write_text(owner_matrix.access_page(page))
         return 0
 
     return _write_openapi(is_forced=arguments.incompatible)

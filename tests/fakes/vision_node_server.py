@@ -30,6 +30,7 @@ class VisionNodeServer(JobHandlers, BatchHandlers):
 
         app = web.Application(middlewares=[faults], client_max_size=10 << 20)
         batch = "/batches/{name}"
+        app.add_routes(self.access.routes())
         app.add_routes(
             [
                 web.post("/submit", self.submit),

@@ -3,19 +3,15 @@
 This wraps nearly everything else, so that nothing answers before it, and a wrong key costs little.
 """
 
-import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from prometheus_client import Counter
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..services.auth.authentication import Authenticated, Authentication
+from ..services.auth.refusals import Refusals, unauthenticated
 from ..web.access import NOBODY, using_access
 from ..web.credentials import Refusal
-from ..web.failure_budget import FailureBudget
 from ..web.identity_key import IDENTITY
 from ..web.problems import MEDIA_TYPE, Problem, quote_path
 from ..web.required_scope import ANY, PUBLIC, Required
@@ -23,14 +19,6 @@ from ..web.root_path import route_path
 from ..web.same_origin import SAFE_METHODS, require_same_origin
 from .expect_continue import ExpectContinueMiddleware, expects_continue
 from .route_requirements import RouteRequirements
-
-DELAY_SECONDS = 1.0
-"""How long an answer to a wrong key is delayed, in seconds, if its address has sent too many. A
-client sends no further request on the connection meanwhile."""
-
-MAX_DELAYED = 1000
-"""Maximum number of answers that are delayed at the same time. Each takes about 20 kB, with its
-connection. Connections of further clients are closed after their answers."""
 
 FORBIDDEN, UNAVAILABLE = "forbidden", "unavailable"
 """Labels of the counter in addition to `Refusal`."""
@@ -43,18 +31,16 @@ class AuthenticationMiddleware:
         app: The wrapped application.
         state: The application's state, whose `authentication` finds out who sent a request.
         requirements: What a client needs for each route.
-        refused: Counter of refused requests by reason.
+        refusals: What counts refused requests, and slows down clients that send many.
     """
 
     def __init__(
-        self, app: ASGIApp, state: State, requirements: RouteRequirements, refused: Counter
+        self, app: ASGIApp, state: State, requirements: RouteRequirements, refusals: Refusals
     ) -> None:
         self._app = app
         self._state = state
         self._requirements = requirements
-        self._refused = refused
-        self._budget = FailureBudget()
-        self._delayed = 0
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it without reading its body."""
@@ -74,13 +60,13 @@ class AuthenticationMiddleware:
                 _require_right(scope, found, required)
         except Problem as problem:
             label = UNAVAILABLE if problem.status == 503 else FORBIDDEN
-            self._refused.labels(label).inc()
+            self._refusals.count(label)
             refuse = ExpectContinueMiddleware(problem.response_at(scope))
             await refuse(scope, receive, send)
             return
 
         if isinstance(found, Refusal):
-            self._refused.labels(found).inc()
+            self._refusals.count(found)
             await self._refuse(scope, send)
             return
 
@@ -91,28 +77,13 @@ class AuthenticationMiddleware:
     async def _authenticated(self, scope: Scope) -> Authenticated | Refusal:
         authentication: Authentication = self._state.authentication
         address = _address(scope)
-        return await authentication.of_request(scope, lambda: not self._budget.is_spent(address))
+        return await authentication.of_request(scope, lambda: not self._refusals.is_spent(address))
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         """Answer at once, or later if the client's address sends many such requests."""
-        must_close = expects_continue(scope)
-        if not self._budget.take(_address(scope)):
-            # While an answer is delayed, the connection holds what has arrived of a body.
-            can_delay = self._delayed < MAX_DELAYED and not _has_body(scope)
-            must_close = must_close or not can_delay
-            if can_delay:
-                with self._delaying():
-                    await asyncio.sleep(DELAY_SECONDS)
-
-        await _send_refusal(scope, send, must_close=must_close)
-
-    @contextmanager
-    def _delaying(self) -> Iterator[None]:
-        self._delayed += 1
-        try:
-            yield
-        finally:
-            self._delayed -= 1
+        # While an answer is delayed, the connection holds what has arrived of a body.
+        was_cut = await self._refusals.delay(_address(scope), can_delay=not _has_body(scope))
+        await _send_refusal(scope, send, must_close=was_cut or expects_continue(scope))
 
 
 def _require_right(scope: Scope, found: Authenticated, required: Required) -> None:
@@ -134,16 +105,6 @@ def _require_right(scope: Scope, found: Authenticated, required: Required) -> No
         f"{scopes}. Use another key, or ask an administrator for one."
     )
     raise Problem(403, "Forbidden", detail)
-
-
-def unauthenticated() -> Problem:
-    """Return the problem of all requests that do not say who sent them, whatever is wrong."""
-    detail = (
-        "The request has no valid API key or token. Send a key in the header "
-        "`Authorization: Bearer vn_…`. Keys expire, and administrators create and revoke them. "
-        "GET /whoami says whether a key works."
-    )
-    return Problem(401, "Unauthenticated", detail)
 
 
 _DOCUMENT = unauthenticated().document()

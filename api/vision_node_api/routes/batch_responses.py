@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 from vision_node_contract.models.imagebatch import ImageBatch
-from vision_node_contract.models.imagejob import Phase
+from vision_node_contract.models.imagejob import Phase, seconds_of
 
+from ..services.callbacks import CallbackState
 from ..services.time_to_live import batch_expires_at
 from ..watch.batch_summary import BatchSummary, SourceKind
-from .jobs import WaitingReason, seconds_of
+from .callback_response import CallbackResponse, callback_response
+from .jobs import WaitingReason
 
 
 class BatchUpload(BaseModel):
@@ -117,6 +119,11 @@ class BatchResponse(BaseModel):
     )
     duration_seconds: float | None
     links: BatchLinks
+    callback: CallbackResponse | None = Field(
+        default=None,
+        description="what became of the message to the callbackURL; null if the batch has none, "
+        "and in events",
+    )
 
 
 class BatchEntry(BaseModel):
@@ -151,13 +158,19 @@ def batch_entry(batch: BatchSummary) -> BatchEntry:
     )
 
 
-def batch_response(batch: ImageBatch, kept: timedelta | None, root_path: str) -> BatchResponse:
+def batch_response(
+    batch: ImageBatch,
+    kept: timedelta | None,
+    root_path: str,
+    callback: CallbackState | None = None,
+) -> BatchResponse:
     """Return the state of an ImageBatch.
 
     Args:
         batch: The ImageBatch.
         kept: How long finished batches are kept if their spec doesn't say so; None means forever.
         root_path: Path below which clients reach the API.
+        callback: What became of the message to its callback.
     """
     spec, status = batch.spec, batch.status
     waiting, failed = _true_condition(batch, "Waiting"), _true_condition(batch, "Failed")
@@ -185,6 +198,7 @@ def batch_response(batch: ImageBatch, kept: timedelta | None, root_path: str) ->
         expires_at=batch_expires_at(batch, kept),
         duration_seconds=seconds_of(status.duration),
         links=BatchLinks(results=f"{root_path}/batches/{batch.metadata.name}/results"),
+        callback=callback_response(callback),
     )
 
 

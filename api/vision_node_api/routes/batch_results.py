@@ -10,7 +10,7 @@ from ..services.batches.result_stream import ResultQuery
 from ..web import csv_cells, json_lines
 from ..web.json_lines import JsonLinesResponse
 from ..web.problems import Problem
-from .dependencies import PROBLEM, BatchesDep
+from .dependencies import PROBLEM, BatchesDep, BatchName
 
 router = APIRouter(tags=["batches"])
 
@@ -50,7 +50,7 @@ class CsvResponse(JsonLinesResponse):
     },
 )
 async def get_batch_results(
-    name: str,
+    name: BatchName,
     batches: BatchesDep,
     *,
     after: Annotated[

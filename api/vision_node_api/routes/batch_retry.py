@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 
 from .batch_uploads import CreateBatchResponse, created_batch
-from .dependencies import PROBLEM, BatchRetryDep
+from .dependencies import PROBLEM, BatchName, BatchRetryDep
 from .jobs import MAX_IDEMPOTENCY_KEY
 
 router = APIRouter(tags=["batches"])
@@ -17,7 +17,7 @@ router = APIRouter(tags=["batches"])
     responses=dict.fromkeys((400, 404, 409, 410, 413, 422, 429, 502, 503), PROBLEM),
 )
 async def retry_batch(
-    name: str,
+    name: BatchName,
     request: Request,
     response: Response,
     retry: BatchRetryDep,

@@ -21,7 +21,7 @@ from ..web import json_lines, whole_path
 from ..web.json_lines import JsonLinesResponse
 from ..web.problems import Problem
 from ..web.waiting import APPLIED_HEADER, PreferredWait, WaitDep
-from .dependencies import PROBLEM, CreationDep
+from .dependencies import PROBLEM, BatchName, CreationDep
 from .jobs import MAX_IDEMPOTENCY_KEY
 
 router = APIRouter(tags=["batches"])
@@ -113,7 +113,7 @@ async def create_batch(
     },
 )
 async def put_batch_image(
-    name: str, custom_id: str, request: Request, creation: CreationDep
+    name: BatchName, custom_id: str, request: Request, creation: CreationDep
 ) -> Response:
     """Upload an image of a batch that has not been started. The body is the image itself.
 
@@ -134,7 +134,7 @@ async def put_batch_image(
         **dict.fromkeys((400, 404, 409, 502, 503), PROBLEM),
     },
 )
-async def list_batch_images(name: str, creation: CreationDep) -> Response:
+async def list_batch_images(name: BatchName, creation: CreationDep) -> Response:
     """Stream the list of the images that have been uploaded one by one, as JSON Lines."""
     return JsonLinesResponse(await SingleImages(creation).lines(name), {})
 
@@ -148,7 +148,7 @@ async def list_batch_images(name: str, creation: CreationDep) -> Response:
     },
 )
 async def start_batch(
-    name: str, request: Request, response: Response, creation: CreationDep, wait: WaitDep
+    name: BatchName, request: Request, response: Response, creation: CreationDep, wait: WaitDep
 ) -> StartBatchResponse:
     """Start a batch whose images have been uploaded one by one. This may be repeated.
 

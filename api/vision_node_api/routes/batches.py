@@ -8,10 +8,11 @@ from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import Phase
 
 from ..services.batches.batches import Batches
+from ..services.callbacks import Callbacks
 from ..services.history.batch_list import BatchListQuery
 from ..web.waiting import APPLIED_HEADER, WaitDep
 from .batch_responses import BatchesResponse, BatchResponse, batch_entry, batch_response
-from .dependencies import PROBLEM, BatchControlDep, BatchesDep, BatchListDep
+from .dependencies import PROBLEM, BatchControlDep, BatchesDep, BatchListDep, BatchName
 from .job_filter import OWNER_PATTERN
 from .job_list import DEFAULT_PAGE, MAX_PAGE
 
@@ -48,17 +49,17 @@ async def list_batches(
 
 @router.get("/batches/{name}", responses={200: {"headers": APPLIED_HEADER}, **_READING})
 async def get_batch(
-    name: str, request: Request, response: Response, batches: BatchesDep, wait: WaitDep
+    name: BatchName, request: Request, response: Response, batches: BatchesDep, wait: WaitDep
 ) -> BatchResponse:
     """Return the state of an ImageBatch, and the numbers of its images."""
     changes = batches.cache.changes_of(name)
     batch = await wait.until_finished(changes, partial(batches.get, name))
     response.headers.update(wait.headers)
-    return _response(request, batch)
+    return await _response(request, batch)
 
 
 @router.delete("/batches/{name}", status_code=204, responses=_READING)
-async def delete_batch(name: str, control: BatchControlDep) -> Response:
+async def delete_batch(name: BatchName, control: BatchControlDep) -> Response:
     """Delete an ImageBatch with its results and uploaded images. It may be running.
 
     Images in the inbox stay.
@@ -68,26 +69,34 @@ async def delete_batch(name: str, control: BatchControlDep) -> Response:
 
 
 @router.post("/batches/{name}/cancel", responses=_CHANGING)
-async def cancel_batch(name: str, request: Request, control: BatchControlDep) -> BatchResponse:
+async def cancel_batch(
+    name: BatchName, request: Request, control: BatchControlDep
+) -> BatchResponse:
     """End an ImageBatch. It fails with the reason Cancelled, and its results stay.
 
     This can't be undone. Images that are being described are finished first.
     """
-    return _response(request, await control.change(name, {"cancel": True}))
+    return await _response(request, await control.change(name, {"cancel": True}))
 
 
 @router.post("/batches/{name}/suspend", responses=_CHANGING)
-async def suspend_batch(name: str, request: Request, control: BatchControlDep) -> BatchResponse:
+async def suspend_batch(
+    name: BatchName, request: Request, control: BatchControlDep
+) -> BatchResponse:
     """Suspend an ImageBatch. Images that are being described are finished first."""
-    return _response(request, await control.change(name, {"suspend": True}))
+    return await _response(request, await control.change(name, {"suspend": True}))
 
 
 @router.post("/batches/{name}/resume", responses=_CHANGING)
-async def resume_batch(name: str, request: Request, control: BatchControlDep) -> BatchResponse:
+async def resume_batch(
+    name: BatchName, request: Request, control: BatchControlDep
+) -> BatchResponse:
     """Resume a suspended ImageBatch."""
-    return _response(request, await control.change(name, {"suspend": False}))
+    return await _response(request, await control.change(name, {"suspend": False}))
 
 
-def _response(request: Request, batch: ImageBatch) -> BatchResponse:
+async def _response(request: Request, batch: ImageBatch) -> BatchResponse:
     batches: Batches = request.app.state.batches
-    return batch_response(batch, batches.settings.job_kept, request.scope.get("root_path", ""))
+    callback = await Callbacks(batches.history, batches.settings.callbacks).state_of(batch)
+    root_path = request.scope.get("root_path", "")
+    return batch_response(batch, batches.settings.job_kept, root_path, callback)

@@ -53,3 +53,11 @@ BatchRetryDep = Annotated[BatchRetry, _service("batch_retry")]
 CreationDep = Annotated[BatchCreation, _service("batch_creation")]
 FollowingDep = Annotated[Following, _service("following")]
 InboxDep = Annotated[Inbox, _service("inbox")]
+
+
+async def get_batch_name(name: str, batches: BatchesDep) -> str:
+    """Return the name of the ImageBatch that the path means."""
+    return await batches.name_of(name)
+
+
+BatchName = Annotated[str, Depends(get_batch_name)]

@@ -17,7 +17,7 @@ from ..web import event_stream
 from ..web.event_stream import EventStreamResponse
 from ..web.http_protocol import ON_SHUTDOWN
 from .batch_responses import batch_response
-from .dependencies import PROBLEM, FollowingDep
+from .dependencies import PROBLEM, BatchName, FollowingDep
 from .jobs import image_status_json, status_json
 
 router = APIRouter(tags=["events"])
@@ -82,7 +82,7 @@ async def job_events(
 
 @router.get("/batches/{name}/events", response_class=Response, responses=_ONE)
 async def batch_events(
-    name: str, request: Request, following: FollowingDep, since: SinceDep
+    name: BatchName, request: Request, following: FollowingDep, since: SinceDep
 ) -> Response:
     """Send the state of a batch, and each new state, until it is done or has failed."""
     return _response(request, await following.batch(name, since, _root_path(request)))

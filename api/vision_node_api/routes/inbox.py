@@ -12,7 +12,7 @@ from vision_node_contract.clients.bucket_objects import MAX_KEYS, StoredObject
 
 from ..services.inbox import Inbox
 from ..services.inbox_cursor import MAX_CURSOR_CHARACTERS
-from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, require_inbox_name
+from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN
 from ..uploads.form import read_upload
 from ..uploads.openapi import body_schema, image_form_schema
 from ..web import whole_path
@@ -122,7 +122,7 @@ async def put_inbox_object(
     ] = False,
 ) -> InboxObject:
     """Store an image for ImageJobs. Send it in the form field `file` or as the whole body."""
-    require_inbox_name(name)  # before reading the body, which may be large
+    inbox.require_new_name(name)  # before reading the body, which may be large
     jobs = inbox.jobs
 
     with jobs.uploads.admit() as slot:

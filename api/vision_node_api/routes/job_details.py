@@ -8,9 +8,11 @@ from vision_node_contract.models.imagejob import ImageJob, ImageRef
 from vision_node_contract.names import REUSE_LABEL
 
 from ..services.batches.batch_images import BatchImage
+from ..services.callbacks import CallbackState
 from ..services.history.job_export import ExportedJob
 from ..services.history.job_list import ListedJob
 from ..services.jobs import CompleteJob, Jobs
+from .callback_response import CallbackResponse, callback_response
 from .job_failure import JobError
 from .jobs import StatusResponse, image_status, status_response
 from .schema_of import SchemaOf
@@ -60,10 +62,17 @@ class JobDetails(StatusResponse):
     result_error: ResultError | None = Field(
         default=None, description="why the result of a job that is done can't be read"
     )
+    callback: CallbackResponse | None = Field(
+        default=None,
+        description="what became of the message to the callbackURL; null if the job has none, and "
+        "in exports",
+    )
 
 
-def job_details(found: CompleteJob, jobs: Jobs) -> JobDetails:
-    """Return everything about a job."""
+def job_details(
+    found: CompleteJob, jobs: Jobs, callback: CallbackState | None = None
+) -> JobDetails:
+    """Return everything about a job. `callback` is what became of its message."""
     job, error = found.job, found.result_error
     spec = job.spec
 
@@ -76,6 +85,7 @@ def job_details(found: CompleteJob, jobs: Jobs) -> JobDetails:
         retry_of=spec.retry_of,
         result=found.result.to_json() if found.result else None,
         result_error=ResultError(reason=error.reason, message=error.message) if error else None,
+        callback=callback_response(callback),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from ..services.batches.result_formats import COLUMNS, file_name_of, result_cells
+from ..services.callbacks import Callbacks
 from ..services.history.job_export import ExportedJob, ExportQuery
 from ..services.jobs import Jobs
 from ..web import csv_cells, json_lines
@@ -141,7 +142,9 @@ async def get_job(job_id: str, jobs: JobsDep, images: BatchImagesDep) -> Respons
     `result_error` says why.
     """
     try:
-        details = job_details(await jobs.complete(job_id), jobs)
+        found = await jobs.complete(job_id)
+        callbacks = Callbacks(jobs.history, jobs.settings.callbacks)
+        details = job_details(found, jobs, await callbacks.state_of(found.job))
     except Problem as problem:
         image = await images.find(job_id) if problem.reason == "JobNotFound" else None
         if image is None:

@@ -14,6 +14,7 @@ from vision_node_contract.models.reasons import DescribeError
 
 from ..services.images.stored_images import StoredImage
 from ..services.images.thumbnails import MEDIA_TYPE as WEBP
+from ..services.owners import is_access_controlled
 from ..web.json_lines import JsonLinesResponse
 from ..web.validators import is_known
 from .dependencies import PROBLEM, ImagesDep
@@ -24,12 +25,14 @@ CACHE_CONTROL = "private, max-age=3600"
 """Only the client itself may keep an image, for an hour: it may belong to one owner, and its job
 may be deleted."""
 
+VARY = "Authorization, Cookie"
+"""Headers that say who the client is, with authentication. A browser may be used by several."""
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     # If a browser shows the image as a page, that page can do nothing.
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": CACHE_CONTROL,
 }
 
 UNKNOWN_TYPE = "application/octet-stream"
@@ -87,7 +90,7 @@ async def job_image(job_id: str, images: ImagesDep, if_none_match: IfNoneMatch =
 
     held = ExitStack()
     held.enter_context(images.downloads.holding(len(data)))
-    return ImageResponse(data, held, {"ETag": _etag(digest), **_file_headers(data, found)})
+    return ImageResponse(data, held, {**_cache_headers(digest), **_file_headers(data, found)})
 
 
 @router.get(
@@ -115,7 +118,8 @@ async def job_thumbnail(
         return _not_modified(digest)
 
     data = await images.thumbnails.get(found.identity, lambda: images.stored.read(found))
-    return Response(data, headers={**HEADERS, "ETag": _etag(digest)}, media_type=WEBP)
+    headers = {**HEADERS, **_cache_headers(digest)}
+    return Response(data, headers=headers, media_type=WEBP)
 
 
 def _etag(digest: str) -> str:
@@ -132,8 +136,12 @@ async def _digest_in_thread(data: bytes) -> str:
 
 
 def _not_modified(digest: str) -> Response:
-    headers = {"ETag": _etag(digest), "Cache-Control": CACHE_CONTROL}
-    return Response(status_code=304, headers=headers)
+    return Response(status_code=304, headers=_cache_headers(digest))
+
+
+def _cache_headers(digest: str) -> dict[str, str]:
+    vary = {"Vary": VARY} if is_access_controlled() else {}
+    return {"ETag": _etag(digest), "Cache-Control": CACHE_CONTROL, **vary}
 
 
 async def _piece(data: bytes) -> AsyncGenerator[bytes, None]:

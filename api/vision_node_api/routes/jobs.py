@@ -8,10 +8,11 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.types import Scope
-from vision_node_contract.models.imagejob import ImageJob, Phase
+from vision_node_contract.models.imagejob import ImageJob, Phase, seconds_of
 
 from ..services.batches.batch_images import BatchImage, BatchImages
 from ..services.jobs import Jobs, Submitted, job_not_found
+from ..services.owners import is_visible
 from ..services.time_to_live import batch_expires_at, job_expires_at
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
@@ -118,14 +119,18 @@ async def status(job_id: str, jobs: JobsDep, images: BatchImagesDep, wait: WaitD
 
 
 def cached_status(scope: Scope, job_id: str) -> str | None:
-    """Return the JSON of the response to GET /status/{job_id}; None if the job is not cached."""
+    """Return the JSON of the response to GET /status/{job_id}.
+
+    Return None if the job is not cached, or if the client may not see it.
+    """
     jobs: Jobs = scope["app"].state.jobs
     try:
         job = jobs.cache.peek(job_id)
     except ValueError:
         return None
 
-    return status_json(job, jobs) if job else None
+    # The job of another owner takes as long as an unknown one.
+    return status_json(job, jobs) if job and is_visible(job) else None
 
 
 @router.get(
@@ -227,14 +232,3 @@ def image_status(job_id: str, image: BatchImage, kept: timedelta | None) -> Stat
         else None,
         waiting=WaitingReason(reason=waits.reason, message=waits.message) if waits else None,
     )
-
-
-def seconds_of(duration: str | None) -> float | None:
-    """Return the number of seconds in a duration such as `0.042s`, or None if it is invalid.
-
-    The field is untrusted, so it may have any form.
-    """
-    try:
-        return float((duration or "").removesuffix("s"))
-    except ValueError:
-        return None

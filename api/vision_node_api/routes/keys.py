@@ -2,7 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field
@@ -16,14 +16,13 @@ from ..uploads.key_options import NewKey
 from ..uploads.retry_options import read_json_object
 from ..web.access import Scope, current_access
 from ..web.identity_key import IDENTITY
-from ..web.problems import MEDIA_TYPE, Problem
-from .dependencies import JobsDep
+from ..web.problems import Problem
+from .dependencies import PROBLEM, JobsDep
 
 log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["keys"])
 
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 _NO_STORE = {"Cache-Control": "no-store"}
 """A header that keeps proxies and browsers from storing a response with a key."""
 
@@ -70,8 +69,8 @@ class CreatedKeyResponse(BaseModel):
     key: str = Field(description="the key itself, which is shown only here")
 
 
-async def get_keys(request: Request) -> KeyStore:
-    """Return the application's API keys.
+async def get_authentication(request: Request) -> Authentication:
+    """Return what finds out who sends a request.
 
     The function is async, because FastAPI would otherwise call it in a thread.
 
@@ -86,7 +85,16 @@ async def get_keys(request: Request) -> KeyStore:
         )
         raise Problem(501, "AuthenticationDisabled", detail)
 
-    return authentication.keys
+    return authentication
+
+
+async def get_keys(request: Request) -> KeyStore:
+    """Return the application's API keys.
+
+    Raises:
+        Problem: 501 AuthenticationDisabled.
+    """
+    return (await get_authentication(request)).keys
 
 
 KeysDep = Annotated[KeyStore, Depends(get_keys)]
@@ -116,7 +124,7 @@ async def whoami(request: Request) -> WhoamiResponse:
     "/keys",
     status_code=201,
     openapi_extra=_BODY,
-    responses=dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 501, 503), _PROBLEM),
+    responses=dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 501, 503), PROBLEM),
 )
 async def create_key(
     request: Request, response: Response, jobs: JobsDep, keys: KeysDep
@@ -150,14 +158,14 @@ async def create_key(
     )
 
 
-@router.get("/keys", responses=dict.fromkeys((501, 503), _PROBLEM))
+@router.get("/keys", responses=dict.fromkeys((501, 503), PROBLEM))
 async def list_keys(response: Response, keys: KeysDep) -> KeysResponse:
     """List all API keys, the oldest first, without their texts."""
     response.headers.update(_NO_STORE)
     return KeysResponse(keys=[_key_response(it) for it in await keys.all()])
 
 
-@router.delete("/keys/{id}", status_code=204, responses=dict.fromkeys((404, 501, 503), _PROBLEM))
+@router.delete("/keys/{id}", status_code=204, responses=dict.fromkeys((404, 501, 503), PROBLEM))
 async def revoke_key(
     key_id: Annotated[str, Path(alias="id", description="id of the key, from GET /keys")],
     keys: KeysDep,

@@ -16,6 +16,9 @@ from ..web.problems import Problem
 from ..web.unknown_names import unknown_name
 from .dependencies import PROBLEM
 
+CACHE_BUSTER = "_"
+"""Parameter that libraries for browsers, such as jQuery, add to a GET so that no cache answers."""
+
 
 async def require_known_parameters(request: Request) -> None:
     """Refuse a request whose query has a parameter that its route does not have.
@@ -35,7 +38,7 @@ async def require_known_parameters(request: Request) -> None:
     options = [*_options(route)]
     known = [*dict.fromkeys([*_declared(route.dependant), *options])]
     # Options are also accepted in snake case.
-    accepted = {*known, *map(to_snake, options)}
+    accepted = {*known, *map(to_snake, options), CACHE_BUSTER}
 
     for name in request.query_params:
         if name not in accepted:

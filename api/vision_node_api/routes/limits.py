@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from vision_node_contract.batch_objects import MAX_CUSTOM_ID_CHARACTERS
@@ -121,6 +121,9 @@ class LimitsResponse(BaseModel):
     answer_seconds: float = Field(
         description="maximum number of seconds between the end of the request and the response"
     )
+    authentication: bool = Field(
+        description="whether clients need an API key or a token, as for this request"
+    )
     owner_limits: LimitsOfOwner | None = Field(
         description="the limits of the owner of all that this client creates; null without "
         "authentication. GET /usage says how much of them is used today"
@@ -128,7 +131,7 @@ class LimitsResponse(BaseModel):
 
 
 @router.get("/limits")
-async def limits(jobs: JobsDep) -> LimitsResponse:
+async def limits(jobs: JobsDep, request: Request) -> LimitsResponse:
     """Return the limits on images, on jobs, on batches and on the duration of requests."""
     settings, kept = jobs.settings, jobs.settings.job_kept
     uploads, owner = jobs.uploads.limits, current_access().owner
@@ -157,6 +160,7 @@ async def limits(jobs: JobsDep) -> LimitsResponse:
             uploads.largest_bytes, uploads.bytes_per_second, uploads.grace_seconds
         ),
         answer_seconds=_answer_seconds(jobs),
+        authentication=request.app.state.authentication is not None,
         owner_limits=LimitsOfOwner.of(settings.owner_limits.of(owner)) if owner else None,
     )
 

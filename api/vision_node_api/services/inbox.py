@@ -1,12 +1,13 @@
 """Manage the images under inbox/ in the bucket, for ImageJobs that are created with kubectl.
 
-Images are stored in the release's own folder, inbox/<id>/. Older releases stored them in inbox/,
-where they can still be read and deleted by name. They are not listed, because they may belong to
-another release.
+Images are stored in the release's own folder, inbox/<id>/; those of a client that sees only its own
+objects, in the folder of its owner. Older releases stored them in inbox/, where they can still be
+read and deleted by name by clients that see all objects. They are not listed, because they may
+belong to another release.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,9 +28,18 @@ from ..uploads.form import Upload
 from ..watch.imagebatch_cache import ImageBatchCache
 from ..web.problems import Problem
 from .inbox_cursor import invalid_cursor, read_cursor, write_cursor
-from .inbox_name import is_inbox_name, require_inbox_name, require_inbox_prefix
+from .inbox_folder import client_folder
+from .inbox_name import (
+    MAX_KEY_BYTES,
+    MAX_NAME_BYTES,
+    is_inbox_name,
+    require_inbox_name,
+    require_inbox_prefix,
+    require_owned_place,
+)
 from .jobs import ANY_TYPE, Jobs
 from .older_inbox import OlderInbox
+from .owners import is_access_controlled, visible_owner
 from .ownership import OwnershipCheck
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
@@ -81,7 +91,7 @@ class Inbox:
                 ObjectChanged; 422 InvalidName, OptionsInvalid; 429 DailyBytesUsed; 503 while
                 storage is unavailable or the inbox belongs to another release.
         """
-        require_inbox_name(name)
+        self.require_new_name(name)
         self._require_ownership()
         _refuse_options(upload)
         image = await self.jobs.inspect(upload, self._folder + name)
@@ -101,7 +111,7 @@ class Inbox:
         Raises:
             Problem: 404 ObjectNotFound; 422 InvalidName; 503 while storage is unavailable.
         """
-        require_inbox_name(name)
+        require_inbox_name(name, self._max_name_bytes)
         with self.jobs.storage_problems():
             async with _time_limit():
                 found = await self._find_by_name(name)
@@ -120,7 +130,7 @@ class Inbox:
         Raises:
             Problem: 422 InvalidName, InvalidCursor; 503 while storage is unavailable.
         """
-        require_inbox_prefix(prefix)
+        require_inbox_prefix(prefix, self._max_name_bytes)
         key_prefix = self._folder + prefix
         after = read_cursor(cursor, key_prefix) if cursor else ""
 
@@ -145,7 +155,7 @@ class Inbox:
                 and `force` is false; 422 InvalidName; 503 while storage is unavailable or the
                 inbox belongs to another release.
         """
-        require_inbox_name(name)
+        require_inbox_name(name, self._max_name_bytes)
         self._require_ownership()
         key = self._folder + name
         if not force:
@@ -169,6 +179,16 @@ class Inbox:
         """
         kept = self.jobs.settings.inbox_kept
         return found.modified + kept if kept and found.key.startswith(self._folder) else None
+
+    def require_new_name(self, name: str) -> None:
+        """Refuse a name that an object can't get.
+
+        Raises:
+            Problem: 422 InvalidName.
+        """
+        require_inbox_name(name, self._max_name_bytes)
+        if visible_owner() is None and is_access_controlled():
+            require_owned_place(name)
 
     def _require_ownership(self) -> None:
         """Refuse a change of an inbox that belongs to another release.
@@ -231,17 +251,26 @@ class Inbox:
         if not self._users_of(key) and not self._batches_of(key):
             return
 
-        older = await self.older.find(key.removeprefix(self._folder))
+        older = await self._find_older(key.removeprefix(self._folder))
         if older:
             self._require_replaceable(older.key, replace=replace)
 
     @property
     def _folder(self) -> str:
-        return self.jobs.bucket.folders.inbox
+        """The folder to which the client's names are relative."""
+        return client_folder(self.jobs.bucket.folders)
+
+    @property
+    def _max_name_bytes(self) -> int:
+        return min(MAX_NAME_BYTES, MAX_KEY_BYTES - len(self._folder))
 
     async def _find_by_name(self, name: str) -> StoredObject | None:
         """Return the object with this name, which an older release may have stored."""
-        return await self._find(self._folder + name) or await self.older.find(name)
+        return await self._find(self._folder + name) or await self._find_older(name)
+
+    async def _find_older(self, name: str) -> StoredObject | None:
+        """Return the image that an older release has stored; it had no owners."""
+        return await self.older.find(name) if visible_owner() is None else None
 
     async def _find(self, key: str) -> StoredObject | None:
         try:
@@ -261,8 +290,9 @@ class Inbox:
 
     def _users_of(self, key: str) -> Sequence[str]:
         """Return the unfinished ImageJobs that name the image, with or without the release's id."""
-        complete = self.jobs.bucket.folders.inbox_key(key)
-        short = INBOX_PREFIX + complete.removeprefix(self._folder)
+        folders = self.jobs.bucket.folders
+        complete = folders.inbox_key(key)
+        short = INBOX_PREFIX + complete.removeprefix(folders.inbox)
         users_of = self.jobs.cache.users_of
         return sorted({*users_of(complete), *users_of(short)})
 
@@ -271,23 +301,31 @@ class Inbox:
         return self.batches.users_of(key, self.jobs.bucket.folders)
 
     def _require_unused(self, key: str, alternative: str) -> None:
-        jobs, batches = self._users_of(key), self._batches_of(key)
+        all_jobs, all_batches = self._users_of(key), self._batches_of(key)
+        if not all_jobs and not all_batches:
+            return
+
+        jobs = _visible(all_jobs, self.jobs.cache.owner_of)
+        batches = _visible(all_batches, self.batches.owner_of)
         users = [
             f"unfinished {kind}: {_listed(names)}"
             for kind, names in (("ImageJobs", jobs), ("ImageBatches", batches))
             if names
         ]
-        if not users:
-            return
-
         detail = (
-            f"{key} is in use by {' and '.join(users)}. "
+            f"{key} is in use by {' and '.join(users) or 'unfinished work of others'}. "
             f"Wait until they finish, cancel them, or {alternative}."
         )
         extensions: dict[str, Any] = {"imagejobs": jobs[:MAX_LISTED_JOBS]}
         if batches:
             extensions["imagebatches"] = batches[:MAX_LISTED_JOBS]
         raise Problem(409, "ObjectInUse", detail, **extensions)
+
+
+def _visible(names: Sequence[str], owner_of: Callable[[str], str]) -> Sequence[str]:
+    """Return the names of the objects of which the client may know."""
+    owner = visible_owner()
+    return names if owner is None else [name for name in names if owner_of(name) == owner]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,22 +11,24 @@ _SEED_BYTES = 20
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-def new_job_name(idempotency_key: str | None) -> str:
+def new_job_name(idempotency_key: str | None, owner: str = "") -> str:
     """Return the name of a new ImageJob.
 
-    If there is an idempotency key, the name is derived from it, so that the API server refuses to
-    create a second ImageJob for the same key. Otherwise, the name is random.
+    If there is an idempotency key, the name is derived from it and from the owner, so that the API
+    server refuses to create a second ImageJob for the same key. Otherwise, the name is random.
     """
-    return f"job-{request_id(idempotency_key)}"
+    return f"job-{request_id(idempotency_key, owner)}"
 
 
-def request_id(idempotency_key: str | None) -> str:
+def request_id(idempotency_key: str | None, owner: str = "") -> str:
     """Return an id of a request: the same for the same idempotency key, and else a random one.
 
-    It has 32 lowercase letters and digits.
+    Keys of different owners are different. The id has 32 lowercase letters and digits.
     """
     if idempotency_key:
-        seed = hashlib.sha256(idempotency_key.encode()).digest()[:_SEED_BYTES]
+        # Neither an owner nor a header contains a NUL.
+        text = f"{owner}\0{idempotency_key}" if owner else idempotency_key
+        seed = hashlib.sha256(text.encode()).digest()[:_SEED_BYTES]
     else:
         seed = secrets.token_bytes(_SEED_BYTES)
 

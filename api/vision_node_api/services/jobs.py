@@ -32,7 +32,9 @@ from ..uploads.upload_body import largest_upload_bytes
 from ..uploads.upload_limit import UploadLimiter, UploadLimits
 from ..watch.describer_cache import DescriberCache
 from ..watch.imagejob_cache import ImageJobCache
+from ..web.access import current_access
 from ..web.problems import Problem
+from .callbacks import require_callback
 from .dependency_problems import kubernetes_problems, kubernetes_unavailable, storage_problems
 from .history.history_problems import history_problems
 from .history.history_rows import JobRow
@@ -40,6 +42,7 @@ from .history.reader import HistoryReader
 from .job_limits import refused_by_kubernetes, require_capacity
 from .job_name import is_job_name, new_job_name
 from .owner_quotas import OwnerQuotas
+from .owners import is_visible, visible_owner
 from .reusable_jobs import ReusableJobs, Wanted
 from .reuse_key import reuse_key
 from .storage_health import StorageHealth
@@ -131,14 +134,15 @@ class Jobs:
 
         Raises:
             Problem: the image or an option is not acceptable (see inspect_image and SubmitOptions);
-                422 IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs,
-                TooManyImageJobs, QuotaExceeded, TooManyJobsOfOwner, DailyBytesUsed,
-                DailyTokensUsed; 503 while storage or Kubernetes is unavailable.
+                422 IdempotencyKeyReused, DescriberNotFound, JobRefused, or as for require_callback;
+                429 TooManyJobs, TooManyImageJobs, QuotaExceeded, TooManyJobsOfOwner,
+                DailyBytesUsed, DailyTokensUsed; 503 while storage or Kubernetes is unavailable.
         """
         key = self.bucket.folders.new_image_key()
         image = await self.inspect(upload, key)
         options = SubmitOptions.read(upload.fields, self.settings.max_ttl_seconds)
-        new = await self._new_job(image, options, new_job_name(idempotency_key))
+        name = new_job_name(idempotency_key, current_access().owner)
+        new = await self._new_job(image, options, name)
         not_reused = False if options.reuse else None
 
         existing = await self._repeated(new) if idempotency_key else None
@@ -250,17 +254,20 @@ class Jobs:
         return storage_problems(self.storage, writing=writing)
 
     async def _new_job(self, image: ImageRef, options: SubmitOptions, name: str) -> NewJob:
+        require_callback(options.callback_url, self.settings.callbacks)
         spec = ImageJobSpec(
             image=image,
             describer=await self.choose_describer(options.describer),
             options=options.options,
             priority=options.priority or 0,
             ttl_seconds_after_finished=options.ttl_seconds,
+            callback_url=options.callback_url,
         )
-        return NewJob(name, spec, options.describer, self.labels_of(spec, options.labels or {}))
+        labels = {**(options.labels or {}), **current_access().labels}
+        return NewJob(name, spec, options.describer, self.labels_of(spec, labels))
 
     def labels_of(self, spec: ImageJobSpec, chosen: dict[str, str]) -> dict[str, str]:
-        """Return the labels of a new ImageJob: those that the client has chosen, and the reuse key.
+        """Return the labels of a new ImageJob: those that were chosen for it, and the reuse key.
 
         Until the watch has reported the Describer, its state is unknown, and there is no key.
         """
@@ -298,10 +305,12 @@ class Jobs:
             raise job_not_found()
 
         with kubernetes_problems():
-            try:
-                return await self.cache.get(job_id)
-            except NotFoundError:
-                return None
+            cached = self.cache.peek(job_id)
+        if cached and is_visible(cached):
+            return cached
+
+        # The job of another owner takes as long as an unknown one.
+        return await self.read(job_id)
 
     async def archived(self, job_id: str, *, with_result: bool = False) -> JobRow:
         """Return a job from the history.
@@ -313,7 +322,9 @@ class Jobs:
             raise job_not_found()
 
         with history_problems():
-            row = await self.history.find_job(job_id, with_result=with_result)
+            row = await self.history.find_job(
+                job_id, with_result=with_result, owner=visible_owner()
+            )
         if row is None:
             raise job_not_found()
 
@@ -328,7 +339,7 @@ class Jobs:
             return None
 
         try:
-            row = await self.history.find_job(name, seconds=REPEATED_SECONDS)
+            row = await self.history.find_job(name, seconds=REPEATED_SECONDS, owner=visible_owner())
         except HistoryError as error:
             log.warning("the history can't tell whether %s exists: %s", name, error)
             return None
@@ -419,7 +430,7 @@ class Jobs:
 
         Either another submission created it, or the request succeeded but its response was lost.
         """
-        existing = await self.read(new.name)
+        existing = await self._read(new.name)
         if existing is None:
             # The request may still be executed, so the image is kept. If no ImageJob is created, a
             # sweep will delete the image.
@@ -428,6 +439,8 @@ class Jobs:
         if existing.spec.image.key != new.spec.image.key:
             await self._discard(new.spec.image.key)
 
+        if not is_visible(existing):  # its owner was changed
+            raise _key_is_taken() from error
         require_same_request(existing, new)
         return existing
 
@@ -439,6 +452,11 @@ class Jobs:
         Raises:
             Problem: 502 JobUnreadable; 503 KubernetesUnavailable.
         """
+        found = await self._read(name)
+        return found if found and is_visible(found) else None
+
+    async def _read(self, name: str) -> ImageJob | None:
+        """Return an ImageJob of any owner from the API server, or None if it does not exist."""
         with kubernetes_problems():
             try:
                 return await self.imagejobs.get(name)
@@ -477,6 +495,12 @@ def readable(row: JobRow) -> ImageJob:
         raise Problem(502, "JobUnreadable", detail) from error
 
 
+def _key_is_taken() -> Problem:
+    """Return the problem for an idempotency key whose job belongs to someone else by now."""
+    detail = "This Idempotency-Key was already used for another job. Use a new key."
+    return Problem(422, "IdempotencyKeyReused", detail)
+
+
 def _is_uid(text: str) -> bool:
     try:
         return bool(UUID(text))
@@ -498,7 +522,8 @@ def require_same_request(job: ImageJob, new: NewJob) -> None:
     Raises:
         Problem: 422 IdempotencyKeyReused.
     """
-    before, now = ((it.image.sha256, it.options) for it in (job.spec, new.spec))
+    specs = (job.spec, new.spec)
+    before, now = ((it.image.sha256, it.options, it.callback_url) for it in specs)
     if before != now or new.describer not in (None, job.spec.describer):
         detail = (
             f"Job {job.metadata.name} already used this Idempotency-Key for a different image or "

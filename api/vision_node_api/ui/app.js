@@ -6,6 +6,7 @@ import { showDescribers } from "./describers.js";
 import { acceptAttribute, checkFile, limitsText, typeOf } from "./files.js";
 import { listen } from "./intake.js";
 import { getLimits } from "./limits.js";
+import { listenToLogin, showIdentity, usesKeys } from "./login.js";
 import { fromText, shrink, toText } from "./preview.js";
 import { commands, sanitize } from "./text.js";
 
@@ -117,6 +118,12 @@ function remove(entry) {
   discard(entry);
   updatePage();
   ((next ?? previous)?.querySelector("h3") ?? $("choose")).focus();
+}
+
+function removeAll() {
+  for (const entry of jobs.values()) discard(entry);
+  updatePage();
+  saveNow();
 }
 
 function removeFinished() {
@@ -260,10 +267,12 @@ function history() {
 /* Start */
 
 function showCommand() {
-  const { curl } = commands(BASE.href, "photo.jpg", undefined);
-  const button = $("terminal-copy");
-  $("terminal-submit").textContent = curl;
-  button.addEventListener("click", () => copy(button, curl, "Command", (what) => announce("copied", what)));
+  $("terminal-submit").textContent = commands(BASE.href, "photo.jpg", undefined, usesKeys()).curl;
+}
+
+function copyCommand() {
+  const command = $("terminal-submit").textContent;
+  void copy($("terminal-copy"), command, "Command", (what) => announce("copied", what));
 }
 
 /** Show the server's limits if they are known, and return them. */
@@ -274,9 +283,18 @@ async function showLimits() {
   return limits;
 }
 
+/** Show what the server says about itself and about the user. */
+async function showServer() {
+  void showDescribers($("describer"), [$("describers"), $("prompt-label"), $("text-label")]);
+  const { authentication } = await showLimits();
+  if (authentication) await showIdentity();
+  showCommand();
+}
+
 showCommand();
-void showLimits();
-void showDescribers($("describer"), [$("describers"), $("prompt-label"), $("text-label")]);
+$("terminal-copy").addEventListener("click", copyCommand);
+listenToLogin(() => void showServer(), removeAll, showNotice);
+void showServer();
 $("clear").addEventListener("click", removeFinished);
 addEventListener("pagehide", saveNow);
 setInterval(() => jobs.forEach(({ job, card }) => isFinished(job) || card.tick()), TICK_MS);

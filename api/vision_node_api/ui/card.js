@@ -3,6 +3,7 @@
 import { offerBoxes, setRatio } from "./boxes.js";
 import { findingsOf } from "./findings.js";
 import { showFindings } from "./findings_list.js";
+import { usesKeys } from "./login.js";
 import { bytes, commands, parts, sanitize, seconds, sentence } from "./text.js";
 
 /**
@@ -20,7 +21,7 @@ const PHASES = {
   done: "Done",
   failed: "Failed",
 };
-const NOTES = { busy: "The server is busy", lost: "Reconnecting" };
+const NOTES = { busy: "The server is busy", lost: "Reconnecting", login: "Log in to continue" };
 const COPIED_MS = 1800;
 const SHOWN_TEXT_LINES = 6; // as in the style sheet
 const LONG_TEXT_CHARACTERS = 400; // about six lines
@@ -173,7 +174,8 @@ export class Card {
   #more() {
     if (!this.#find(".more").open) return;
 
-    const { curl, kubectl } = commands(new URL(".", document.baseURI).href, this.job.name, this.job.id);
+    const server = new URL(".", document.baseURI).href;
+    const { curl, kubectl } = commands(server, this.job.name, this.job.id, usesKeys());
     this.#find(".curl code").textContent = curl;
     this.#find(".kubectl code").textContent = kubectl;
     this.#find(".kubectl").hidden = this.#find(".hint").hidden = !kubectl;

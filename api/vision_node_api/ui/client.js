@@ -1,6 +1,7 @@
 /** Sends the HTTP requests for a job: submits it, follows it, fetches its result, and retries temporary failures. */
 
 import { answerMs, getLimits, uploadMs } from "./limits.js";
+import { logIn, wantsKey } from "./login.js";
 import { sentence } from "./text.js";
 
 /**
@@ -10,7 +11,7 @@ import { sentence } from "./text.js";
  *            temporary?: boolean}} Problem
  *
  * A note that says why a job is waiting, and when the next request is due (milliseconds since 1970).
- * @typedef {{kind: "busy" | "lost" | "unavailable" | "queued", reason?: string, detail?: string, until?: number}} Note
+ * @typedef {{kind: "busy" | "lost" | "unavailable" | "queued" | "limited" | "login", reason?: string, detail?: string, until?: number}} Note
  *
  * The changed properties of a job.
  * @typedef {{phase?: string, id?: string, attempts?: number, seconds?: number | null,
@@ -21,10 +22,13 @@ const FIRST_POLL_MS = 50; // most jobs are done after a few polls at this interv
 const MAX_POLL_MS = 1000;
 const POLL_GROWTH = 1.5;
 const MAX_RETRY_MS = 5000;
+const MAX_WAIT_MS = 600_000; // a quota may last until midnight; then the user decides when to try again
 const GIVE_UP_AFTER_MS = 180_000; // measured from the first failure; a rolling upgrade takes less time
 const MAX_UPLOADS = 3; // leaves half of a browser's six connections for polls
 const PROXY_LIMIT = "A proxy between this page and the server does not accept uploads of this size.";
 const TEMPORARY_STATUSES = new Set([408, 429, 502, 503, 504]);
+// These reasons concern the limits of the user, and not the load of the server.
+const LIMIT_REASON = /^(RateLimited|Quota)/;
 // For these reasons, the server itself (not a proxy) responds with 502, so a retry does not help.
 const PERMANENT_REASONS = new Set(["ResultChanged", "ResultUnreadable"]);
 
@@ -124,24 +128,31 @@ function jobProblem(error) {
 
 /**
  * Repeat a request until it is answered. If the connection is lost, or if the server is busy or
- * restarting, yield a note about the problem and retry.
+ * restarting, yield a note about the problem and retry. If the session has ended, wait for the user to log in.
  * @returns {AsyncGenerator<JobUpdate, Record<string, any>>} the JSON body of a 2xx response
  */
 async function* requestUntilAnswered(path, init, timeout, signal) {
   let failedAt = Infinity;
   for (let tries = 0; ; tries += 1) {
+    const sentAt = performance.now();
     const { response, body } = await request(path, init, timeout, signal);
     if (response?.ok && body) {
       if (tries) yield { note: null };
       return body;
     }
 
+    if (wantsKey(response, body)) {
+      yield { note: { kind: "login" } };
+      await logIn(sentAt, signal);
+      continue;
+    }
+
     const temporary = !response || isTemporary(response.status, body?.reason);
     failedAt = Math.min(failedAt, Date.now()); // the upload itself may take longer than GIVE_UP_AFTER_MS
     const exhausted = response?.status !== 429 && Date.now() - failedAt > GIVE_UP_AFTER_MS;
-    if (!temporary || exhausted) throw new ProblemError(responseProblem(response, body));
-
     const wait = retryAfter(response) ?? Math.min(250 * 2 ** tries, MAX_RETRY_MS);
+    if (!temporary || exhausted || wait > MAX_WAIT_MS) throw new ProblemError(responseProblem(response, body));
+
     yield { note: { ...retryNote(response, body), until: Date.now() + wait } };
     await pause(wait, signal);
   }
@@ -172,8 +183,9 @@ function json(text) {
 /** Return a note that says why a request is repeated. @returns {Note} */
 function retryNote(response, body) {
   if (!response) return { kind: "lost" };
-  if (response.status === 429) return { kind: "busy" };
-  return { kind: "unavailable", reason: body?.reason, detail: body?.detail };
+  const { reason, detail } = body ?? {};
+  if (response.status === 429) return { kind: LIMIT_REASON.test(reason) ? "limited" : "busy", reason, detail };
+  return { kind: "unavailable", reason, detail };
 }
 
 /** Return the wait in milliseconds according to Retry-After, which contains a number of seconds or a date. */

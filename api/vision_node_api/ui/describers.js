@@ -1,5 +1,7 @@
 /** Shows a list of describers and their options, but only if the server has several describers. */
 
+import { getJson } from "./login.js";
+
 /**
  * A describer in the response to GET /describers.
  * @typedef {{name: string, model: string | null, ready: boolean, default: boolean}} Describer
@@ -15,8 +17,7 @@ const TIMEOUT_MS = 15_000;
 export async function showDescribers(select, labels) {
   const show = (/** @type {boolean} */ shown) => labels.forEach((label) => (label.hidden = !shown));
   try {
-    const response = await fetch("describers", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const { describers } = await response.json();
+    const { describers } = await getJson("describers", TIMEOUT_MS);
     select.replaceChildren(...describers.map(option));
     show(describers.length > 1);
   } catch {

@@ -1,9 +1,11 @@
 /** Fetches the server's limits for images and requests from GET /limits. No other module does so. */
 
+import { getJson } from "./login.js";
+
 /**
  * The server's limits. A limit is undefined if the server did not report it. Only the server checks it then.
  * @typedef {{imageBytes?: number, imagePixels?: number, mediaTypes: string[], formats: string[],
- *            uploadSeconds?: number, answerSeconds?: number}} Limits
+ *            uploadSeconds?: number, answerSeconds?: number, authentication?: boolean}} Limits
  */
 
 /** @type {Limits} */
@@ -29,13 +31,11 @@ export function getLimits() {
 
 /** @returns {Promise<Limits>} */
 async function fetchLimits() {
-  const response = await fetch("limits", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!response.ok) throw new Error(`GET /limits was answered with ${response.status}`);
-  return read(await response.json());
+  return read(await getJson("limits", TIMEOUT_MS));
 }
 
 /** Read the response. If a server of another version omits a field, the limit is unknown. @returns {Limits} */
-function read({ imageBytes, imagePixels, mediaTypes, formats, uploadSeconds, answerSeconds }) {
+function read({ imageBytes, imagePixels, mediaTypes, formats, uploadSeconds, answerSeconds, authentication }) {
   return {
     imageBytes: positive(imageBytes),
     imagePixels: positive(imagePixels),
@@ -43,6 +43,7 @@ function read({ imageBytes, imagePixels, mediaTypes, formats, uploadSeconds, ans
     formats: words(formats),
     uploadSeconds: positive(uploadSeconds),
     answerSeconds: positive(answerSeconds),
+    authentication: authentication === true,
   };
 }
 

@@ -76,18 +76,23 @@ function formFile(name) {
   return /^[\w./ -]+$/.test(file) ? `file=@${file}` : `file=@"${file.replace(/["\\]/g, "\\$&")}"`;
 }
 
+/** curl's argument for an API key, which the reader of the command has in the environment. */
+const KEY_HEADER = '-H "Authorization: Bearer $VISION_NODE_API_KEY" ';
+
 /**
  * Return the commands that submit and read the same job from a terminal.
  * @param {string} server its base URL, with a slash at the end
  * @param {string} name the image's file name
  * @param {string | undefined} id the job's id, once the server has assigned one
+ * @param {boolean} [withKey] whether the server wants a key
  * @returns {{curl: string, kubectl: string}}
  */
-export function commands(server, name, id) {
-  const submit = `curl -F ${shellQuote(formFile(name))} ${shellQuote(`${server}submit`)}`;
+export function commands(server, name, id, withKey = false) {
+  const curl = withKey ? `curl ${KEY_HEADER}` : "curl ";
+  const submit = `${curl}-F ${shellQuote(formFile(name))} ${shellQuote(`${server}submit`)}`;
   if (!id) return { curl: submit, kubectl: "" };
 
-  const get = (/** @type {string} */ what) => `curl ${shellQuote(`${server}${what}/${encodeURIComponent(id)}`)}`;
+  const get = (/** @type {string} */ what) => `${curl}${shellQuote(`${server}${what}/${encodeURIComponent(id)}`)}`;
   return {
     curl: [submit, get("status"), get("result")].join("\n"),
     kubectl: [

@@ -69,6 +69,7 @@ class BatchOptions(DescribeOptions):
             describer=describer,
             options=self.options,
             ttl_seconds_after_finished=self.ttl_seconds,
+            callback_url=self.callback_url,
             **own,
             **source,
         )
@@ -121,6 +122,9 @@ class BatchDocument(_Document):
     max_tokens: int | None = None
     ttl_seconds_after_finished: int | None = None
     suspend: bool | None = None
+    callback_url: str | None = Field(
+        None, alias="callbackURL", description="https URL to which a message about the end is sent"
+    )
     labels: str | dict[str, str] | None = Field(
         None, description="labels of the ImageBatch, as text (team=web,tier=gold) or as an object"
     )

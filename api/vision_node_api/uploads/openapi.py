@@ -14,6 +14,8 @@ RETRY_TEXTS = {
     "describer": "name from GET /describers; if absent, the describer stays",
     "text": "when to read the text in the image (true: always; false: never); if absent, it stays",
     "priority": "jobs with a higher priority are described first; if absent, it stays",
+    "callbackURL": "https URL to which a signed message is sent when the new job has ended; if "
+    "absent, there is none",
 }
 """Descriptions of options that mean something else in a retry than in a submission."""
 
@@ -39,6 +41,7 @@ def retry_options_schema() -> dict[str, Any]:
             "additionalProperties": {"type": "string"},
         },
         "priority": {"type": ["integer", "null"]},
+        "callbackURL": {"type": ["string", "null"]},
     }
     options = _retry_options()
     return {

@@ -84,7 +84,12 @@ class RetryOptions(SubmitOptions):
         options |= self.model_dump(include=set(Options.model_fields), exclude_unset=True)
         chosen = {name: value for name, value in options.items() if value is not None}
 
-        update: dict[str, Any] = {"options": Options(**chosen) if chosen else None, "cancel": False}
+        update: dict[str, Any] = {
+            "options": Options(**chosen) if chosen else None,
+            "cancel": False,
+            # The callback of the other job expects one message, and it has got it.
+            "callback_url": self.callback_url,
+        }
         if "ttl_seconds" in self.model_fields_set:
             update["ttl_seconds_after_finished"] = self.ttl_seconds
         if "priority" in self.model_fields_set:

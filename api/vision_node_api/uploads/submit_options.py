@@ -11,7 +11,8 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
+from vision_node_contract.callbacks.urls import MAX_CHARACTERS
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import Reason
 
@@ -82,6 +83,12 @@ class DescribeOptions(BaseModel):
         description="labels for finding it again, such as team=web,tier=gold; GET /limits has the "
         "maximum number (labels)",
     )
+    callback_url: _Text | None = Field(
+        None,
+        alias="callbackURL",
+        max_length=MAX_CHARACTERS,
+        description="https URL to which a signed message is sent when the job or batch has ended",
+    )
 
     @classmethod
     def read(cls, fields: dict[str, str], max_ttl_seconds: int) -> Self:
@@ -140,6 +147,16 @@ class SubmitOptions(DescribeOptions):
         description="true: if the same image was described with the same options before, return "
         "that job instead of creating a new one",
     )
+
+    @field_validator("reuse")
+    @classmethod
+    def _require_own_job(cls, reuse: bool | None, info: ValidationInfo) -> bool | None:  # noqa: FBT001 (a validator's)
+        if reuse and info.data.get("callback_url"):
+            raise PydanticCustomError(
+                "no_callback_of_reused",
+                "it can't be combined with callbackURL, because a reused job has its own",
+            )
+        return reuse
 
 
 def option_names(options: type[DescribeOptions]) -> frozenset[str]:

@@ -5,13 +5,15 @@ in which the watches reported it. So a slow follower has no backlog, and any rep
 what another one began, from the resourceVersions that a client has seen.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Literal, NamedTuple
 
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.json_types import Json
+from vision_node_contract.names import OWNER_LABEL
 
 Kind = Literal["job", "batch"]
 Key = tuple[Kind, str]
@@ -55,7 +57,9 @@ class Change:
     phase: str = ""
     describer: str = ""
     labels: Mapping[str, str] | None = None
-    """Labels of the object; None if nothing but its name is known."""
+    """Labels of the object; None if nothing but its name and its owner is known."""
+    owner: str = ""
+    """To whom the object belongs; empty if it has no owner."""
     sequence: int = 0
     """Number of changes that this replica had seen when it saw this one."""
     position: Position = START
@@ -75,7 +79,10 @@ class _Watched:
     """The resourceVersion up to which all changes are known; None before the first list."""
     floor: int = 0
     """The resourceVersion since which all changes are remembered."""
-    names: set[str] = field(default_factory=set)
+    owners: dict[str, str] = field(default_factory=dict)
+    """The owners of all objects by name; empty for those without one."""
+    listed_owners: dict[str, str] = field(default_factory=dict)
+    """The same for the objects in a list that is incomplete."""
     listed: dict[str, Change] = field(default_factory=dict)
     """Objects in a list that is incomplete, if they have changed since the last one."""
     resumed_from: int = 0
@@ -158,8 +165,9 @@ class ChangeLog:
             case _:
                 for body in event.objects:
                     change = _change_of(kind, body, is_deleted=event.type == "DELETED")
-                    update = watched.names.discard if change.is_deleted else watched.names.add
-                    update(change.name)
+                    watched.owners.pop(change.name, None)
+                    if not change.is_deleted:
+                        watched.owners[change.name] = change.owner
                     if watched.version is not None:
                         watched.version = max(watched.version, change.version)
                     self._record(change)
@@ -167,18 +175,21 @@ class ChangeLog:
 
     def _add_page(self, kind: Kind, event: WatchEvent) -> None:
         watched = self._watched[kind]
-        if watched.version is None:
-            return
-
         for change in (_change_of(kind, it, is_deleted=False) for it in event.objects):
-            if change.version > watched.version or change.name not in watched.names:
+            watched.listed_owners[change.name] = change.owner
+            if watched.version is None:
+                continue
+            if change.version > watched.version or change.name not in watched.owners:
                 watched.listed[change.name] = change
 
     def _end_list(self, kind: Kind, event: WatchEvent) -> None:
         watched = self._watched[kind]
         before, version = watched.version, int(event.version or 0)
         listed, watched.listed = watched.listed, {}
-        deleted, watched.names = watched.names - event.names, set(event.names)
+        owners = watched.owners | watched.listed_owners
+        deleted = watched.owners.keys() - event.names
+        watched.owners = {name: owners.get(name, "") for name in event.names}
+        watched.listed_owners = {}
 
         # Changes between the two lists are unknown, so a client that was in between has to read.
         watched.floor = version
@@ -194,7 +205,8 @@ class ChangeLog:
         watched.resumed_from, watched.listed_at = before, self.sequence
         # Deletions come first, so a client that resumes after one of the others has all of them.
         for name in sorted(deleted):
-            self._record(Change(kind, name, version, is_deleted=True))
+            owner = owners.get(name, "")
+            self._record(Change(kind, name, version, is_deleted=True, owner=owner))
         for change in sorted(listed.values(), key=lambda it: it.version):
             if change.name in event.names:
                 watched.version = change.version
@@ -206,17 +218,7 @@ class ChangeLog:
     def _record(self, change: Change) -> None:
         self.sequence += 1
         self._latest.pop(change.key, None)
-        self._latest[change.key] = Change(
-            change.kind,
-            change.name,
-            change.version,
-            change.is_deleted,
-            change.phase,
-            change.describer,
-            change.labels,
-            self.sequence,
-            self.position,
-        )
+        self._latest[change.key] = replace(change, sequence=self.sequence, position=self.position)
 
         while len(self._latest) > self.max_changes:
             oldest = self._latest.pop(next(iter(self._latest)))
@@ -235,6 +237,7 @@ def changes_in(changes: list[Change], log: ChangeLog) -> Iterator[Change]:
 def _change_of(kind: Kind, body: Json, *, is_deleted: bool) -> Change:
     """Return the change of an object, which may be of another version than this one's."""
     metadata = body["metadata"]
+    labels = metadata.get("labels") or {}
     return Change(
         kind,
         metadata["name"],
@@ -242,7 +245,8 @@ def _change_of(kind: Kind, body: Json, *, is_deleted: bool) -> Change:
         is_deleted,
         str(_object(body.get("status")).get("phase") or "queued"),
         str(_object(body.get("spec")).get("describer") or ""),
-        metadata.get("labels") or {},
+        labels,
+        sys.intern(labels.get(OWNER_LABEL, "")),
     )
 
 

@@ -46,6 +46,11 @@ class CreationOrder:
         if entry:
             del self._sorted[bisect_left(self._sorted, entry)]
 
+    def owner_of(self, name: str) -> str:
+        """Return to whom an object belongs; empty if it is not there, or has no owner."""
+        entry = self._by_name.get(name)
+        return entry.owner if entry else ""
+
     def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[str]:
         """Yield the names of the ImageJobs that come after a place in the list."""
         for entry in self.entries_before(at, uid, owner):

@@ -84,8 +84,16 @@ class ImageBatchCache:
             UnavailableError: the ImageBatch is not cached, and the API server is unavailable.
             ValueError: the object is not an ImageBatch of this version.
         """
+        return self.peek(name) or await self.read(name)
+
+    def peek(self, name: str) -> ImageBatch | None:
+        """Return an ImageBatch if it is cached; otherwise, return None.
+
+        Raises:
+            ValueError: the object is not an ImageBatch of this version.
+        """
         text = self._texts.get(name)
-        return ImageBatch.model_validate_json(text) if text else await self.read(name)
+        return ImageBatch.model_validate_json(text) if text else None
 
     async def read(self, name: str) -> ImageBatch:
         """Return an ImageBatch from the API server.
@@ -109,6 +117,10 @@ class ImageBatchCache:
         such a list names is unknown here.
         """
         return sorted(name for name, source in self._sources.items() if source.has(key, folders))
+
+    def owner_of(self, name: str) -> str:
+        """Return to whom an ImageBatch belongs; empty if it is unknown or has no owner."""
+        return self._order.owner_of(name)
 
     def before(self, at: datetime, uid: str, owner: str | None) -> Iterator[BatchSummary]:
         """Yield what lists show of the ImageBatches after a place, from the newest to the oldest.

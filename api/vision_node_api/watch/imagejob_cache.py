@@ -120,6 +120,10 @@ class ImageJobCache:
         """Return the names of unfinished ImageJobs whose image is the object `key` under inbox/."""
         return self._inbox_users.of(key)
 
+    def owner_of(self, name: str) -> str:
+        """Return to whom an ImageJob belongs; empty if it is unknown or has no owner."""
+        return self._order.owner_of(name)
+
     def done_for(self, reuse_key: str) -> list[str]:
         """Return the names of some cached ImageJobs with this key that are done, newest first."""
         return self._reusable_done.of(reuse_key)

@@ -26,6 +26,7 @@ OWN_PATHS = frozenset(
         "problems",
         "readyz",
         "result",
+        "session",
         "static-offline-docs",
         "status",
         "submit",

@@ -1,9 +1,12 @@
 """Submit a small picture to the API, wait for its description and print it.
 
-`helm test` runs this script in the API's image. It needs only the standard library.
+`helm test` runs this script in the API's image. It needs only the standard library. The API key is
+in $VISION_NODE_API_KEY. If the API needs one ($NEEDS_API_KEY) and there is none, only the refusal
+is checked.
 """
 
 import json
+import os
 import struct
 import sys
 import time
@@ -41,7 +44,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def call(request: str | urllib.request.Request, deadline: float) -> dict[str, Any]:
+def call(request: urllib.request.Request, deadline: float) -> dict[str, Any]:
     """Return the API's response. If the API is not ready, retry until the deadline."""
     while True:
         try:
@@ -60,6 +63,17 @@ def call(request: str | urllib.request.Request, deadline: float) -> dict[str, An
         time.sleep(0.5)
 
 
+def request_for(
+    url: str, data: bytes | None = None, headers: dict[str, str] | None = None
+) -> urllib.request.Request:
+    """Return a request with the API key, if there is one."""
+    request = urllib.request.Request(url, data=data, headers=headers or {})  # noqa: S310
+    if key := os.environ.get("VISION_NODE_API_KEY"):
+        # A redirect to another server must not carry the key there.
+        request.add_unredirected_header("Authorization", f"Bearer {key}")
+    return request
+
+
 def submission(url: str) -> urllib.request.Request:
     """Return the request that submits the picture."""
     head = (
@@ -67,7 +81,26 @@ def submission(url: str) -> urllib.request.Request:
     )
     body = head.encode() + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    return urllib.request.Request(f"{url}/submit", data=body, headers=headers)  # noqa: S310
+    return request_for(f"{url}/submit", body, headers)
+
+
+def check_refusal(url: str) -> None:
+    """Check that the API refuses a request without a key, which is all that can be checked."""
+    deadline = time.monotonic() + SECONDS
+    # The API is ready when this responds.
+    call(request_for(f"{url}/readyz"), deadline)
+    try:
+        with urllib.request.urlopen(f"{url}/limits", timeout=10) as answer:  # noqa: S310
+            sys.exit(f"{url}/limits answered {answer.status} without an API key")
+    except urllib.error.HTTPError as error:
+        if error.code != 401:
+            sys.exit(f"{url}/limits answered {error.code} without an API key, instead of 401")
+
+    print(
+        "The API is ready and refuses requests without a key. No picture was described, because "
+        "the Secret with the first key was deleted. To describe one, create the Secret again with "
+        "a key that may submit and read."
+    )
 
 
 def main(url: str) -> None:
@@ -75,9 +108,14 @@ def main(url: str) -> None:
 
     If the description is missing or wrong, exit with a message.
     """
+    if os.environ.get("NEEDS_API_KEY") == "true" and not os.environ.get("VISION_NODE_API_KEY"):
+        check_refusal(url)
+        return
+
     deadline = time.monotonic() + SECONDS
     job_id = call(submission(url), deadline)["job_id"]
-    while (status := call(f"{url}/status/{job_id}", deadline))["status"] not in {"done", "failed"}:
+    state = request_for(f"{url}/status/{job_id}")
+    while (status := call(state, deadline))["status"] not in {"done", "failed"}:
         if time.monotonic() > deadline:
             sys.exit(f"ImageJob {job_id} is still {status['status']} after {SECONDS:g} s")
         time.sleep(0.2)
@@ -85,7 +123,7 @@ def main(url: str) -> None:
     if status["status"] == "failed":
         sys.exit(f"ImageJob {job_id} failed: {status['error']}")
 
-    result = call(f"{url}/result/{job_id}", deadline)
+    result = call(request_for(f"{url}/result/{job_id}"), deadline)
     if not result["description"].strip():
         sys.exit(f"ImageJob {job_id} is done with an empty description")
 

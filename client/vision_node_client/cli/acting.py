@@ -18,7 +18,7 @@ PAGE_JOBS = 100
 
 def cancel_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
     """Cancel jobs, and print their states."""
-    return _each(arguments.jobs, lambda it: f"{it} {node.cancel_job(it).status}")
+    return each(arguments.jobs, lambda it: f"{it} {node.cancel_job(it).status}")
 
 
 def delete_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
@@ -28,7 +28,7 @@ def delete_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
         node.delete_job(job)
         return job
 
-    return _each(arguments.jobs, delete)
+    return each(arguments.jobs, delete)
 
 
 def retry_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
@@ -43,7 +43,7 @@ def retry_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
         return _retry_failed(node, arguments)
 
     changes = options_of(arguments)
-    return _each(arguments.jobs, lambda it: f"{node.retry_job(it, **changes).id} {it}")
+    return each(arguments.jobs, lambda it: f"{node.retry_job(it, **changes).id} {it}")
 
 
 def _retry_failed(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
@@ -70,10 +70,10 @@ def _retry_failed(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
         cursor = found.next_cursor
 
 
-def _each(jobs: list[str], act: Callable[[str], str]) -> ExitCode:
-    """Act on each job, and print what the action returns. Refusals don't stop the others."""
+def each(ids: list[str], act: Callable[[str], str]) -> ExitCode:
+    """Act on each id, and print what the action returns. Refusals don't stop the others."""
     code = ExitCode.DONE
-    for job in jobs:
+    for job in ids:
         try:
             print(safe(act(job)), flush=True)
         except ProblemError as problem:

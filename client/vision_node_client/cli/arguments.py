@@ -1,17 +1,13 @@
 """The command line."""
 
 import argparse
-import os
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from ..options import SubmitOptions
-
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-URL_VARIABLE = "VISION_NODE_URL"
-"""Environment variable with the URL of the server."""
+from . import access_arguments
+from .common_arguments import add_common
 
 EXIT_CODES = """\
 exit codes:
@@ -59,6 +55,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     _add_action(commands, "cancel", "cancel jobs that have not ended")
     _add_retry(commands)
     _add_action(commands, "delete", "delete jobs with their images and results")
+    access_arguments.add_commands(commands)
 
     return parser.parse_args(arguments)
 
@@ -77,6 +74,7 @@ def options_of(arguments: argparse.Namespace) -> SubmitOptions:
         "labels": dict(arguments.label) or None,
         "priority": arguments.priority,
         "reuse": arguments.reuse or None,
+        "callback_url": arguments.callback_url,
     }
     return found
 
@@ -90,7 +88,7 @@ def _add_describe(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         description="Print the descriptions of images, or write those of a folder to a file.",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="images, or one folder")
-    _add_common(parser)
+    add_common(parser)
     parser.add_argument(
         "--json",
         action="store_true",
@@ -98,22 +96,6 @@ def _add_describe(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     _add_options(parser)
     _add_folder(parser)
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--server",
-        metavar="URL",
-        default=os.environ.get(URL_VARIABLE) or DEFAULT_URL,
-        help=f"URL of the server (default: ${URL_VARIABLE}, or else {DEFAULT_URL})",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=_positive,
-        default=30.0,
-        metavar="SECONDS",
-        help="maximum pause within a request (default: %(default)g)",
-    )
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -150,6 +132,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--priority", type=int, metavar="NUMBER", help="images with a higher one go first"
     )
     group.add_argument(
+        "--callback-url",
+        metavar="URL",
+        help="https URL to which the server sends a signed message about the end",
+    )
+    group.add_argument(
         "--reuse",
         action="store_true",
         help="take the result of an earlier job with the same image and options, if there is one "
@@ -183,14 +170,14 @@ def _add_list(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
 ) -> None:
     parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-    _add_common(parser)
+    add_common(parser)
     parser.add_argument("--json", action="store_true", help="print them as JSON Lines")
 
 
 def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     text = "list, search or export jobs, the newest first"
     parser = commands.add_parser("jobs", help=text, description=text.capitalize() + ".")
-    _add_common(parser)
+    add_common(parser)
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
         "--json", action="store_true", help="print everything about all of them as JSON Lines"
@@ -226,7 +213,7 @@ def _add_job(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     text = "print everything about a job as JSON"
     parser = commands.add_parser("job", help=text, description=text.capitalize() + ".")
     parser.add_argument("job", metavar="ID", help="its id; BATCH.INDEX for an image of a batch")
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -239,7 +226,7 @@ def _add_results(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("batch", metavar="BATCH", help="its name, from `vision-node batches`")
-    _add_common(parser)
+    add_common(parser)
     parser.add_argument("--csv", action="store_true", help="print CSV instead of JSON Lines")
     parser.add_argument("--phase", choices=["done", "failed"], help="print only these images")
     parser.add_argument(
@@ -267,7 +254,7 @@ def _add_action(
 ) -> None:
     parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
     parser.add_argument("jobs", nargs="+", metavar="ID", help="ids of jobs")
-    _add_common(parser)
+    add_common(parser)
 
 
 def _add_retry(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -279,7 +266,7 @@ def _add_retry(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "Options that are not given stay as they were.",
     )
     parser.add_argument("jobs", nargs="*", metavar="ID", help="ids of jobs")
-    _add_common(parser)
+    add_common(parser)
     _add_options(parser)
 
     group = parser.add_argument_group("all jobs that have failed, in place of IDs")
@@ -294,17 +281,6 @@ def _time(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-01-31T12:00") from error
-
-
-def _positive(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-
-    return seconds
 
 
 def _count(text: str) -> int:

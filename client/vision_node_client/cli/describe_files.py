@@ -10,6 +10,7 @@ from ..errors import JobFailedError, ProblemError
 from ..models import Description
 from .arguments import options_of
 from .exit_codes import ExitCode
+from .key_file import key_source
 from .terminal import safe, say_error
 
 PARALLEL_IMAGES = 8
@@ -27,7 +28,8 @@ async def describe_files(paths: list[Path], arguments: argparse.Namespace) -> Ex
     is_single = len(paths) == 1
     is_complete = True
 
-    async with AsyncVisionNode(arguments.server, arguments.timeout) as node:
+    key = key_source(arguments.api_key_file)
+    async with AsyncVisionNode(arguments.server, arguments.timeout, api_key=key) as node:
         tasks = [asyncio.create_task(_describe(node, it, arguments, limit)) for it in paths]
         try:
             for path, task in zip(paths, tasks, strict=True):

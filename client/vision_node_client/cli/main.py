@@ -8,11 +8,13 @@ from pathlib import Path
 
 from ..errors import ProblemError, ProtocolError, UnreachableError, VisionNodeError
 from ..sync_client import VisionNode
+from .access import manage_keys, show_identity, show_usage
 from .acting import cancel_jobs, delete_jobs, retry_jobs
 from .arguments import parse_arguments
 from .describe_files import describe_files
 from .exit_codes import ExitCode, UsageError
 from .folder.command import describe_folder
+from .key_file import key_source
 from .listing import list_batches, list_describers, list_jobs, print_results, show_job
 from .terminal import say_error
 
@@ -25,6 +27,9 @@ _COMMANDS = {
     "cancel": cancel_jobs,
     "retry": retry_jobs,
     "delete": delete_jobs,
+    "keys": manage_keys,
+    "whoami": show_identity,
+    "usage": show_usage,
 }
 
 
@@ -54,7 +59,9 @@ def main(argv: list[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> ExitCode:
     if arguments.command != "describe":
-        with VisionNode(arguments.server, arguments.timeout) as node:
+        with VisionNode(
+            arguments.server, arguments.timeout, api_key=key_source(arguments.api_key_file)
+        ) as node:
             return _COMMANDS[arguments.command](node, arguments)
 
     paths: list[Path] = arguments.paths

@@ -27,7 +27,7 @@ from ..models import (
     RetriedJobs,
 )
 from ..options import BatchOptions, JobFilter, SubmitOptions
-from . import calls
+from . import access_calls, calls
 from .batch_source import BatchSource
 from .event_reader import EventReader
 from .lines import GONE, JobReader, PartReader
@@ -56,6 +56,8 @@ connection or the server's storage is busy with four."""
 
 FINISHED = "BatchFinished"
 """Reason for which a finished batch can't be cancelled."""
+
+HTTP_NOT_FOUND = 404
 
 HTTP_NO_CONTENT = 204
 """Status of a stream of events to which nothing would be added."""
@@ -230,6 +232,16 @@ def delete_batch(name: str, retries: Retries) -> Flow[None]:
         yield from send(Send(calls.delete(name).request), attempts)
     except ProblemError as problem:
         if problem.reason != GONE or not attempts.has_failed:
+            raise
+
+
+def revoke_key(key_id: str, retries: Retries) -> Flow[None]:
+    """Delete an API key. If it is gone after an answer was lost, it has been deleted."""
+    attempts = Attempts(retries)
+    try:
+        yield from send(Send(access_calls.revoke_key(key_id).request), attempts)
+    except ProblemError as problem:
+        if problem.status != HTTP_NOT_FOUND or not attempts.has_failed:
             raise
 
 

@@ -46,6 +46,8 @@ class Reply:
     content: bytes = field(repr=False)
     url: str
     """The URL of the request, without user name and password."""
+    sent_key: bool = False
+    """Whether the request had an API key, or a user name and a password."""
 
     @property
     def is_success(self) -> bool:

@@ -49,7 +49,7 @@ class JobPage:
     """Where the next page begins; None if this is the last one."""
 
 
-def _reader(read: Callable[[Json], T]) -> Callable[[Reply], T]:
+def reader(read: Callable[[Json], T]) -> Callable[[Reply], T]:
     """Make a function that reads a JSON object into one that reads a response."""
 
     @wraps(read)
@@ -83,13 +83,13 @@ def nothing(_: Reply) -> None:
     """Ignore the body."""
 
 
-@_reader
+@reader
 def submitted_job(found: Json) -> Job:
     """Return the job in the response to a submission."""
     return Job(str(found["job_id"]), found["status"], reused=found.get("reused") is True)
 
 
-@_reader
+@reader
 def described(found: Json) -> Job | Description:
     """Return what the response to a submission has: a description or a job."""
     has_result = found["status"] == "done" and "description" in found
@@ -103,10 +103,10 @@ def job_state(found: Json) -> Job:
     )
 
 
-job = _reader(job_state)
+job = reader(job_state)
 
 
-@_reader
+@reader
 def retried_jobs(found: Json) -> RetriedJobs:
     """Return what has become of failed jobs that were to be retried."""
     return RetriedJobs(
@@ -131,16 +131,16 @@ def description(found: Json) -> Description:
     )
 
 
-description_reply = _reader(description)
+description_reply = reader(description)
 
 
-@_reader
+@reader
 def describers(found: Json) -> list[Describer]:
     """Return the Describers."""
     return [_describer(it) for it in found["describers"]]
 
 
-@_reader
+@reader
 def created_batch(found: Json) -> CreatedBatch:
     """Return a batch that has just been created."""
     refused = (found.get("refused") or {}).get("files") or ()
@@ -167,7 +167,7 @@ def stored_images(reply: Reply) -> list[StoredImage]:
         raise _not_understood(reply) from error
 
 
-@_reader
+@reader
 def job_page(found: Json) -> JobPage:
     """Return a page of jobs."""
     return JobPage([_listed_job(it) for it in found["jobs"]], found.get("next"))
@@ -201,10 +201,10 @@ def job_details(found: Json) -> JobDetails:
     )
 
 
-job_details_reply = _reader(job_details)
+job_details_reply = reader(job_details)
 
 
-@_reader
+@reader
 def batch_page(found: Json) -> BatchPage:
     """Return a page of batches."""
     return BatchPage([_listed_batch(it) for it in found["batches"]], found.get("next"))
@@ -238,7 +238,7 @@ def batch_state(found: Json) -> Batch:
     )
 
 
-batch = _reader(batch_state)
+batch = reader(batch_state)
 
 
 def result(found: Json) -> Result:

@@ -3,8 +3,6 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from ..errors import UnreachableError, VisionNodeError
 from .messages import Call, Reply, T
@@ -128,18 +126,4 @@ def _pause_after(reply: Reply, attempts: Attempts) -> Sleep:
     if is_final:
         raise problem
 
-    return attempts.pause_after(problem, _retry_after(reply))
-
-
-def _retry_after(reply: Reply) -> float:
-    """Return the seconds in the header Retry-After (RFC 9110, section 10.2.3); 0 without one."""
-    text = reply.headers.get("retry-after", "")
-    if text.isascii() and text.isdigit():
-        return float(text)
-
-    try:
-        time = parsedate_to_datetime(text)
-    except ValueError:
-        return 0
-
-    return max((time.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0)
+    return attempts.pause_after(problem, problem.retry_after or 0)

@@ -181,6 +181,8 @@ class JobRow:
     """When the data is to be deleted; None if the release's default time to live applies."""
     image_key: str | None
     result_key: str | None
+    callback_url: str | None = None
+    """Where to send a message about its end; None if nowhere."""
 
     @classmethod
     def of(cls, job: ImageJob, folders: BucketFolders, now: datetime, *, in_row: bool) -> Self:
@@ -203,6 +205,7 @@ class JobRow:
             expires_at=None if stay is None else finished + stay,
             image_key=images[0] if images else None,
             result_key=None if in_row else result_key,
+            callback_url=job.spec.callback_url,
         )
 
 

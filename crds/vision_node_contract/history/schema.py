@@ -11,15 +11,19 @@ defined by operator/vision_node_operator/archiver/history/migrations/*.sql:
 - usage has what each owner has used, by day and describer. It counts each row of `images` once, and
   keeps the numbers after the row is deleted.
 - chunks divides `images` by time, so that searches need to look only at the newest chunks.
+- deliveries has a row for each message to a callback (webhook) of a job or batch that has ended.
 - owner says which release the schema belongs to, and how much has been written.
 """
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the schema that this release's archiver creates. It is the number of migrations."""
 
 OLDEST_READABLE = 1
 """The oldest version of the schema that this release's API can read. Newer versions only add to
 older ones, so the API can read those, too."""
+
+CALLBACKS_SINCE = 4
+"""The oldest version of the schema with the table deliveries."""
 
 SINGLE = -1
 """Value of `image_index` for a single image. Images of batches have their index, from 0."""

@@ -218,6 +218,17 @@ class ObjectMeta(KubeModel):
     labels: dict[str, str] = Field(default_factory=dict)
 
 
+def seconds_of(duration: str | None) -> float | None:
+    """Return the number of seconds in a duration such as `0.042s`, or None if it is invalid.
+
+    The field is untrusted, so it may have any form.
+    """
+    try:
+        return float((duration or "").removesuffix("s"))
+    except ValueError:
+        return None
+
+
 class ImageJob(KubeModel):
     """One image to describe."""
 

@@ -23,6 +23,8 @@ from .jobs.live_jobs import LiveJobs
 from .jobs.sweep import JobSweep
 from .settings import HistorySettings, Settings
 from .sweep_guard import FormerHistory
+from .webhooks.deliverer import Deliverer
+from .webhooks.setup import webhooks
 
 Work = Coroutine[Any, Any, None]
 
@@ -36,6 +38,8 @@ class ImageJobWork:
     """Coroutines that have to run at the same time, until cancelled."""
     jobs: HistoryJobs | None = None
     """The work on the history; None without a database."""
+    deliverer: Deliverer | None = None
+    """What sends messages to callbacks; None if the release sends none."""
 
 
 @asynccontextmanager
@@ -50,7 +54,10 @@ async def image_jobs(around: Surroundings, settings: Settings) -> AsyncIterator[
     else:
         async with Database.open(history.database, schema_name(release_id), LIMITS) as database:
             jobs = history_jobs(database, around, history, counts)
-            yield ImageJobWork(counts, [*jobs.work(), around.ownership.run()], jobs)
+            work = [*jobs.work(), around.ownership.run()]
+            with webhooks(database, jobs.store, jobs.link, history) as deliverer:
+                sending = [deliverer.run()] if deliverer else []
+                yield ImageJobWork(counts, [*work, *sending], jobs, deliverer)
 
 
 def history_jobs(

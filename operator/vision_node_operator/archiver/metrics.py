@@ -14,6 +14,7 @@ from .batch_history.batch_history import BatchHistory
 from .history.holds import REASONS
 from .image_jobs import ImageJobWork
 from .jobs.history_jobs import HistoryJobs
+from .webhooks.counts import WebhookCounts
 
 WATCH_AGE = "Time since the archiver's watch of this resource was last active."
 
@@ -37,6 +38,7 @@ class ArchiverCollector(Collector):
         self._bucket = bucket
         self._counts = image_jobs.counts
         self._jobs = image_jobs.jobs
+        self._webhooks = image_jobs.deliverer.counts if image_jobs.deliverer else None
         self._batches = batches
 
     def collect(self) -> Iterator[Metric]:
@@ -57,6 +59,8 @@ class ArchiverCollector(Collector):
             yield from self._of_history(self._jobs)
         if self._batches is not None:
             yield from _of_batches(self._batches)
+        if self._webhooks is not None:
+            yield from _of_webhooks(self._webhooks)
 
     def _of_history(self, jobs: HistoryJobs) -> Iterator[Metric]:
         text = "Age of the oldest finished ImageJob that is not archived; 0 if all are."
@@ -105,3 +109,18 @@ def _of_batches(batches: BatchHistory) -> Iterator[Metric]:
     yield CounterMetricFamily("vision_node_evicted_batches", text, counts.evicted)
     text = "ImageBatches whose data was deleted."
     yield CounterMetricFamily("vision_node_deleted_batches", text, counts.deleted)
+
+
+def _of_webhooks(counts: WebhookCounts) -> Iterator[Metric]:
+    text = "Attempts to send a message to a callback, by outcome."
+    family = CounterMetricFamily("vision_node_webhook_attempts", text, labels=["outcome"])
+    outcomes = {"delivered": counts.delivered, "retried": counts.retried, "failed": counts.failed}
+    for outcome, number in outcomes.items():
+        family.add_metric([outcome], number)
+    yield family
+
+    text = "Messages to callbacks that are not delivered yet, up to 10,000."
+    yield GaugeMetricFamily("vision_node_webhooks_pending", text, counts.backlog.count)
+    text = "Age of the oldest message to a callback that is not delivered yet; 0 if all are."
+    seconds = counts.backlog.oldest.total_seconds()
+    yield GaugeMetricFamily("vision_node_webhook_oldest_pending_seconds", text, seconds)

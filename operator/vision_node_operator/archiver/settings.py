@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from vision_node_contract.callbacks.urls import CallbackRules
 from vision_node_contract.history.database import DatabaseSettings
 
 from .jobs.eviction import MIN_STAY
@@ -28,6 +29,38 @@ DEFAULT_API_ROLE = "vision_node_api"
 """The API's role in the database if the chart does not set it."""
 
 
+DEFAULT_WEBHOOK_HOURS = 72
+"""Up to which age a message to a callback is tried again if the chart does not set it, in hours: a
+receiver may be away for a weekend."""
+
+WEBHOOK_FOLDER = "/etc/vision-node/webhooks"
+"""Where the chart mounts the Secret with which messages are signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """What messages to callbacks may reach, and how long they are tried."""
+
+    rules: CallbackRules
+    max_age: timedelta = timedelta(hours=DEFAULT_WEBHOOK_HOURS)
+    folder: str = WEBHOOK_FOLDER
+
+    @classmethod
+    def from_env(cls) -> Self | None:
+        """Read the settings; return None if the release sends no messages.
+
+        Raises:
+            ValueError: A variable is invalid.
+        """
+        rules = CallbackRules.from_env()
+        if rules is None:
+            return None
+
+        hours = int(os.environ.get("WEBHOOK_MAX_HOURS") or DEFAULT_WEBHOOK_HOURS)
+        folder = os.environ.get("WEBHOOK_FOLDER") or WEBHOOK_FOLDER
+        return cls(rules, timedelta(hours=hours), folder)
+
+
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
     """Where the history is, and how long everything stays."""
@@ -46,6 +79,8 @@ class HistorySettings:
     with EVICT_FLOOR_SECONDS, which the chart does not set."""
     images: timedelta | None = None
     """How long the image of a finished job is kept; None means as long as the job's data."""
+    webhooks: WebhookSettings | None = None
+    """How messages are sent to callbacks; None if the release sends none."""
 
     @classmethod
     def from_env(cls) -> Self | None:
@@ -71,6 +106,7 @@ class HistorySettings:
             max_finished=int(os.environ.get("MAX_FINISHED_IMAGEJOBS") or DEFAULT_MAX_FINISHED),
             evict_floor=timedelta(seconds=int(floor)) if floor else MIN_STAY,
             images=timedelta(seconds=int(images)) if images else None,
+            webhooks=WebhookSettings.from_env(),
         )
 
 

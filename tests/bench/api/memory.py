@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 from fakes.kube_api import serving_kube
@@ -93,7 +94,10 @@ async def measure(scene: Scene, uploads: int = UPLOADS) -> Row:
 
 @asynccontextmanager
 async def api_process(
-    bucket: BucketSettings, kube_url: str, variables: Mapping[str, str] | None = None
+    bucket: BucketSettings,
+    kube_url: str,
+    variables: Mapping[str, str] | None = None,
+    log: IO[bytes] | None = None,
 ) -> AsyncIterator[tuple[int, str]]:
     """Start the API as its container does. Once it is ready, yield its process ID and its URL.
 
@@ -101,12 +105,15 @@ async def api_process(
         bucket: The fake bucket.
         kube_url: URL of the fake API server.
         variables: Further variables of the environment.
+        log: File for what the process prints; None for the output of this process.
     """
     port = _free_port()
     python = os.environ.get("API_PYTHON", sys.executable)
     command = [python, "-m", "bench.api.process", str(port), kube_url]
     environment = _environment(bucket, port) | dict(variables or {})
-    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdout=log, stderr=log
+    )
 
     try:
         url = f"http://127.0.0.1:{port}"
@@ -135,6 +142,8 @@ def _environment(bucket: BucketSettings, port: int) -> dict[str, str]:
         "MAX_UNFINISHED_JOBS": "1000000",
         "MAX_IMAGEJOBS": "1000000",
         "LISTEN_ADDRESS": f"127.0.0.1:{port}",
+        # Another process on this machine may use the usual port.
+        "METRICS_LISTEN_ADDRESS": "127.0.0.1:0",
         "MALLOC_MMAP_THRESHOLD_": MMAP_THRESHOLD,
         "S3_ENDPOINT": bucket.endpoint,
         "S3_BUCKET": bucket.bucket,

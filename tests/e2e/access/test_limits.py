@@ -8,10 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from access.conftest import WAIT, NewClient, Secured, client_with, submit_as
 from conftest import FAST_DESCRIBER, NAMESPACE, wait_for
 from PIL import Image
 from releases import CHART, RELEASE, Helm
+
+from access.conftest import WAIT, NewClient, Secured, client_with, submit_as
 
 LIMITED = f"e2e-limited-{uuid.uuid4().hex[:12]}"
 """An owner with limits of its own. An earlier run of today may have used up those of its owner."""

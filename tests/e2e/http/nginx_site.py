@@ -100,9 +100,16 @@ class Site:
 @asynccontextmanager
 async def site(route: ProxyRoute, folder: Path, cluster: Cluster) -> AsyncIterator[Site]:
     """Serve the API behind nginx."""
+    async with site_of(application(route.settings, cluster), route, folder) as served:
+        yield served
+
+
+@asynccontextmanager
+async def site_of(app: ASGIApp, route: ProxyRoute, folder: Path) -> AsyncIterator[Site]:
+    """Serve an application behind nginx."""
     create_certificate(folder)
 
-    async with serving(application(route.settings, cluster)) as upstream:
+    async with serving(app) as upstream:
         port = free_port()
         (folder / "nginx.conf").write_text(route.configuration(folder, port, upstream))
         trust = ssl.create_default_context(cafile=str(folder / "certificate.pem"))

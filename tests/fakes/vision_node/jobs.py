@@ -96,7 +96,8 @@ class JobHandlers(ServerState):
 
     async def job_result(self, request: web.Request) -> web.Response:
         """Return a description."""
-        return web.json_response({"job_id": request.match_info["job"], **self._description()})
+        found = {"job_id": request.match_info["job"], "describer": "local"}
+        return web.json_response({**found, **self._description()})
 
     async def list_jobs(self, request: web.Request) -> web.Response:
         """Return a page of jobs. Those with other phases leave gaps, so pages may be empty."""

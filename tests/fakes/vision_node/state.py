@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from .access import FakeAccess
 from .responses import Json, refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -81,6 +82,7 @@ class ServerState:
         self.requests: list[str] = []
         """Method and path of each request, with the query."""
         self.faults: list[Fault] = []
+        self.access = FakeAccess()
         self.failing: set[str] = set()
         """customIds of images that can't be described, and bytes of such jobs as text."""
         self.part_size = 2
@@ -144,9 +146,10 @@ class ServerState:
         if fault is not None and fault.response is not None:
             await request.read()
             fault.reached.set()
+            self.access.refusal(request)
             return fault.response()
 
-        response = await handler(request)
+        response = self.access.refusal(request) or await handler(request)
         if fault is not None:
             fault.reached.set()
             # The event loop, to which an asyncio.Event would belong, does not exist yet.

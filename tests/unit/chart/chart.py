@@ -144,6 +144,14 @@ VALUES: dict[str, Values] = {
         }
         for component in ("api", "operator", "archiver", "minio", "postgres", "workers")
     },
+    "api-keys": {"auth": {"enabled": True}, "networkPolicies": {"enabled": True}},
+    "kubernetes-identities": {
+        "auth": {
+            "enabled": True,
+            "kubernetes": {"enabled": True, "audience": "images.example.com"},
+            "sessionSeconds": 600,
+        }
+    },
     "second-release": {"crds": {"install": False}, "admissionPolicies": {"enabled": False}},
     "crds-not-kept": {"crds": {"keep": False}},
     "provider": {"providerSecret": "my-provider", "imagePullSecrets": [{"name": "my-registry"}]},

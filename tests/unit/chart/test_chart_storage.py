@@ -6,17 +6,26 @@ from typing import Any
 import pytest
 from chart import POLICIES, S3_CLIENTS, Object, containers, of_kind, pod, pods, rendered, template
 
+WEBHOOKS = "vision-node-webhooks"
+
 
 @pytest.mark.parametrize(
     ("values", "secrets"),
     [
-        ("default", ["vision-node-storage", "vision-node-database"]),
-        ("external-s3", ["vision-node-database"]),
-        ("keyless-s3", ["vision-node-database"]),
-        ("bundled-store-with-my-own-keys-and-claim", ["vision-node-database"]),
-        ("external-database", ["vision-node-storage"]),
+        ("default", ["vision-node-storage", "vision-node-database", WEBHOOKS]),
+        ("external-s3", ["vision-node-database", WEBHOOKS]),
+        ("keyless-s3", ["vision-node-database", WEBHOOKS]),
+        ("bundled-store-with-my-own-keys-and-claim", ["vision-node-database", WEBHOOKS]),
+        ("external-database", ["vision-node-storage", WEBHOOKS]),
         ("no-database", ["vision-node-storage"]),
-        ("nothing-bundled", []),
+        ("nothing-bundled", [WEBHOOKS]),
+        (
+            "api-keys",
+            [
+                *("vision-node-storage", "vision-node-database", WEBHOOKS),
+                *("vision-node-api-keys", "vision-node-admin-key"),
+            ],
+        ),
     ],
 )
 def test_identity_and_credentials_are_made_before_the_pods_start(
@@ -48,7 +57,11 @@ def test_identity_and_credentials_are_made_before_the_pods_start(
     (container,) = containers(pod(objects, name))
     env = {it["name"]: it.get("value") for it in container["env"]}
     assert env["IDENTITY_CONFIGMAP"] == "vision-node-identity"
-    assert [env[name] for name in ("STORAGE_SECRET", "DATABASE_SECRET") if name in env] == secrets
+    variables = (
+        *("STORAGE_SECRET", "DATABASE_SECRET", "WEBHOOK_SECRET"),
+        *("KEYS_SECRET", "ADMIN_KEY_SECRET"),
+    )
+    assert [env[name] for name in variables if name in env] == secrets
 
 
 def test_every_client_of_the_bucket_gets_the_id_of_the_release() -> None:

@@ -43,6 +43,7 @@ USER_VALUES: dict[str, Values] = {
         "api": {"resources": {"limits": None}},
         "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
     },
+    "closed": {"auth": {"enabled": True, "kubernetes": {"enabled": True}}},
     "placed": {
         "api": {"pod": {"nodeSelector": {"disk": "ssd"}}},
         "networkPolicies": {"enabled": True},

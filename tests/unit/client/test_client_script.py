@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from client_helpers import JPEG
-from fakes.vision_node_server import VisionNodeServer
+from fakes.vision_node.access import FIRST_KEY
+from fakes.vision_node_server import VisionNodeServer, serving_vision_node
 
 SCRIPT = Path(__file__).parents[3] / "test_client.py"
 
@@ -51,3 +52,23 @@ def test_only_the_package_repeats_requests(server: VisionNodeServer, folder: Pat
     assert run([], folder / "0.jpg", "--url", server.url).returncode == 0
     server.fail("POST /submit", 503)
     assert run(["-S", "-E"], folder / "0.jpg", "--url", server.url).returncode == 1
+
+
+@BOTH
+def test_script_sends_the_key_to_this_server_only(
+    server: VisionNodeServer,
+    folder: Path,
+    options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server.access.needs_key = True
+    assert "Unauthenticated" in run(options, folder / "0.jpg", "--url", server.url).stderr
+
+    monkeypatch.setenv("VISION_NODE_API_KEY", FIRST_KEY)
+    assert run(options, folder / "0.jpg", "--url", server.url).returncode == 0
+    with serving_vision_node() as other:
+        server.fail("GET /status", 307, reason=None, Location=f"{other.url}/limits")
+        found = run(options, folder / "0.jpg", "--url", server.url)
+    assert found.returncode == 1
+    assert {*other.access.sent} <= {None}
+    assert FIRST_KEY not in found.stderr

@@ -34,7 +34,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The only folder on PATH. It does not contain Go, kind, helm or kubectl."""
-    for name in ("CI", "CLUSTER", "EXTRAS", "DOCKER_HOST", "http_proxy", "HTTP_PROXY"):
+    for name in ("AUTH", "CI", "CLUSTER", "EXTRAS", "DOCKER_HOST", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
     found = tmp_path / "bin"

@@ -19,6 +19,7 @@ from .response_headers import HEADERS, OF_ANY_PROBLEM, OF_PROBLEMS, headers_of
 from .route_reasons import ANY_REQUEST, REASONS, reasons_text
 from .security import SECURITY_SCHEME, access_reasons, security_of
 from .texts import PARAMETERS, TAGS
+from .webhooks import webhooks
 
 Json = dict[str, Any]
 
@@ -72,6 +73,7 @@ def _completed(document: Json) -> Json:
     document["components"]["securitySchemes"] = {"bearer": SECURITY_SCHEME}
 
     document["tags"] = [tag for tag in TAGS if tag["name"] in used]
+    document["webhooks"] = webhooks()
     return document
 
 

@@ -83,6 +83,13 @@ _DETAILS = {
     "custom_id": None,
     "result": _RESULT,
     "result_error": None,
+    "callback": {
+        "state": "delivered",
+        "attempts": 1,
+        "last_error": None,
+        "next_attempt_at": None,
+        "delivered_at": "2026-11-02T09:30:03Z",
+    },
 }
 
 _CANCELLED = {
@@ -155,6 +162,7 @@ _LIMITS = {
     "uploadStallSeconds": 30.0,
     "uploadSeconds": 350.0,
     "answerSeconds": 90.5,
+    "authentication": True,
     "ownerLimits": {
         "requestsPerSecond": 50,
         "unfinishedJobs": 5000,
@@ -311,6 +319,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
         JSON: {"prefix": "inbox/holiday/", "name": "holiday", "options": {"language": "en"}},
     },
     "put_inbox_object": {FORM: {"file": PIXEL}},
+    "log_in": {
+        JSON: {"key": f"vn_{_KEY['id']}_{'a' * 52}"},
+        "application/x-www-form-urlencoded": {"key": f"vn_{_KEY['id']}_{'a' * 52}"},
+    },
     "create_key": {JSON: {"name": "gallery", "scopes": ["submit", "read"], "expires": "30d"}},
     "retry_job": {JSON: {"describer": "local", "language": "en"}},
     "retry_failed": {JSON: {"reason": "ProviderUnavailable", "changes": {"describer": "local"}}},

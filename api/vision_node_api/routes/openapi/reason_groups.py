@@ -82,10 +82,14 @@ UPLOAD = merged(
 )
 """Of a route to which an image is uploaded."""
 
+CALLBACK: Reasons = {422: ("CallbacksNotAvailable", "CallbackURLNotAllowed")}
+"""Of a route that takes a callbackURL."""
+
 OWNER_LIMITS = ("TooManyJobsOfOwner", "DailyBytesUsed", "DailyTokensUsed")
 """Reasons of a route that creates something, because of a limit of its owner."""
 
 NEW_JOB = merged(
+    CALLBACK,
     {
         422: ("DescriberNotFound", "IdempotencyKeyReused", "JobRefused"),
         429: ("TooManyJobs", "TooManyImageJobs", "QuotaExceeded", *OWNER_LIMITS),

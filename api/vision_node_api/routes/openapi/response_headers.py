@@ -26,6 +26,10 @@ _DESCRIPTIONS: dict[str, Json] = {
         "description": "number of seconds after which to repeat the request, if it is known",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Set-Cookie": {
+        "description": "session of the page, which scripts can't read",
+        "schema": _TEXT,
+    },
     "WWW-Authenticate": {"description": "how to say who sends a request", "schema": _TEXT},
     "Vary": {
         "description": "headers of the request on which the response depends",
@@ -50,6 +54,8 @@ HEADERS: dict[str, dict[str, tuple[str, ...]]] = {
     "all_events": {"200": ("Cache-Control",)},
     "create_key": {"201": ("Cache-Control",)},
     "list_keys": {"200": ("Cache-Control",)},
+    "log_in": {"204": ("Set-Cookie", "Cache-Control")},
+    "log_out": {"204": ("Set-Cookie", "Cache-Control")},
     "get_problem": {"200": ("Cache-Control", "Vary")},
 }
 """Names of headers by operation and status. `Preference-Applied` and `Vision-Node-After` are

@@ -7,6 +7,7 @@ a route answers with a reason that is not here.
 from .reason_groups import (
     BATCH,
     BODY,
+    CALLBACK,
     FAILURES,
     FOLLOWING,
     FORM,
@@ -35,6 +36,8 @@ ANY_REQUEST: Reasons = {
     503: ("ServerStopping",),
 }
 """Reasons with which any request may fail, whatever its route is."""
+
+_KEYS: Reasons = {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}
 
 REASONS: dict[str, Reasons] = {
     "submit": merged(UPLOAD, NEW_JOB),
@@ -96,6 +99,7 @@ REASONS: dict[str, Reasons] = {
             ),
             502: ("JobUnreadable",),
         },
+        CALLBACK,
         BODY,
         INVALID,
         KUBERNETES,
@@ -112,6 +116,7 @@ REASONS: dict[str, Reasons] = {
             415: ("NotAnUpload", "ArchiveUnsupported"),
             422: ("OptionsInvalid", "DescriberNotFound", "NoImages"),
         },
+        CALLBACK,
         INVALID,
         BODY,
         NEW_BATCH,
@@ -173,30 +178,35 @@ REASONS: dict[str, Reasons] = {
         INVALID,
         STORAGE,
     ),
+    "limits": INVALID,
+    "usage": merged({403: ("Forbidden",)}, INVALID, HISTORY),
     "whoami": INVALID,
     "create_key": merged(
+        INVALID,
         {
             409: ("TooManyKeys",),
             413: ("DocumentTooLarge",),
             422: ("OptionsInvalid",),
-            501: ("AuthenticationDisabled",),
-            503: ("AuthenticationUnavailable",),
         },
+        _KEYS,
         BODY,
     ),
-    "list_keys": merged(
-        {501: ("AuthenticationDisabled",), 503: ("AuthenticationUnavailable",)}, INVALID
-    ),
-    "revoke_key": merged(
+    "list_keys": merged(INVALID, _KEYS),
+    "revoke_key": merged(INVALID, {404: ("KeyNotFound",)}, _KEYS),
+    "log_in": merged(
         {
-            404: ("KeyNotFound",),
-            501: ("AuthenticationDisabled",),
-            503: ("AuthenticationUnavailable",),
+            400: ("BadRequest",),
+            401: ("Unauthenticated",),
+            403: ("OriginNotAllowed",),
+            408: ("UploadTooSlow",),
+            413: ("DocumentTooLarge",),
+            415: ("NotAForm",),
+            422: ("SessionTooLong",),
         },
         INVALID,
+        _KEYS,
     ),
-    "limits": INVALID,
-    "usage": merged({403: ("Forbidden",)}, INVALID, HISTORY),
+    "log_out": merged({403: ("OriginNotAllowed",)}, INVALID),
     "list_problems": {},
     "get_problem": merged({404: ("ReasonNotFound",)}, INVALID),
     "healthz": {500: ("WatchStopped",)},

@@ -15,6 +15,7 @@ from ..dependency_problems import kubernetes_unavailable
 from ..history.history_problems import history_problems
 from ..job_name import is_job_name
 from ..jobs import Jobs, job_not_found, readable
+from ..owners import visible_owner
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +66,9 @@ class JobControl:
     async def delete(self, job_id: str) -> None:
         """Delete a job with its image and its result, whether it is in etcd or in the history.
 
-        All jobs that ever had this id are deleted, because an older one would take the place of the
-        newest one. The history is asked first: while it is away, nothing is deleted, and jobs that
-        are created meanwhile with the same id are kept.
+        All of the client's jobs that ever had this id are deleted, because an older one would take
+        the place of the newest one. The history is asked first: while it is away, nothing is
+        deleted, and jobs that are created meanwhile with the same id are kept.
 
         Raises:
             Problem: 403 ActionRefused; 404 JobNotFound; 409 ImageOfBatch; 502 JobUnreadable; 503
@@ -123,7 +124,7 @@ class JobControl:
             return set()
 
         with history_problems():
-            return await self.jobs.history.uids_named(job_id)
+            return await self.jobs.history.uids_named(job_id, visible_owner())
 
     async def _hide(self, uids: Iterable[str]) -> None:
         """Hide rows, whose data the archiver then deletes.

@@ -14,10 +14,12 @@ from ..batches.batch_images import BatchImage, BatchImages
 from ..batches.batches import Batches
 from ..batches.failed_images import FailedImages
 from ..batches.image_copies import IMAGE_GONE, ImageSource
+from ..callbacks import require_callback
 from ..job_limits import require_capacity
 from ..job_name import is_job_name, new_job_name
 from ..jobs import ANY_TYPE, Jobs, NewJob, job_not_found, readable, require_same_request
 from ..kept_labels import kept_labels
+from ..owners import owner_of
 from .old_images import ImageOfBatch, ImageOfJob, OldImage
 
 MAX_RETRY_OF = 253
@@ -170,6 +172,7 @@ class JobRetry:
         describer = await self.jobs.choose_describer(wanted)
         retry_of = original.job_id if len(original.job_id) <= MAX_RETRY_OF else None
         update = {"describer": describer, "retry_of": retry_of}
+        require_callback(changes.callback_url, self.jobs.settings.callbacks)
         return changes.applied_to(original.spec).model_copy(update=update)
 
     async def _copy(self, original: Original, slot: UploadSlot) -> ImageRef:
@@ -219,8 +222,12 @@ class JobRetry:
 
 
 def name_of(original: Original, key: str | None) -> str:
-    """Return the name of the job that repeats another: the same for the same key."""
-    return new_job_name(f"retry {original.uid} {key}" if key else None)
+    """Return the name of the job that repeats another: the same for the same key.
+
+    Whoever retries it, the new job belongs to the owner of the original.
+    """
+    text = f"retry {original.uid} {key}" if key else None
+    return new_job_name(text, owner_of(original.labels))
 
 
 def _named(changes: RetryOptions, spec: ImageJobSpec) -> str | None:

@@ -9,6 +9,7 @@ from .key_store import KeyStore
 from .keys_secret import KeysSecret
 from .kubernetes_identities import KubernetesIdentities
 from .kubernetes_reviews import KubernetesReviews
+from .sessions import Sessions
 
 
 def authentication_of(settings: Settings, kube: Kube) -> Authentication | None:
@@ -18,11 +19,11 @@ def authentication_of(settings: Settings, kube: Kube) -> Authentication | None:
         return None
 
     keys = KeyStore(KeysSecret(kube, settings.namespace, auth.keys_secret))
-    if auth.audience is None:
-        return Authentication(keys)
+    users = None
+    if auth.audience is not None:
+        users = KubernetesIdentities(KubernetesReviews(kube, settings.namespace, auth.audience))
 
-    reviews = KubernetesReviews(kube, settings.namespace, auth.audience)
-    return Authentication(keys, KubernetesIdentities(reviews))
+    return Authentication(keys, users, Sessions(keys, users, auth.session_seconds))
 
 
 def keys_follower(kube: Kube, authentication: Authentication | None) -> WatchFollower | None:

@@ -3,34 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 from vision_node_contract.api_keys import key_id
 from vision_node_contract.clients.kube import KubeError, NotFoundError
 
-from ...web.access import Access
 from ...web.credentials import Refusal, authorization_of
 from ...web.session_cookie import session_texts
 from .identity import Identity
 from .key_problems import cannot_check
 from .key_store import KeyStore
 from .kubernetes_identities import KubernetesIdentities
-
-
-class SessionReader(Protocol):
-    """What knows the sessions of the page."""
-
-    async def access_of(self, cookie_text: str) -> Access | None:
-        """Return the access of the client whose session this is; None if it is none, or has ended.
-
-        Args:
-            cookie_text: Value of a cookie with the session's name, which may be anything.
-
-        Raises:
-            Problem: 503 AuthenticationUnavailable.
-        """
+from .sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +33,9 @@ class Authentication:
     """Finds out who sent a request."""
 
     keys: KeyStore
-    users: KubernetesIdentities | None = None
+    users: KubernetesIdentities | None
     """None if tokens of Kubernetes are not accepted."""
-    sessions: SessionReader | None = None
-    """None if the page has no sessions."""
+    sessions: Sessions
 
     async def of_request(
         self, scope: Scope, may_wait: Callable[[], bool]
@@ -70,7 +54,7 @@ class Authentication:
         """
         text = authorization_of(scope)
         if text is Refusal.MISSING:
-            return await self._of_session(scope)
+            return await self._of_session(scope, may_wait)
 
         found = text if isinstance(text, Refusal) else await self.of_text(text, may_wait)
         return found if isinstance(found, Refusal) else Authenticated(found)
@@ -119,11 +103,12 @@ class Authentication:
             what_happened = "The Kubernetes API server could not be asked about an unknown key."
             raise cannot_check(what_happened) from error
 
-    async def _of_session(self, scope: Scope) -> Authenticated | Refusal:
-        texts = session_texts(Headers(scope=scope)) if self.sessions else []
-        for text in texts:
-            access = await self.sessions.access_of(text) if self.sessions else None
-            if access is not None:
-                return Authenticated(Identity(access), has_session=True)
+    async def _of_session(
+        self, scope: Scope, may_wait: Callable[[], bool]
+    ) -> Authenticated | Refusal:
+        texts = session_texts(Headers(scope=scope))
+        if not texts:
+            return Refusal.MISSING
 
-        return Refusal.SESSION if texts else Refusal.MISSING
+        identity = await self.sessions.identify(texts, may_wait)
+        return Authenticated(identity, has_session=True) if identity else Refusal.SESSION

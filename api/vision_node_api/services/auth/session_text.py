@@ -12,6 +12,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .identity import KubernetesUser
+
 VERSION = "v1"
 """First part of the text. A version of the API that signs other members uses another one."""
 
@@ -37,10 +39,8 @@ class Session(BaseModel):
     """When it began, in seconds since 1970."""
     key: str | None = None
     """Id of the API key with which it began."""
-    user: str | None = None
-    """Name of the Kubernetes user whose token began it."""
-    groups: tuple[str, ...] = ()
-    """Groups of the Kubernetes user."""
+    user: KubernetesUser | None = None
+    """The Kubernetes user whose token began it."""
     until: int | None = None
     """When the session of a Kubernetes user ends, in seconds since 1970."""
 
@@ -50,9 +50,9 @@ class Session(BaseModel):
         return cls(at=int(now), key=key_id)
 
     @classmethod
-    def of_user(cls, user: str, groups: tuple[str, ...], now: float, until: float) -> Self:
+    def of_user(cls, user: KubernetesUser, now: float, until: float) -> Self:
         """Begin a session of a Kubernetes user that ends at `until`, in seconds since 1970."""
-        return cls(at=int(now), user=user, groups=groups, until=int(until))
+        return cls(at=int(now), user=user, until=int(until))
 
     def signed(self, secret: bytes) -> str:
         """Return the session's text, signed with the secret.

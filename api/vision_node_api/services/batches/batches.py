@@ -17,7 +17,9 @@ from ..dependency_problems import kubernetes_unavailable
 from ..history.history_problems import history_problems
 from ..history.reader import HistoryReader
 from ..job_name import is_job_name
+from ..owners import is_visible, visible_owner
 from ..storage_health import StorageHealth
+from .batch_name import owned_name
 from .result_stream import ResultQuery, ResultStream
 from .results_reader import ResultsReader
 from .stream_limit import StreamLimits
@@ -71,6 +73,27 @@ class Batches:
                 the history.
         """
         return await self._get(name, is_fresh=False)
+
+    async def name_of(self, given: str) -> str:
+        """Return the name of the ImageBatch that a client means.
+
+        It may be the one that the client has chosen, without the hash of the owner.
+
+        Raises:
+            Problem: as for `get`, except for 400 and 404.
+        """
+        names = [given, owned_name(given)]
+        if names[0] == names[1] or not is_job_name(given):
+            return given
+
+        for name in names:
+            try:
+                return (await self.get(name)).metadata.name
+            except Problem as problem:
+                if problem.status not in {400, 404}:
+                    raise
+
+        return given
 
     async def current(self, name: str) -> ImageBatch:
         """Return the ImageBatch with this name: from the API server or the history.
@@ -179,10 +202,16 @@ class Batches:
         return found
 
     async def _find_live(self, name: str, *, is_fresh: bool) -> ImageBatch | None:
+        cached = None if is_fresh else self.cache.peek(name)
+        if cached and is_visible(cached):
+            return cached
+
+        # The batch of another owner takes as long as an unknown one.
         try:
-            return await (self.cache.read(name) if is_fresh else self.cache.get(name))
+            found = await self.cache.read(name)
         except NotFoundError:
             return None
+        return found if is_visible(found) else None
 
     async def archived(self, name: str) -> ImageBatch | None:
         """Return a finished ImageBatch from the history; None if there is none.
@@ -196,7 +225,7 @@ class Batches:
             return None
 
         with history_problems():
-            return await self.history.find_batch(name)
+            return await self.history.find_batch(name, visible_owner())
 
     def not_found(self) -> Problem:
         """Return the problem for a name that the API server does not know.

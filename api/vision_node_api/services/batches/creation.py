@@ -17,13 +17,17 @@ from vision_node_contract.clients.kube import (
 )
 from vision_node_contract.history.database import HistoryError
 from vision_node_contract.models.imagebatch import ImageBatch, ImageBatchSpec, UploadSpec
-from vision_node_contract.names import GROUP
+from vision_node_contract.names import GROUP, OWNER_LABEL
 
+from ...web.access import current_access
 from ...web.problems import Problem
+from ..callbacks import require_callback
 from ..dependency_problems import kubernetes_unavailable
 from ..job_limits import RETRY_AFTER_SECONDS
 from ..job_name import request_id
 from ..jobs import REPEATED_WITHIN, Jobs
+from ..owners import is_visible, visible_owner
+from .batch_name import new_name
 from .batches import Batches, batch_problems
 
 log = logging.getLogger(__name__)
@@ -54,8 +58,10 @@ class WantedBatch:
     key: str | None = None
     """The Idempotency-Key."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels in addition to REQUEST_LABEL, such as those that the client has chosen. They are not
-    compared with those of a repeated request, because they don't change what the client gets."""
+    """Labels that the client has chosen. They are not compared with those of a repeated request,
+    because they don't change what the client gets."""
+    owner: str = field(default_factory=lambda: current_access().owner)
+    """To whom the ImageBatch will belong; empty for no owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,14 @@ class BatchCreation:
         """Create an ImageBatch, or return the one that the same request has already created.
 
         Raises:
-            Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused; 429 QuotaExceeded,
-                TooManyJobsOfOwner, DailyBytesUsed, DailyTokensUsed; 502 BatchUnreadable; 503
-                BatchesUnavailable, KubernetesUnavailable.
+            Problem: 409 BatchExists; 422 IdempotencyKeyReused, BatchRefused, OptionsInvalid, or as
+                for require_callback; 429 QuotaExceeded, TooManyJobsOfOwner, DailyBytesUsed,
+                DailyTokensUsed; 502 BatchUnreadable; 503 BatchesUnavailable, KubernetesUnavailable.
         """
+        require_callback(wanted.spec.callback_url, self.jobs.settings.callbacks)
         self.batches.require_watch()
-        request = request_id(wanted.key)
-        name = wanted.name or f"batch-{request}"
+        request = request_id(wanted.key, wanted.owner)
+        name = _name_of(wanted, request)
 
         if existing := await self._find(name, wanted, request):
             return CreatedBatch(existing, is_new=False)
@@ -99,8 +106,8 @@ class BatchCreation:
             Problem: as for `create`.
         """
         self.batches.require_watch()
-        request = request_id(wanted.key)
-        return await self._find(wanted.name or f"batch-{request}", wanted, request)
+        request = request_id(wanted.key, wanted.owner)
+        return await self._find(_name_of(wanted, request), wanted, request)
 
     async def complete(self, batch: ImageBatch, attempt: str | None, lists: int) -> ImageBatch:
         """Complete an upload, so that its images are described, and return the ImageBatch.
@@ -151,6 +158,11 @@ class BatchCreation:
         Raises:
             Problem: 502 BatchUnreadable; 503 KubernetesUnavailable.
         """
+        found = await self._read(name)
+        return found if found and is_visible(found) else None
+
+    async def _read(self, name: str) -> ImageBatch | None:
+        """Return an ImageBatch of any owner from the API server; None if it does not exist."""
         try:
             with batch_problems(name):
                 return await self.client.get(name)
@@ -161,7 +173,7 @@ class BatchCreation:
         if not wanted.name and not wanted.key:
             return None  # the name is random
 
-        existing = await self.read(name)
+        existing = await self._read(name)
         if existing is None and wanted.key:
             existing = await self._archived_recently(name)
         if existing:
@@ -170,12 +182,13 @@ class BatchCreation:
         return existing
 
     async def _create(self, name: str, wanted: WantedBatch, request: str) -> CreatedBatch:
-        labels = {**wanted.labels, REQUEST_LABEL: request}
+        owner = {OWNER_LABEL: wanted.owner} if wanted.owner else {}
+        labels = {**wanted.labels, **owner, REQUEST_LABEL: request}
         try:
             created = await self.client.create(name, wanted.spec, labels)
         except (AlreadyExistsError, UnavailableError) as error:
             # Another request has created it, or the answer was lost.
-            existing = await self.read(name)
+            existing = await self._read(name)
             if existing is None:
                 raise kubernetes_unavailable() from error
 
@@ -204,7 +217,7 @@ class BatchCreation:
             return None
 
         try:
-            found = await history.find_batch(name)
+            found = await history.find_batch(name, visible_owner())
         except (HistoryError, ValueError) as error:
             log.warning("the history can't tell whether %s exists: %s", name, error)
             return None
@@ -212,6 +225,10 @@ class BatchCreation:
         created = found.metadata.creation_timestamp if found else None
         is_recent = created is not None and datetime.now(UTC) - created < REPEATED_WITHIN
         return found if is_recent else None
+
+
+def _name_of(wanted: WantedBatch, request: str) -> str:
+    return new_name(wanted.name) if wanted.name else f"batch-{request}"
 
 
 def deleted_meanwhile() -> Problem:
@@ -245,7 +262,11 @@ def _require_same_request(batch: ImageBatch, wanted: WantedBatch, request: str) 
         Problem: 409 BatchExists; 422 IdempotencyKeyReused.
     """
     name = batch.metadata.name
-    if batch.metadata.labels.get(REQUEST_LABEL) != request:
+    is_same = batch.metadata.labels.get(REQUEST_LABEL) == request
+    if is_same and not is_visible(batch):  # its owner was changed
+        detail = "This Idempotency-Key was already used for another batch. Use a new key."
+        raise Problem(422, "IdempotencyKeyReused", detail)
+    if not is_same:
         detail = f"A batch named {name} already exists. Choose another name, or delete that batch."
         raise Problem(409, "BatchExists", detail)
 

@@ -1,12 +1,15 @@
 """Create ImageBatches from JSON: of images in the inbox, or of images that are uploaded later."""
 
 from starlette.requests import Request
+from vision_node_contract.bucket_keys import BucketFolders
+from vision_node_contract.models.imagebatch import UploadSpec
 
 from ...uploads.batch_options import BATCH_OPTION_NAMES, BatchDocument
 from ...uploads.document import read_document
 from ...uploads.form import query_options
 from ...uploads.upload_body import RequestBody, draining, require_identity
 from ...uploads.upload_limit import UploadSlot
+from ..inbox_folder import client_key
 from .creation import BatchCreation, WantedBatch
 from .creation_upload import Receipt
 
@@ -28,7 +31,18 @@ async def create_from_document(
     query = query_options(request, BATCH_OPTION_NAMES)
     options = document.batch_options(query, creation.jobs.settings.max_ttl_seconds)
     describer = await creation.jobs.choose_describer(options.describer)
-    spec = options.spec(describer, **document.source)
+    folders = creation.jobs.bucket.folders
+    source = {field: _own(it, folders) for field, it in document.source.items()}
+    spec = options.spec(describer, **source)
     wanted = WantedBatch(spec, options.name, options.describer, key, options.labels or {})
     created = await creation.create(wanted)
     return Receipt(created.batch)
+
+
+def _own(source: str | UploadSpec, folders: BucketFolders) -> str | UploadSpec:
+    """Return a source of images that the client may use.
+
+    Raises:
+        Problem: 422 OptionsInvalid if it is in another folder of the inbox.
+    """
+    return client_key(source, folders) if isinstance(source, str) else source

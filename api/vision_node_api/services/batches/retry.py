@@ -13,6 +13,7 @@ from ...web.problems import Problem
 from ..dependency_problems import storage_problems
 from ..kept_labels import kept_labels
 from ..one_at_a_time import OneAtATime
+from ..owners import owner_of
 from .batches import Batches
 from .creation import BatchCreation, CreatedBatch, WantedBatch
 from .creation_upload import Receipt
@@ -160,9 +161,13 @@ class _Written:
 
 
 def _wanted(batch: ImageBatch, idempotency_key: str | None) -> WantedBatch:
-    """Return the new ImageBatch. The same key may be used for several batches."""
+    """Return the new ImageBatch. The same key may be used for several batches.
+
+    Whoever retries it, the new batch belongs to the owner of the old one.
+    """
     key = f"retry {batch.metadata.uid} {idempotency_key}" if idempotency_key else None
-    return WantedBatch(_spec_of(batch), key=key, labels=kept_labels(batch.metadata.labels))
+    labels = batch.metadata.labels
+    return WantedBatch(_spec_of(batch), key=key, labels=kept_labels(labels), owner=owner_of(labels))
 
 
 def _spec_of(batch: ImageBatch) -> ImageBatchSpec:
@@ -174,6 +179,7 @@ def _spec_of(batch: ImageBatch) -> ImageBatchSpec:
             "upload": UploadSpec(),
             "suspend": False,
             "cancel": False,
+            "callback_url": None,
         }
     )
 

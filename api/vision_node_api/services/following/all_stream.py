@@ -1,10 +1,12 @@
-"""The events of all jobs and batches, or of those that a filter wants."""
+"""The events of all jobs and batches that a client may see, or of those that a filter wants."""
 
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from ...watch.change_log import ChangeLog, Position, changes_in
 from ...web.event_stream import HEARTBEAT, event_text, opening, with_id
+from ..owners import visible_owner
 from .event_filter import EventFilter
 from .followers import Follower, Followers, WhenStopping
 from .last_event_id import id_of
@@ -31,7 +33,7 @@ UNKNOWN = Loss(
 
 
 class AllStream:
-    """The events of all objects.
+    """The events of all objects that the client may see.
 
     Args:
         log: The latest changes.
@@ -84,13 +86,18 @@ class AllStream:
             yield opening(id_of(self._since))
             follower.wake()
 
+            sent_at = time.monotonic()
             while not follower.is_stopped:
-                if not await follower.is_woken(HEARTBEAT_SECONDS):
+                # Changes that the client does not get must not delay the heartbeat.
+                left = sent_at + HEARTBEAT_SECONDS - time.monotonic()
+                if left <= 0 or not await follower.is_woken(left):
                     yield HEARTBEAT
+                    sent_at = time.monotonic()
                     continue
 
                 async for piece in self._news(follower):
                     yield piece
+                    sent_at = time.monotonic()
 
     async def _news(self, follower: Follower) -> AsyncGenerator[bytes, None]:
         """Yield the changes that have not been handled."""
@@ -109,7 +116,8 @@ class AllStream:
 
             self._handled = change.sequence
             is_new = change.version > self._since.of(change.kind)
-            if is_new and self._wanted.wants(change):
+            is_visible = visible_owner() in (None, change.owner)
+            if is_new and is_visible and self._wanted.wants(change):
                 text = await self._states.text_of(change, self._root_path)
                 event_id = id_of(change.position.at_least(self._since))
                 piece += with_id(event_id, text) if text else b""

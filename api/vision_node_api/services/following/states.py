@@ -15,6 +15,7 @@ from ...web.problems import Problem
 from ..batches.batch_images import BatchImage, BatchImages
 from ..batches.batches import Batches
 from ..jobs import Jobs
+from ..owners import Labeled, owner_of
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ class States:
     async def text_of(self, change: Change, root_path: str) -> bytes | None:
         """Return the event for a change; None if the object can't be read.
 
-        An object that is gone needs no event, because its deletion follows.
+        An object that is gone, or belongs to someone else by now, needs no event, because that
+        change follows.
         """
         if change.is_deleted:
             return deleted_text(change.kind, change.name, change.version)
@@ -118,8 +120,10 @@ class States:
     async def _make(self, change: Change, root_path: str) -> bytes | None:
         try:
             if change.kind == "batch":
-                return self._batch_state(await self._batches.cache.get(change.name), root_path).text
-            return self._job_state(await self.jobs.cache.get(change.name)).text
+                batch = await self._batches.cache.get(change.name)
+                return self._batch_state(batch, root_path).text if _is_of(batch, change) else None
+            job = await self.jobs.cache.get(change.name)
+            return self._job_state(job).text if _is_of(job, change) else None
         except NotFoundError:
             return None
         except (KubeError, ValueError) as error:
@@ -139,6 +143,11 @@ class States:
     def _batch_state(self, batch: ImageBatch, root_path: str) -> State:
         text = event_text("batch", self._rendering.batch(batch, root_path))
         return State(text, _version(batch), batch.finished)
+
+
+def _is_of(found: Labeled, change: Change) -> bool:
+    """Return whether an object still belongs to the owner who may get the event."""
+    return owner_of(found.metadata.labels) == change.owner
 
 
 def deleted_text(kind: str, name: str, version: int) -> bytes:

@@ -3,7 +3,7 @@
 import heapq
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
@@ -11,6 +11,7 @@ from vision_node_contract.models.imagejob import Phase
 
 from ...watch.batch_summary import BatchSummary
 from ...watch.imagebatch_cache import ImageBatchCache
+from ..owners import narrowed_owner
 from .cursor import NEWEST, page_of, read_cursor
 from .history_problems import history_problems
 from .history_rows import BatchQuery, BatchRow, Position
@@ -53,11 +54,12 @@ class BatchList:
     history: HistoryReader | None
 
     async def page(self, query: BatchListQuery) -> BatchPage:
-        """Return one page.
+        """Return one page. It has only batches that the client may see.
 
         Raises:
             Problem: 400 InvalidCursor; 503 while the history is unavailable.
         """
+        query = replace(query, owner=narrowed_owner(query.owner))
         found = await self._listed(read_cursor(query.cursor), query)
         shown, following = page_of(found, query.limit)
         return BatchPage([it.summary for it in shown if it.summary], following)

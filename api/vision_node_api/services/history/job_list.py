@@ -1,7 +1,7 @@
 """List jobs: those in etcd together with those in the history."""
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 from vision_node_contract.batch_objects import LineError
@@ -12,6 +12,7 @@ from vision_node_contract.models.imagejob import ImageJob
 
 from ...watch.imagejob_cache import ImageJobCache
 from ...web.problems import Problem
+from ..owners import narrowed_owner
 from .cursor import read_batch_cursor, read_cursor, write_batch_cursor, write_cursor
 from .history_problems import history_problems
 from .history_rows import ImageRow, Part, Position
@@ -87,11 +88,14 @@ class JobList:
     async def page(self, query: ListQuery) -> JobPage:
         """Return one page. If the query has a filter, the page may be short although more follow.
 
+        It has only jobs that the client may see.
+
         Raises:
             Problem: 400 InvalidCursor; 422 QueryWithoutWords; 501 HistoryDisabled; 503 while the
                 history is unavailable.
         """
-        part = await self._part(query)
+        wanted = replace(query.wanted, owner=narrowed_owner(query.wanted.owner))
+        part = await self._part(replace(query, wanted=wanted))
         shown = part.found[: query.limit]
         if len(part.found) > query.limit:
             return JobPage(shown, query.cursor_after(shown[-1].position))

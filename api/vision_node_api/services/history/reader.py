@@ -18,6 +18,7 @@ from vision_node_contract.history.schema import OLDEST_READABLE
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..storage_health import OK
+from .callback_rows import CallbackRow, find_callback
 from .cursor import NEWEST
 from .history_rows import (
     BatchImageRow,
@@ -44,10 +45,13 @@ _VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
 # expects that no image is left, and so reads all of both.
 #
 # The indexes of owners and names need `image_index < 0`, as the migration explains.
+#
+# `IS NOT FALSE` allows all owners if the parameter is null, and keeps the planner from using the
+# index of owners, in which it would read all images of the owner.
 _FIND_JOB = """
     SELECT uid, body, CASE WHEN %(with_result)s THEN result END AS result, archive_error
     FROM images
-    WHERE image_index < 0 AND name = %(name)s
+    WHERE image_index < 0 AND name = %(name)s AND (owner = %(owner)s::text) IS NOT FALSE
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
     ORDER BY at DESC, uid DESC
     LIMIT 1
@@ -63,7 +67,7 @@ _FIND_RESULT = """
 _FIND_NAMED = """
     SELECT uid
     FROM images
-    WHERE image_index < 0 AND name = %(name)s
+    WHERE image_index < 0 AND name = %(name)s AND (owner = %(owner)s::text) IS NOT FALSE
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = images.uid OFFSET 0)
     LIMIT %(limit)s
 """
@@ -71,7 +75,7 @@ _FIND_NAMED = """
 _FIND_BATCH = """
     SELECT body
     FROM batches
-    WHERE name = %(name)s AND finished_at IS NOT NULL
+    WHERE name = %(name)s AND finished_at IS NOT NULL AND (owner = %(owner)s::text) IS NOT FALSE
       AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.uid = batches.uid OFFSET 0)
     ORDER BY created_at DESC, uid DESC
     LIMIT 1
@@ -157,10 +161,18 @@ class HistoryReader:
         await self._run(read_nothing, CHECK_SECONDS)
 
     async def find_job(
-        self, name: str, *, with_result: bool = False, seconds: float = ANSWER_SECONDS
+        self,
+        name: str,
+        *,
+        with_result: bool = False,
+        seconds: float = ANSWER_SECONDS,
+        owner: str | None = None,
     ) -> JobRow | None:
-        """Return the newest job with this name; None if there is none."""
-        values = {"name": name, "with_result": with_result}
+        """Return the newest job with this name; None if there is none.
+
+        Only those of `owner` are looked at, unless it is None.
+        """
+        values = {"name": name, "with_result": with_result, "owner": owner}
         return await self._run(lambda it: _job_row(it, _FIND_JOB, values), seconds)
 
     async def find_result(self, uid: str) -> JobRow | None:
@@ -181,25 +193,31 @@ class HistoryReader:
 
         return await self._run(read, seconds)
 
-    async def uids_named(self, name: str) -> set[str]:
-        """Return the uids of all jobs with this name, up to MAX_NAMESAKES."""
+    async def uids_named(self, name: str, owner: str | None) -> set[str]:
+        """Return the uids of all jobs with this name, up to MAX_NAMESAKES.
+
+        Only those of `owner` are returned, unless it is None.
+        """
 
         async def read(connection: AsyncConnection) -> set[str]:
-            values = {"name": name, "limit": MAX_NAMESAKES}
+            values = {"name": name, "limit": MAX_NAMESAKES, "owner": owner}
             rows = await (await connection.execute(_FIND_NAMED, values)).fetchall()
             return {str(row[0]) for row in rows}
 
         return await self._run(read)
 
-    async def find_batch(self, name: str) -> ImageBatch | None:
+    async def find_batch(self, name: str, owner: str | None) -> ImageBatch | None:
         """Return the newest finished ImageBatch with this name; None if there is none.
+
+        Only those of `owner` are looked at, unless it is None.
 
         Raises:
             ValueError: This version can't read the row.
         """
 
         async def find(connection: AsyncConnection) -> str | None:
-            row = await (await connection.execute(_FIND_BATCH, {"name": name})).fetchone()
+            values = {"name": name, "owner": owner}
+            row = await (await connection.execute(_FIND_BATCH, values)).fetchone()
             return row[0] if row else None
 
         body = await self._run(find)
@@ -222,6 +240,10 @@ class HistoryReader:
                 return await cursor.fetchall()
 
         return await self._run(read)
+
+    async def find_callback(self, uid: str) -> CallbackRow | None:
+        """Return what became of the message about a job or batch; None if there is no row of it."""
+        return await self._run(lambda it: find_callback(it, uid))
 
     async def list_batches(self, wanted: BatchQuery) -> list[BatchRow]:
         """Return finished ImageBatches, from the newest to the oldest."""

@@ -66,7 +66,13 @@ _OF_ALL = "image_index = -1 AND " + _BY_TIME
 _OF_OWNER = "image_index < 0 AND owner = %(owner)s AND " + _BY_TIME
 _OF_BATCH = "uid = %(uid)s AND image_index > %(index)s ORDER BY image_index"
 
-_BATCHES = "SELECT uid FROM batches WHERE name = %s ORDER BY created_at DESC LIMIT %s"
+_BATCHES = """
+    SELECT uid
+    FROM batches
+    WHERE name = %(name)s AND (owner = %(owner)s::text) IS NOT FALSE
+    ORDER BY created_at DESC
+    LIMIT %(limit)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ class Scan:
 
         If there are several batches, the images of one come after those of another.
         """
-        rows = await (await self.connection.execute(_BATCHES, (name, MAX_BATCHES))).fetchall()
+        values = {"name": name, "owner": self.wanted.owner or None, "limit": MAX_BATCHES}
+        rows = await (await self.connection.execute(_BATCHES, values)).fetchall()
         found: list[ImageRow] = []
         await self.connection.execute(IN_ORDER)
         for uid in sorted(str(row[0]) for row in rows):

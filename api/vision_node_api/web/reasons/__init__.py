@@ -7,6 +7,7 @@ one to the module of its topic, and run `make format`, which updates docs/errors
 from .access import ACCESS
 from .acting import ACTING
 from .batches import BATCHES
+from .callbacks import CALLBACKS
 from .dependencies import DEPENDENCIES
 from .describing import DESCRIBING
 from .entry import Place, ReasonEntry
@@ -30,6 +31,7 @@ TOPICS: dict[str, tuple[ReasonEntry, ...]] = {
     "Following jobs and batches": FOLLOWING,
     "Batches": BATCHES,
     "Files of a batch": FILES,
+    "Callbacks": CALLBACKS,
     "Inbox": INBOX,
     "Describing an image": DESCRIBING,
     "Storage, Kubernetes and database": DEPENDENCIES,

@@ -31,6 +31,13 @@ ACCESS = (
         "with each request, without a cookie.",
     ),
     ReasonEntry(
+        "SessionTooLong",
+        (422,),
+        "The session does not fit into a cookie",
+        "The Kubernetes user whose token was sent to log in is in too many groups.",
+        "Log in with an API key.",
+    ),
+    ReasonEntry(
         "AuthenticationUnavailable",
         (503,),
         "Keys or tokens can't be checked now",

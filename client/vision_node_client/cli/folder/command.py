@@ -10,6 +10,7 @@ from ...models import Json
 from ..arguments import options_of
 from ..exit_codes import ExitCode, UsageError
 from ..formats import Csv, Format, JsonLines
+from ..key_file import key_source
 from ..terminal import safe_name
 from .journal import Journal, JournalFile
 from .reporter import Reporter
@@ -48,7 +49,8 @@ async def describe_folder(folder: Path, arguments: argparse.Namespace) -> ExitCo
         if journal.stage == "finished":
             return _summarize(journal, results, reporter)
 
-        async with AsyncVisionNode(arguments.server, arguments.timeout) as node:
+        key = key_source(arguments.api_key_file)
+        async with AsyncVisionNode(arguments.server, arguments.timeout, api_key=key) as node:
             run = FolderRun(node, journal, file, results, reporter, has_sidecars=arguments.sidecar)
             await run.run()
 

@@ -1,6 +1,6 @@
 """The owner of the history, and how rows are added."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import LiteralString
@@ -12,6 +12,7 @@ from vision_node_contract.history.schema import CHUNK_ROWS
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.names import OWNER_LABEL
 
+from .announcing import NewDelivery, announce
 from .answers import ArchivedBatch, Owner, Written
 from .chunks import ChunkMap
 from .marks import TAKE_OVER
@@ -58,6 +59,9 @@ class Archiving(Transactions):
     def __init__(self, database: Database, chunk_rows: int = CHUNK_ROWS) -> None:
         super().__init__(database)
         self._chunk_rows = chunk_rows
+        self.on_announced: Callable[[], None] | None = None
+        """Function to call after messages to callbacks were added; None if the release sends none,
+        so that none are added."""
 
     async def read_owner(self) -> Owner | None:
         """Return the owner; None if the schema has none yet.
@@ -115,15 +119,19 @@ class Archiving(Transactions):
         """
         entries = [Entry(image, job) for image, job in rows]
         oldest = min((it.image.at for it in entries), default=None)
+        messages = [NewDelivery.of_job(image, job) for image, job in rows]
 
         async def work(connection: AsyncConnection) -> Written:
             await lock_owner(connection, self.counter)
             chunks = await ChunkMap.read(connection, oldest, self._chunk_rows)
             written = await RowWriter(connection, chunks).write(entries, newest=False)
+            await self._announce(connection, messages)
             counter = await self.counter.add(connection, written.rows, resource_version)
             return replace(written, counter=counter)
 
-        return self._noted(await self._database.run(work))
+        written = self._noted(await self._database.run(work))
+        self._note_announced(messages)
+        return written
 
     async def add_batch(self, batch: ImageBatch, body: str) -> ArchivedBatch | None:
         """Add an ImageBatch or update its row; return it, or None if there is a tombstone."""
@@ -136,13 +144,17 @@ class Archiving(Transactions):
             *(meta.uid, meta.name, meta.labels.get(OWNER_LABEL, "")),
             *(meta.creation_timestamp or now, finished, expires, clean(body), meta.uid),
         )
+        messages = [NewDelivery.of_batch(batch)]
 
         async def work(connection: AsyncConnection) -> ArchivedBatch | None:
             await lock_owner(connection, self.counter)
             rows = await fetch(connection, _ADD_BATCH, values)
+            await self._announce(connection, messages)
             return ArchivedBatch(*rows[0]) if rows else None
 
-        return await self._database.run(work)
+        archived = await self._database.run(work)
+        self._note_announced(messages)
+        return archived
 
     async def add_batch_images(
         self, uid: str, index: int, rows: Sequence[ImageRow], *, is_last: bool = True
@@ -172,6 +184,17 @@ class Archiving(Transactions):
             return replace(written, counter=counter)
 
         return self._noted(await self._database.run(work))
+
+    async def _announce(
+        self, connection: AsyncConnection, messages: Sequence[NewDelivery | None]
+    ) -> None:
+        wanted = [it for it in messages if it]
+        if wanted and self.on_announced:
+            await announce(connection, wanted)
+
+    def _note_announced(self, messages: Sequence[NewDelivery | None]) -> None:
+        if self.on_announced and any(messages):
+            self.on_announced()
 
     def _noted(self, written: Written) -> Written:
         self.counter.note(written.counter)

@@ -179,6 +179,7 @@ class Lifecycle(Transactions):
             await fetch(connection, _DELETE_COUNTED, (gone, len(gone)))
             await connection.execute(_DELETE_EMPTY_CHUNKS)
             await connection.execute("DELETE FROM jobs WHERE uid = ANY(%s::uuid[])", (gone,))
+            await connection.execute("DELETE FROM deliveries WHERE uid = ANY(%s::uuid[])", (gone,))
             await _mark_cleaned(connection, gone)
 
         await self._database.run(work)
@@ -193,6 +194,7 @@ class Lifecycle(Transactions):
             await connection.execute(_DELETE_EMPTY_CHUNKS)
             if not deleted:
                 await connection.execute("DELETE FROM batches WHERE uid = %s", (uid,))
+                await connection.execute("DELETE FROM deliveries WHERE uid = %s", (uid,))
                 await _mark_cleaned(connection, [uid])
 
             return deleted

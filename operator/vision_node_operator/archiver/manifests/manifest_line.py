@@ -78,7 +78,17 @@ class InvalidLineError(ValueError):
     """A line is invalid. The error's text says why."""
 
 
-def read_line(text: bytes, number: int, index: int, folders: BucketFolders) -> ManifestLine:
+class OutsideError(Exception):
+    """A line names an image outside of the folder to which its list is restricted."""
+
+    def __init__(self, custom_id: str | None, folder: str) -> None:
+        super().__init__(f"key names no image in {folder}, the folder of the list of images")
+        self.custom_id = custom_id
+
+
+def read_line(
+    text: bytes, number: int, index: int, folders: BucketFolders, only: str | None = None
+) -> ManifestLine:
     """Return the image that a line names or, if the line is invalid, a line with an error.
 
     Args:
@@ -86,16 +96,23 @@ def read_line(text: bytes, number: int, index: int, folders: BucketFolders) -> M
         number: The line's number in the list, starting at 1, for messages.
         index: The image's index in the ImageBatch.
         folders: The release's folders. A key may lack the release's id.
+        only: The folder with the images that may be named; None if those of the whole inbox may
+            be. A key such as inbox/<name> then means an image in this folder.
     """
     try:
         found = _Line.model_validate_json(text)
-        key = _complete_key(found.key, folders)
+        key = _allowed_key(found, folders, only)
         etag = _quoted(found.etag) if found.etag is not None else None
-        custom_id = found.custom_id or _default_custom_id(key, folders)
+        custom_id = found.custom_id or _default_custom_id(key, only or folders.inbox)
     except ValidationError as error:
         return invalid_line(text, number, index, explain(error))
     except InvalidLineError as error:
         return invalid_line(text, number, index, str(error))
+    except OutsideError as error:
+        # It is the same whether there is such an image or not.
+        message = f"line {number} of the list of images: {error}"
+        custom_id = error.custom_id or _custom_id(b"", number)
+        return error_line(index, custom_id, Reason.IMAGE_NOT_FOUND, message)
 
     return ManifestLine(
         index=index, custom_id=custom_id, key=key, etag=etag, options=known_options(found.options)
@@ -122,6 +139,24 @@ def duplicate_of(line: ManifestLine, number: int) -> ManifestLine:
     )
 
 
+def _allowed_key(line: _Line, folders: BucketFolders, only: str | None) -> str:
+    """Return the complete key of an image.
+
+    Raises:
+        InvalidLineError: The key is invalid.
+        OutsideError: It is not in the folder `only`.
+    """
+    complete = _complete_key(line.key, folders)
+    if only is None:
+        return complete
+
+    within = folders.key_within(line.key, only)
+    if within is None:
+        raise OutsideError(line.custom_id, only)
+
+    return _complete_key(within, folders)
+
+
 def _complete_key(key: str, folders: BucketFolders) -> str:
     name = key.removeprefix(folders.inbox).removeprefix(INBOX_PREFIX)
     if not key.startswith(INBOX_PREFIX) or not name:
@@ -144,8 +179,8 @@ def _quoted(etag: str) -> str:
     return f'"{found[1]}"'
 
 
-def _default_custom_id(key: str, folders: BucketFolders) -> str:
-    name = key.removeprefix(folders.inbox)
+def _default_custom_id(key: str, folder: str) -> str:
+    name = key.removeprefix(folder)
     if len(name) > MAX_CUSTOM_ID_CHARACTERS:
         raise InvalidLineError(
             f"key has more than {MAX_CUSTOM_ID_CHARACTERS} characters, so customId must be set"

@@ -28,12 +28,15 @@ class ManifestSource:
     """A list of images: an object in the inbox.
 
     Every line that is not blank is an image. An invalid line has an error instead of a key.
-    All lines come from the same version of the object.
+    All lines come from the same version of the object. A list in the folder of an owner may name
+    only images in this folder.
     """
 
     def __init__(self, bucket: Bucket, key: str, max_bytes: int) -> None:
         self._bucket = bucket
         self._key = bucket.folders.inbox_key(key)
+        self._folder = bucket.folders.owned_folder(self._key)
+        """The folder of the owner who has stored the list; None if anyone's images are allowed."""
         self._max_bytes = max_bytes
         self._custom_ids = DigestSet()
         self._number = 0
@@ -94,7 +97,7 @@ class ManifestSource:
         if text is None:
             line = too_long_line(number, index, MAX_LINE_BYTES)
         else:
-            line = read_line(text, number, index, self._bucket.folders)
+            line = read_line(text, number, index, self._bucket.folders, self._folder)
 
         return [line if self._custom_ids.add(line.custom_id) else duplicate_of(line, number)]
 

@@ -1,7 +1,7 @@
 """Tests of a replica that authenticates its clients: readiness, settings, CORS and errors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -207,61 +207,3 @@ async def test_routes_are_found_below_a_root_path(app: FastAPI) -> None:
             refused = (await client.get("/vision/jobs")).json()
             assert refused["instance"] == "/vision/jobs"
             assert refused["help"] == "/vision/problems/Unauthenticated"
-
-
-class Sessions:
-    """Sessions whose texts are names of owners."""
-
-    async def access_of(self, cookie_text: str) -> Access | None:
-        """Return the access of an owner."""
-        scopes: frozenset[access.Scope] = frozenset({"submit", "read"})
-        return Access(cookie_text, scopes, cookie_text) if cookie_text != "ended" else None
-
-
-@pytest.fixture
-def with_sessions(secured_api: SecuredApi) -> SecuredApi:
-    object.__setattr__(secured_api.authentication, "sessions", Sessions())
-    return secured_api
-
-
-Send = Callable[..., Any]
-
-
-@pytest.mark.parametrize(
-    ("cookies", "status", "owner"),
-    [
-        ("vision_node_session=jane", 200, "jane"),
-        ("a=b; vision_node_session=jane", 200, "jane"),
-        ("vision_node_session=ended; vision_node_session=jane", 200, "jane"),
-        ("vision_node_session=ended", 401, None),
-        ("a=b", 401, None),
-    ],
-)
-async def test_session_of_the_page_is_accepted(
-    with_sessions: SecuredApi, cookies: str, status: int, owner: str | None
-) -> None:
-    async with with_sessions.client() as client:
-        response = await client.get("/whoami", headers={"Cookie": cookies})
-    assert response.status_code == status
-    assert response.json().get("owner") == owner
-
-
-async def test_key_counts_more_than_a_session(with_sessions: SecuredApi) -> None:
-    cookie = {"Cookie": "vision_node_session=other"}
-    async with with_sessions.client(with_sessions.make_key("jane")) as client:
-        assert (await client.get("/whoami", headers=cookie)).json()["owner"] == "jane"
-    async with with_sessions.client("wrong") as client:
-        assert (await client.get("/whoami", headers=cookie)).status_code == 401
-
-
-async def test_session_changes_nothing_for_pages_of_other_origins(
-    with_sessions: SecuredApi,
-) -> None:
-    async with with_sessions.client() as client:
-        headers = {"Cookie": "vision_node_session=jane", "Origin": "https://evil.example.com"}
-        response = await client.post("/jobs/a/cancel", headers=headers)
-        assert (response.status_code, response.json()["reason"]) == (403, "OriginNotAllowed")
-
-        headers["Origin"] = "http://api"
-        response = await client.post("/jobs/a/cancel", headers=headers)
-        assert response.status_code == 404

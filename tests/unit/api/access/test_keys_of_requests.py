@@ -13,6 +13,7 @@ from secured import SecuredApi
 from vision_node_api.__main__ import server_options
 from vision_node_api.middleware import authentication
 from vision_node_api.services.auth import key_store
+from vision_node_api.services.auth.refusals import unauthenticated
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_contract.api_keys import key_id, new_key
 
@@ -273,7 +274,7 @@ async def test_path_of_a_refused_request_is_in_the_response(secured_port: int) -
 
 
 def test_refusals_are_problem_documents_of_the_usual_form() -> None:
-    usual = authentication.unauthenticated().document("/jobs", "/vision")
+    usual = unauthenticated().document("/jobs", "/vision")
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

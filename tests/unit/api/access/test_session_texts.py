@@ -5,9 +5,11 @@ import base64
 import hmac
 import inspect
 import json
+from dataclasses import replace
 
 import pytest
 from vision_node_api.services.auth import session_text
+from vision_node_api.services.auth.identity import KubernetesUser
 from vision_node_api.services.auth.session_text import (
     MAX_CHARACTERS,
     Session,
@@ -16,6 +18,7 @@ from vision_node_api.services.auth.session_text import (
 
 SECRET, OTHER = b"s" * 32, b"o" * 32
 NOW = 1_800_000_000.5
+JANE = KubernetesUser("jane", ("system:authenticated", "grün"), "uid", (("scopes", ("a", "b")),))
 
 
 def encoded(data: bytes) -> str:
@@ -33,7 +36,7 @@ def signed(content: bytes, secret: bytes = SECRET, version: str = "v1") -> str:
     "session",
     [
         Session.of_key("abcdefghij23", NOW),
-        Session.of_user("jane", ("system:authenticated", "grün"), NOW, NOW + 60),
+        Session.of_user(JANE, NOW, NOW + 60),
     ],
 )
 def test_signed_session_is_read_back(session: Session) -> None:
@@ -110,9 +113,9 @@ def test_session_contains_no_secret() -> None:
 def test_session_that_does_not_fit_into_a_cookie_is_refused() -> None:
     groups = tuple(f"group-{index}" for index in range(400))
     with pytest.raises(SessionTooLongError):
-        Session.of_user("jane", groups, NOW, NOW + 60).signed(SECRET)
+        Session.of_user(replace(JANE, groups=groups), NOW, NOW + 60).signed(SECRET)
 
-    fitting = Session.of_user("jane", groups[:150], NOW, NOW + 60).signed(SECRET)
+    fitting = Session.of_user(replace(JANE, groups=groups[:150]), NOW, NOW + 60).signed(SECRET)
     assert len(fitting) <= MAX_CHARACTERS
 
 

@@ -9,7 +9,7 @@ from api_server import Connection, RawResponse, ask, post, serving
 from fakes.keys_api import KeysApi
 from fastapi import FastAPI
 from secured import SecuredApi, secured
-from vision_node_api.middleware import authentication
+from vision_node_api.services.auth import refusals
 from vision_node_api.web import failure_budget
 from vision_node_api.web.failure_budget import (
     BURST,
@@ -140,7 +140,7 @@ async def seconds_of(port: int, request: bytes) -> tuple[float, RawResponse]:
 async def test_only_wrong_keys_are_delayed(
     secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "DELAY_SECONDS", 0.5)
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.5)
     key = secured_api.make_key("jane")
     await spend(secured_port)
 
@@ -158,7 +158,7 @@ async def test_only_wrong_keys_are_delayed(
 async def test_address_beyond_its_budget_costs_the_api_server_nothing(
     secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.0)
     await spend(secured_port)
     before = secured_api.cluster.requests["get"]
     async with Connection.open(secured_port) as connection:
@@ -171,8 +171,8 @@ async def test_address_beyond_its_budget_costs_the_api_server_nothing(
 async def test_connections_beyond_the_limit_of_delays_are_closed(
     secured_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "DELAY_SECONDS", 1.5)
-    monkeypatch.setattr(authentication, "MAX_DELAYED", 1)
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 1.5)
+    monkeypatch.setattr(refusals, "MAX_DELAYED", 1)
     await spend(secured_port)
 
     async with Connection.open(secured_port) as waiting, Connection.open(secured_port) as closed:
@@ -187,7 +187,7 @@ async def test_connections_beyond_the_limit_of_delays_are_closed(
 async def test_upload_beyond_the_budget_is_not_held(
     secured_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "DELAY_SECONDS", 1.5)
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 1.5)
     await spend(secured_port)
     chunked = b"POST /submit HTTP/1.1\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     for upload in (post(b"x" * 100), chunked):
@@ -198,8 +198,8 @@ async def test_upload_beyond_the_budget_is_not_held(
 async def test_client_that_leaves_gives_back_its_place(
     secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "DELAY_SECONDS", 0.2)
-    monkeypatch.setattr(authentication, "MAX_DELAYED", 1)
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.2)
+    monkeypatch.setattr(refusals, "MAX_DELAYED", 1)
     await spend(secured_port)
     async with Connection.open(secured_port) as leaving:
         await leaving.send(get("x"))
@@ -217,7 +217,7 @@ async def test_client_that_leaves_gives_back_its_place(
 async def test_clients_behind_a_trusted_proxy_have_addresses_of_their_own(
     app: FastAPI, constant_budget: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "DELAY_SECONDS", 0.5)
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.5)
     http = HttpSettings(trusted_proxies=TrustedProxies(["127.0.0.1"]))
     async with secured(app, KeysApi(), http) as api, serving(api.served) as port:
         await spend(port, "X-Forwarded-For: 192.0.2.1")
@@ -229,7 +229,7 @@ async def test_clients_behind_a_trusted_proxy_have_addresses_of_their_own(
 async def test_clients_can_not_invent_addresses(
     secured_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authentication, "DELAY_SECONDS", 0.5)
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.5)
     await spend(secured_port, "X-Forwarded-For: 192.0.2.1")
     seconds, _ = await seconds_of(secured_port, get("x", "X-Forwarded-For: 192.0.2.2"))
     assert seconds >= 0.5

@@ -69,6 +69,7 @@ async def test_state_of_a_batch(client: httpx.AsyncClient, batches: Batches, bat
         "expires_at": None,
         "duration_seconds": None,
         "links": {"results": "/batches/holiday/results"},
+        "callback": None,
     }
 
 

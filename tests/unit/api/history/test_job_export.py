@@ -85,6 +85,7 @@ async def test_job_has_everything(
         "custom_id": None,
         "result": result,
         "result_error": None,
+        "callback": None,
     }
 
 

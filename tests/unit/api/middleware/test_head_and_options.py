@@ -52,6 +52,7 @@ STATUSES: dict[str, int] = {
     "/static-offline-docs/missing.css": 404,
     "/submit": 405,
     "/usage": 200,
+    "/session": 405,
     "/whoami": 200,
     "/nothing/here": 404,
 }

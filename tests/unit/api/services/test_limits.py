@@ -12,7 +12,7 @@ from vision_node_contract.images.formats import SUPPORTED
 
 OPTIONS = {
     *("describer", "prompt", "language", "detail", "maxLength", "fallback", "text", "ttlSeconds"),
-    *("labels", "priority", "reuse"),
+    *("labels", "priority", "reuse", "callbackURL"),
 }
 
 
@@ -41,6 +41,7 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "uploadStallSeconds": 30,
         "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
         "answerSeconds": 102,
+        "authentication": False,
         "ownerLimits": None,
     }
 
@@ -67,7 +68,7 @@ async def test_limits_are_documented(document: dict[str, Any]) -> None:
         *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds", "history"),
         *("batchImages", "batchZipBytes", "batchStartSeconds", "retryImages"),
         *("customIdCharacters", "uploadBytesPerSecond", "uploadStallSeconds"),
-        *("labels", "minPriority", "maxPriority", "ownerLimits"),
+        *("labels", "minPriority", "maxPriority", "authentication", "ownerLimits"),
     }
     assert all(field["description"] for field in schema["properties"].values())
 

@@ -123,6 +123,7 @@ async def test_form_options_are_documented(client: httpx.AsyncClient) -> None:
         "labels",
         "priority",
         "reuse",
+        "callbackURL",
     }
     assert form["labels"]["type"] == "string"
     assert (form["priority"]["minimum"], form["priority"]["maximum"]) == (-10, 10)

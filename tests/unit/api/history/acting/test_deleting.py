@@ -96,9 +96,9 @@ async def test_job_that_is_archived_and_evicted_between_two_looks_is_deleted(
 ) -> None:
     original, looks = HistoryReader.uids_named, 0
 
-    async def slow(reader: HistoryReader, name: str) -> set[str]:
+    async def slow(reader: HistoryReader, name: str, owner: str | None) -> set[str]:
         nonlocal looks
-        found = await original(reader, name)
+        found = await original(reader, name, owner)
         looks += 1
         if looks == 1:
             await places.put("evicted", "done")

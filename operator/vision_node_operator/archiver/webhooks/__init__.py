@@ -1,0 +1,1 @@
+"""Send messages about ended jobs and batches to their callbacks (docs/webhooks.md)."""

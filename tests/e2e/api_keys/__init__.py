@@ -1,0 +1,1 @@
+"""Tests of releases that need API keys."""
