@@ -4,14 +4,17 @@ from datetime import date
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from ..owner_limits import OwnerLimits
 from ..services.usage import UsageReport, UsageReports
+from ..web.times import require_day
 from .dependencies import PROBLEM
 from .job_filter import OWNER_PATTERN
 
 router = APIRouter(tags=["usage"])
+
+Day = Annotated[date, BeforeValidator(require_day)]
 
 
 class DayUsage(BaseModel):
@@ -100,13 +103,13 @@ async def usage(
     reports: Annotated[UsageReports, Depends(_reports)],
     *,
     after: Annotated[
-        date | None,
+        Day | None,
         Query(
             description="the first day (2026-11-01), in UTC; by default, 31 days before `before`"
         ),
     ] = None,
     before: Annotated[
-        date | None,
+        Day | None,
         Query(description="the day after the last one, in UTC; by default, tomorrow"),
     ] = None,
     owner: Annotated[

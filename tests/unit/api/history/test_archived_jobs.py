@@ -178,7 +178,7 @@ async def test_end_of_an_archived_job_is_reported(
     limits = (await client.get("/limits")).json()
     assert limits["defaultTtlSeconds"] == (kept.total_seconds() if kept else None)
     assert limits["history"] is True
-    assert limits["answerSeconds"] == 102.5
+    assert limits["answerSeconds"] == 103.0
 
 
 async def test_impossible_id_is_not_looked_up(
