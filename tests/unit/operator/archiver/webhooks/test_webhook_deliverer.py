@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections import Counter
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_address
@@ -281,6 +282,27 @@ async def test_all_hosts_have_their_turn(
         turns = [[it.host for it in await deliveries.claim({}, 10)] for _ in range(5)]
         assert [len(it) for it in turns] == [3, 3, 3, 1, 0]
         assert len({host for turn in turns for host in turn}) == 10
+
+
+async def test_hosts_that_fill_all_attempts_starve_no_other(place: WebhookPlace) -> None:
+    """Whenever one of their attempts ends, the next host has its turn, not the first one."""
+    names = [f"h{it}.example.com" for it in range(MAX_RUNNING // PER_HOST)]
+    for number, name in enumerate(names):
+        await place.add(range(number * 20 + 1, number * 20 + 21), f"https://{name}/")
+    await place.add([999], "https://z.example.com/")
+
+    async with open_database(place.url) as database:
+        deliveries = Deliveries(database)
+        running = Counter(it.host for it in await deliveries.claim({}, MAX_RUNNING))
+        assert running == dict.fromkeys(names, PER_HOST)
+
+        found = []
+        for name in names:
+            claims = await deliveries.claim(running - Counter([name]), 1)
+            found += [it.host for it in claims]
+            assert claims or deliveries.has_more_hosts, "the next claim begins with the first host"
+        assert "z.example.com" in found
+        assert len(found) >= len(names) - 1, "no attempt is left unused for long"
 
 
 async def test_busy_host_gets_only_what_is_left(place: WebhookPlace) -> None:
