@@ -34,8 +34,8 @@ MAX_COUNTED = 10_000
 """Number up to which pending messages are counted, so that counting takes a few milliseconds."""
 
 # Hosts take turns, beginning after the one at which the last claim has stopped. The index has the
-# hosts in order, so that the backlog of a host is skipped instead of being read. `running` is looked
-# up for each host, because a join might change their order, in which `free` is shared out.
+# hosts in order, so that the backlog of a host is skipped instead of being read. A subquery looks
+# up `running`, because a join might change the order of hosts, in which `free` is shared out.
 _CLAIM = """
 WITH RECURSIVE hosts AS (
     (SELECT host, 1 AS n FROM deliveries
