@@ -37,6 +37,10 @@ ROUND_SECONDS = 0.05
 """Pause between two rounds, so that the attempts that end at about the same time are recorded in
 one transaction."""
 
+FINISH_SECONDS = 5.0
+"""How long attempts may still go on at the end of the process, in seconds, and how long recording
+them may take. Kubernetes kills the process after 30 seconds."""
+
 BACKLOG_SECONDS = 15.0
 """Interval at which the backlog is counted."""
 
@@ -95,17 +99,39 @@ class Deliverer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled. Then wait for what is going on, for FINISH_SECONDS at most."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                await self._gate.allowed(Work.ARCHIVE)
-                self._wake.clear()
-                try:
-                    await self._round(tasks)
-                except HistoryError as error:
-                    self._gate.report(error)
-                else:
-                    await self._pause()
+            try:
+                await self._send(tasks)
+            finally:
+                await self._finish()
+
+    async def _send(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await self._gate.allowed(Work.ARCHIVE)
+            self._wake.clear()
+            try:
+                await self._round(tasks)
+            except HistoryError as error:
+                self._gate.report(error)
+            else:
+                await self._pause()
+
+    async def _finish(self) -> None:
+        """Record the attempts that end soon, so that they are not repeated after a restart."""
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                while self._running:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except TimeoutError:
+            log.info("%d attempts are cut off, and repeated later", self._running.total())
+
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                await self._record()
+        except (TimeoutError, HistoryError) as error:
+            log.warning("attempts that have ended are repeated later: %s", error)
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         await self._record()

@@ -37,4 +37,5 @@ def place(
     monkeypatch.setattr(deliverer, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(deliverer, "ROUND_SECONDS", 0.001)
     monkeypatch.setattr(deliverer, "BACKLOG_SECONDS", 0.0)
+    monkeypatch.setattr(deliverer, "FINISH_SECONDS", 0.0)
     return WebhookPlace(history_url, history, tmp_path, threads)

@@ -13,6 +13,7 @@ from archiver_helpers import until
 from fakes.receivers import Receiver, receiving, verified
 from history_database import open_database, uid_of
 from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_operator.archiver.webhooks import deliverer as deliverer_module
 from vision_node_operator.archiver.webhooks.deliverer import MAX_RUNNING
 from vision_node_operator.archiver.webhooks.deliveries import (
     PER_HOST,
@@ -190,6 +191,21 @@ async def test_crash_after_sending_sends_the_same_message_again(place: WebhookPl
     assert place.rows("attempts") == [{"attempts": 2}]
 
 
+async def test_attempt_that_ends_after_sigterm_is_recorded(
+    place: WebhookPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each upgrade of the release ends the process, and must not repeat messages."""
+    monkeypatch.setattr(deliverer_module, "FINISH_SECONDS", 10.0)
+    async with receiving() as receiver:
+        receiver.answers.clear()
+        await place.add([1], f"{receiver.base}/")
+        async with place.deliverer():
+            await until(lambda: len(receiver.received) == 1)
+            asyncio.get_running_loop().call_later(0.2, receiver.answers.set)
+
+    assert place.states() == ["delivered"]
+
+
 async def test_outage_of_the_database_loses_nothing(place: WebhookPlace) -> None:
     """The outcome is recorded, and further messages are sent, once it is back."""
     gate = Gate()
@@ -236,6 +252,20 @@ async def test_messages_wait_for_a_valid_secret(
 
     assert "broken" not in caplog.text
     assert caplog.text.count("no message is sent") == 1
+
+
+async def test_unreadable_secret_stops_nothing_else(
+    place: WebhookPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The archiver does all its work in one process."""
+    place.set_secret(None)
+    (place.folder / "secret").mkdir()  # not readable, even for root
+    async with receiving() as receiver, place.deliverer():
+        await place.add([1], f"{receiver.base}/")
+        await until(lambda: "can't be read: Is a directory" in caplog.text)
+        (place.folder / "secret").rmdir()
+        place.set_secret(SECRET)
+        await until(lambda: place.states() == ["delivered"])
 
 
 async def test_job_that_is_deleted_meanwhile_is_not_announced(place: WebhookPlace) -> None:
