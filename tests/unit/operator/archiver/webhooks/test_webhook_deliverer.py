@@ -65,6 +65,19 @@ async def test_message_about_a_batch_is_delivered(place: WebhookPlace) -> None:
     assert (message["type"], message["data"]["name"]) == ("imagebatch.done", "b")
 
 
+async def test_times_are_in_utc_whatever_the_database_says(
+    place: WebhookPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTZ", "Europe/Berlin")
+    async with receiving() as receiver, place.deliverer():
+        await place.add([1], f"{receiver.base}/")
+        await until(lambda: place.states() == ["delivered"])
+
+    message = json.loads(receiver.received[0].body)
+    assert message["timestamp"].endswith("Z")
+    assert message["data"]["expires_at"].endswith("Z")
+
+
 async def test_failed_message_is_sent_again_with_the_same_id_and_body(
     place: WebhookPlace,
 ) -> None:
