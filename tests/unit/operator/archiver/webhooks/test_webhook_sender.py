@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -278,48 +277,6 @@ async def test_odd_answer_is_a_failure(send: Send, answer: bytes, reason: str) -
 
     assert (outcome.error or "").partition(":")[0] == reason
     assert not outcome.is_final
-
-
-@pytest.mark.parametrize("is_tls", [False, True])
-async def test_provisional_answers_have_an_end(send: Send, *, is_tls: bool) -> None:
-    """Otherwise, parsing them takes the time of everything else."""
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("hooks.example.com").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        with suppress(OSError):
-            while True:
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
-                await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(talk, ALLOWED, 0, ssl=context if is_tls else None)
-    async with server, asyncio.timeout(10):
-        scheme, port = "https" if is_tls else "http", server.sockets[0].getsockname()[1]
-        url = f"{scheme}://hooks.example.com:{port}/"
-        outcome = await send(url, Names([ALLOWED]), context=trusting)
-
-    assert (outcome.error or "").startswith("ConnectionLost: ")
-
-
-async def test_long_answer_is_an_answer(send: Send) -> None:
-    """Only its head counts."""
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 300000\r\nX: " + b"a" * 7000
-        writer.write(head + b"\r\n\r\n" + b"x" * 300_000)
-        with suppress(OSError):
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(talk, ALLOWED, 0)
-    async with server:
-        url = f"http://{ALLOWED}:{server.sockets[0].getsockname()[1]}/"
-        assert [await send(url) for _ in range(20)] == [Outcome(202)] * 20
 
 
 async def test_body_of_the_answer_is_not_read(send: Send) -> None:
