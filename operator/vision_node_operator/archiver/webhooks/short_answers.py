@@ -19,7 +19,8 @@ class ShortConnector(aiohttp.TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         # aiohttp has no option for it. Its own sockets don't help: uvloop reads from the kernel.
-        self._factory = partial(_ShortHandler, loop=self._loop)
+        handler: type[ResponseHandler] = _ShortHandler
+        self._factory = partial(handler, loop=self._loop)
 
 
 class _ShortHandler(ResponseHandler):
