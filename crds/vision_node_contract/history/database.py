@@ -47,10 +47,13 @@ noticed within a minute. Linux ends it after the first one, because VANISHED_MS 
 # There is an index for each statement, but the planner reads a whole table if its statistics are
 # old, as after a restore. It would also compile a statement that seems costly, which takes longer
 # than the statement itself.
+#
+# Times are in UTC in responses and messages, whatever the server's time zone is.
 _SETTINGS = """
 SELECT set_config('search_path', %s, true), set_config('statement_timeout', %s, true),
     set_config('idle_in_transaction_session_timeout', %s, true),
-    set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+    set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
+    set_config('timezone', 'UTC', true)
 """
 
 WAITING = 256

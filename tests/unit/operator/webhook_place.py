@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,7 +18,6 @@ from psycopg.rows import dict_row
 from vision_node_contract.callbacks.addresses import Address
 from vision_node_contract.callbacks.urls import CallbackRules
 from vision_node_contract.clients import outbound
-from vision_node_contract.history.database import HistoryError
 from vision_node_operator.archiver.history.holds import Work
 from vision_node_operator.archiver.history.store import HistoryStore
 from vision_node_operator.archiver.webhooks.deliverer import Deliverer
@@ -42,23 +41,11 @@ RESULT = {
 
 @dataclass
 class Gate:
-    """Says that the database answers, or waits for `opened` after an error."""
-
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
-    errors: list[HistoryError] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.opened.set()
+    """Says that the history may be used. Nobody can tell it that a request has failed."""
 
     async def allowed(self, work: Work) -> None:
-        """Wait until the database is used again."""
+        """Do nothing."""
         assert work is Work.ARCHIVE
-        await self.opened.wait()
-
-    def report(self, error: HistoryError) -> None:
-        """Note an error."""
-        self.errors.append(error)
-        self.opened.clear()
 
 
 def body_of(number: int) -> str:
@@ -140,7 +127,6 @@ class WebhookPlace:
     @asynccontextmanager
     async def deliverer(
         self,
-        gate: Gate | None = None,
         max_age: timedelta = timedelta(hours=72),
         lookup: Callable[[str], Sequence[Address]] = system_lookup,
     ) -> AsyncIterator[Deliverer]:
@@ -151,7 +137,7 @@ class WebhookPlace:
                 Deliveries(database),
                 sender,
                 SecretFolder(self.folder),
-                gate or Gate(),
+                Gate(),
                 max_age,
                 timedelta(days=30),
             )

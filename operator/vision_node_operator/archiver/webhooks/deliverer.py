@@ -13,6 +13,7 @@ from vision_node_contract.callbacks.messages import (
     batch_message,
     job_message,
 )
+from vision_node_contract.clients.kube import backoff
 from vision_node_contract.history.database import HistoryError
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
@@ -37,6 +38,13 @@ ROUND_SECONDS = 0.05
 """Pause between two rounds, so that the attempts that end at about the same time are recorded in
 one transaction."""
 
+RETRY_SECONDS = (0.5, 10.0)
+"""First and longest wait in seconds if the database is unavailable, with full jitter."""
+
+FINISH_SECONDS = 5.0
+"""How long attempts may still go on at the end of the process, in seconds, and how long recording
+them may take. Kubernetes kills the process after 30 seconds."""
+
 BACKLOG_SECONDS = 15.0
 """Interval at which the backlog is counted."""
 
@@ -46,10 +54,6 @@ class HistoryGate(Protocol):
 
     async def allowed(self, work: Work) -> None:
         """Wait until this kind of work may be done."""
-        ...
-
-    def report(self, error: HistoryError) -> None:
-        """Note that a request has failed."""
         ...
 
 
@@ -95,17 +99,49 @@ class Deliverer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled. Then wait for what is going on, for FINISH_SECONDS at most."""
         async with asyncio.TaskGroup() as tasks:
-            while True:
-                await self._gate.allowed(Work.ARCHIVE)
-                self._wake.clear()
-                try:
-                    await self._round(tasks)
-                except HistoryError as error:
-                    self._gate.report(error)
-                else:
-                    await self._pause()
+            try:
+                await self._send(tasks)
+            finally:
+                await self._finish()
+
+    async def _send(self, tasks: asyncio.TaskGroup) -> None:
+        failures = 0
+        while True:
+            await self._gate.allowed(Work.ARCHIVE)
+            self._wake.clear()
+            try:
+                await self._round(tasks)
+            except HistoryError as error:
+                # It is not reported to the gate: what concerns only messages must not delay
+                # archiving, and an outage of the database is noticed by other work, too.
+                pause = backoff(failures, *RETRY_SECONDS)
+                log.warning(
+                    "messages to callbacks wait for the database (%s), trying again in %.1f s: %s",
+                    *(error.reason, pause, error),
+                )
+                failures += 1
+                await asyncio.sleep(pause)
+            else:
+                failures = 0
+                await self._pause()
+
+    async def _finish(self) -> None:
+        """Record the attempts that end soon, so that they are not repeated after a restart."""
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                while self._running:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except TimeoutError:
+            log.info("%d attempts are cut off, and repeated later", self._running.total())
+
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                await self._record()
+        except (TimeoutError, HistoryError) as error:
+            log.warning("attempts that have ended are repeated later: %s", error)
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         await self._record()

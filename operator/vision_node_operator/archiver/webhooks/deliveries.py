@@ -34,7 +34,8 @@ MAX_COUNTED = 10_000
 """Number up to which pending messages are counted, so that counting takes a few milliseconds."""
 
 # Hosts take turns, beginning after the one at which the last claim has stopped. The index has the
-# hosts in order, so that the backlog of a host is skipped instead of being read.
+# hosts in order, so that the backlog of a host is skipped instead of being read. A subquery looks
+# up `running`, because a join might change the order of hosts, in which `free` is shared out.
 _CLAIM = """
 WITH RECURSIVE hosts AS (
     (SELECT host, 1 AS n FROM deliveries
@@ -47,15 +48,16 @@ WITH RECURSIVE hosts AS (
     ) AS following
     WHERE hosts.n < %(hosts)s
 ), due AS MATERIALIZED (
-    SELECT found.id
+    SELECT found.id, hosts.n
     FROM hosts
-    LEFT JOIN unnest(%(busy)s::text[], %(running)s::int[]) AS busy (host, running) USING (host)
     CROSS JOIN LATERAL (
         SELECT id FROM deliveries
         WHERE state = 'pending' AND deliveries.host = hosts.host AND next_attempt_at <= now()
             AND (claimed_until IS NULL OR claimed_until <= now())
         ORDER BY next_attempt_at
-        LIMIT greatest(0, %(per_host)s - coalesce(busy.running, 0))
+        LIMIT greatest(0, %(per_host)s - coalesce((
+            SELECT running FROM unnest(%(busy)s::text[], %(running)s::int[]) AS busy (host, running)
+            WHERE busy.host = hosts.host), 0))
         FOR UPDATE SKIP LOCKED
     ) AS found
     LIMIT %(free)s
@@ -63,7 +65,7 @@ WITH RECURSIVE hosts AS (
     UPDATE deliveries
     SET attempts = attempts + 1, claimed_until = now() + %(lease)s * interval '1 s'
     FROM due WHERE deliveries.id = due.id
-    RETURNING deliveries.id, uid, is_batch, host, url, attempts, now() - created_at AS age
+    RETURNING deliveries.id, uid, is_batch, host, url, attempts, now() - created_at AS age, due.n
 )
 SELECT reached.host AS reached_host, reached.n AS looked, claimed.*
 FROM (SELECT host, n FROM hosts ORDER BY n DESC LIMIT 1) AS reached LEFT JOIN claimed ON true
@@ -138,6 +140,16 @@ class Backlog:
     """The age of the oldest one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """Where a claim has stopped."""
+
+    host: str
+    """The host after which the next claim begins; empty if this one has reached the last host."""
+    is_full: bool
+    """Whether it has stopped because no further attempt may begin."""
+
+
 class Deliveries:
     """The messages of one release. All methods raise HistoryUnavailableError."""
 
@@ -145,6 +157,11 @@ class Deliveries:
         self._database = database
         self._after = ""
         """The host at which the last claim has stopped; empty if it has reached the last one."""
+        self._has_skipped = False
+        """Whether a claim had no attempt left for further hosts. Then those before the first one of
+        the next claim have their turn once the last one is reached."""
+        self.has_more_hosts = False
+        """Whether there are hosts that the last claim had no time to look at."""
 
     async def claim(self, running: Mapping[str, int], free: int) -> list[Claim]:
         """Claim up to `free` messages that are due.
@@ -163,7 +180,7 @@ class Deliveries:
             "lease": LEASE_SECONDS,
         }
 
-        async def work(connection: AsyncConnection) -> tuple[str, list[Claim]]:
+        async def work(connection: AsyncConnection) -> tuple[_Reached, list[Claim]]:
             async with connection.cursor(row_factory=dict_row) as cursor:
                 rows = await (await cursor.execute(_CLAIM, values)).fetchall()
                 claimed = [it for it in rows if it["id"]]
@@ -171,17 +188,17 @@ class Deliveries:
                     **await _archived(connection, _JOBS, claimed, is_batch=False),
                     **await _archived(connection, _BATCHES, claimed, is_batch=True),
                 }
-            reached = rows[0]["reached_host"] if rows and len(claimed) < free else ""
-            has_more = bool(rows) and rows[0]["looked"] == HOSTS_AT_ONCE
-            return reached if has_more else "", [_claim(it, found) for it in claimed]
+            return _reached(rows, claimed, free), [_claim(it, found) for it in claimed]
 
-        self._after, claims = await self._database.run(work)
+        reached, claims = await self._database.run(work)
+        self._note(reached)
         return claims
 
-    @property
-    def has_more_hosts(self) -> bool:
-        """Whether the last claim has not looked at all hosts."""
-        return bool(self._after)
+    def _note(self, reached: _Reached) -> None:
+        """Note where the next claim begins."""
+        self._after = reached.host
+        self.has_more_hosts = not reached.is_full and (bool(reached.host) or self._has_skipped)
+        self._has_skipped = reached.is_full or (self._has_skipped and bool(reached.host))
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
         """Record what became of attempts."""
@@ -208,6 +225,14 @@ class Deliveries:
             return Backlog(count, oldest or timedelta())
 
         return await self._database.run(work)
+
+
+def _reached(rows: list[dict[str, Any]], claimed: list[dict[str, Any]], free: int) -> _Reached:
+    if claimed and len(claimed) >= free:
+        return _Reached(max(claimed, key=lambda it: it["n"])["host"], is_full=True)
+
+    has_more = bool(rows) and rows[0]["looked"] == HOSTS_AT_ONCE
+    return _Reached(rows[0]["reached_host"] if has_more else "", is_full=False)
 
 
 async def _archived(

@@ -16,6 +16,7 @@ from yarl import URL
 
 from .lookup import Lookup, PinnedResolver, checked_addresses, system_lookup
 from .schedule import retry_after_seconds
+from .short_answers import ShortConnector
 
 TOTAL_SECONDS = 15.0
 """Time limit for an attempt in seconds, with all redirects. Standard Webhooks recommends 15 to 30.
@@ -153,10 +154,10 @@ class Sender:
                 raise CallbackURLError(
                     "names of private networks are not sent through the proxy (proxy.except)"
                 )
-            return aiohttp.TCPConnector(ssl=self._context, force_close=True, limit=1)
+            return ShortConnector(ssl=self._context, force_close=True, limit=1)
 
         addresses = await checked_addresses(url, self._rules, self._lookup, self._threads)
-        return aiohttp.TCPConnector(
+        return ShortConnector(
             ssl=self._context,
             resolver=PinnedResolver(addresses),
             use_dns_cache=False,

@@ -36,7 +36,7 @@ class SecretFolder:
         change theirs at any time.
 
         Raises:
-            SecretUnusableError: The secret is missing, or one of the two is invalid.
+            SecretUnusableError: The secret is missing, or one of the two is invalid or unreadable.
         """
         current = self._read(SECRET)
         if current is None:
@@ -53,6 +53,10 @@ class SecretFolder:
             text = (self._path / name).read_text(encoding="ascii", errors="replace").strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:  # it must not stop the archiver
+            raise SecretUnusableError(
+                f"the key {name} of the Secret for webhooks can't be read: {error.strerror}"
+            ) from error
 
         return parse_secret(text, name) if text else None
 

@@ -37,4 +37,6 @@ def place(
     monkeypatch.setattr(deliverer, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(deliverer, "ROUND_SECONDS", 0.001)
     monkeypatch.setattr(deliverer, "BACKLOG_SECONDS", 0.0)
+    monkeypatch.setattr(deliverer, "FINISH_SECONDS", 0.0)
+    monkeypatch.setattr(deliverer, "RETRY_SECONDS", (0.05, 0.1))
     return WebhookPlace(history_url, history, tmp_path, threads)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections import Counter
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_address
@@ -12,13 +13,14 @@ from archiver_helpers import until
 from fakes.receivers import Receiver, receiving, verified
 from history_database import open_database, uid_of
 from vision_node_contract.models.imagebatch import ImageBatch
+from vision_node_operator.archiver.webhooks import deliverer as deliverer_module
 from vision_node_operator.archiver.webhooks.deliverer import MAX_RUNNING
 from vision_node_operator.archiver.webhooks.deliveries import (
     PER_HOST,
     Attempt,
     Deliveries,
 )
-from webhook_place import SECRET, Gate, WebhookPlace
+from webhook_place import SECRET, WebhookPlace
 
 LOOPBACK = ip_address("127.0.0.1")
 OTHER_SECRET = "whsec_" + base64.b64encode(b"b" * 32).decode()
@@ -61,6 +63,19 @@ async def test_message_about_a_batch_is_delivered(place: WebhookPlace) -> None:
 
     message = json.loads(receiver.received[0].body)
     assert (message["type"], message["data"]["name"]) == ("imagebatch.done", "b")
+
+
+async def test_times_are_in_utc_whatever_the_database_says(
+    place: WebhookPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTZ", "Europe/Berlin")
+    async with receiving() as receiver, place.deliverer():
+        await place.add([1], f"{receiver.base}/")
+        await until(lambda: place.states() == ["delivered"])
+
+    message = json.loads(receiver.received[0].body)
+    assert message["timestamp"].endswith("Z")
+    assert message["data"]["expires_at"].endswith("Z")
 
 
 async def test_failed_message_is_sent_again_with_the_same_id_and_body(
@@ -189,20 +204,35 @@ async def test_crash_after_sending_sends_the_same_message_again(place: WebhookPl
     assert place.rows("attempts") == [{"attempts": 2}]
 
 
-async def test_outage_of_the_database_loses_nothing(place: WebhookPlace) -> None:
+async def test_attempt_that_ends_after_sigterm_is_recorded(
+    place: WebhookPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each upgrade of the release ends the process, and must not repeat messages."""
+    monkeypatch.setattr(deliverer_module, "FINISH_SECONDS", 10.0)
+    async with receiving() as receiver:
+        receiver.answers.clear()
+        await place.add([1], f"{receiver.base}/")
+        async with place.deliverer():
+            await until(lambda: len(receiver.received) == 1)
+            asyncio.get_running_loop().call_later(0.2, receiver.answers.set)
+
+    assert place.states() == ["delivered"]
+
+
+async def test_outage_of_the_table_loses_nothing_and_delays_nothing_else(
+    place: WebhookPlace, caplog: pytest.LogCaptureFixture
+) -> None:
     """The outcome is recorded, and further messages are sent, once it is back."""
-    gate = Gate()
-    async with receiving() as receiver, place.deliverer(gate):
+    async with receiving() as receiver, place.deliverer():
         receiver.answers.clear()
         await place.add([1, 2], f"{receiver.base}/")
         await until(lambda: len(receiver.received) == 2)
         place.execute("ALTER TABLE deliveries RENAME TO away")
         receiver.answers.set()
-        await until(lambda: bool(gate.errors))
+        await until(lambda: "messages to callbacks wait for the database" in caplog.text)
 
         place.execute("ALTER TABLE away RENAME TO deliveries")
         await place.add([3], f"{receiver.base}/")
-        gate.opened.set()
         await until(lambda: place.states() == ["delivered"] * 3)
 
     assert len(receiver.received) == 3
@@ -235,6 +265,20 @@ async def test_messages_wait_for_a_valid_secret(
 
     assert "broken" not in caplog.text
     assert caplog.text.count("no message is sent") == 1
+
+
+async def test_unreadable_secret_stops_nothing_else(
+    place: WebhookPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The archiver does all its work in one process."""
+    place.set_secret(None)
+    (place.folder / "secret").mkdir()  # not readable, even for root
+    async with receiving() as receiver, place.deliverer():
+        await place.add([1], f"{receiver.base}/")
+        await until(lambda: "can't be read: Is a directory" in caplog.text)
+        (place.folder / "secret").rmdir()
+        place.set_secret(SECRET)
+        await until(lambda: place.states() == ["delivered"])
 
 
 async def test_job_that_is_deleted_meanwhile_is_not_announced(place: WebhookPlace) -> None:
@@ -281,6 +325,27 @@ async def test_all_hosts_have_their_turn(
         turns = [[it.host for it in await deliveries.claim({}, 10)] for _ in range(5)]
         assert [len(it) for it in turns] == [3, 3, 3, 1, 0]
         assert len({host for turn in turns for host in turn}) == 10
+
+
+async def test_hosts_that_fill_all_attempts_starve_no_other(place: WebhookPlace) -> None:
+    """Whenever one of their attempts ends, the next host has its turn, not the first one."""
+    names = [f"h{it}.example.com" for it in range(MAX_RUNNING // PER_HOST)]
+    for number, name in enumerate(names):
+        await place.add(range(number * 20 + 1, number * 20 + 21), f"https://{name}/")
+    await place.add([999], "https://z.example.com/")
+
+    async with open_database(place.url) as database:
+        deliveries = Deliveries(database)
+        running = Counter(it.host for it in await deliveries.claim({}, MAX_RUNNING))
+        assert running == dict.fromkeys(names, PER_HOST)
+
+        found = []
+        for name in names:
+            claims = await deliveries.claim(running - Counter([name]), 1)
+            found += [it.host for it in claims]
+            assert claims or deliveries.has_more_hosts, "the next claim begins with the first host"
+        assert "z.example.com" in found
+        assert len(found) >= len(names) - 1, "no attempt is left unused for long"
 
 
 async def test_busy_host_gets_only_what_is_left(place: WebhookPlace) -> None:
