@@ -16,7 +16,7 @@ from .terminal import one_line, table
 
 
 def show_identity(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
-    """Print who the server takes the client for."""
+    """Print who the client is to the server."""
     found = node.whoami()
     if arguments.json:
         print(json.dumps(asdict(found)))
