@@ -1,7 +1,7 @@
 """API keys: how their texts are made, and what a release stores of them.
 
 A key's text is `vn_<id>_<secret>`. It is shown once, when the key is created. One Secret has an
-entry for each key, whose value is JSON with the SHA-256 of the text, so that nobody can learn a key
+entry for each key, whose value is JSON with the SHA-256 of the text, so that no one can learn a key
 from the cluster. A slow hash would protect nothing, because a secret of 32 random bytes can't be
 guessed.
 """

@@ -61,8 +61,8 @@ def _create_key(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
 def _about(key: CreatedApiKey) -> str:
     expiry = f"expires at {key.expires_at}" if key.expires_at else "never expires"
     return one_line(
-        f"created the key {key.id} ({key.name}) of the owner {key.owner}, which may "
-        f"{', '.join(key.scopes)} and {expiry}; it is not shown again:"
+        f"created the key {key.id} ({key.name}) of the owner {key.owner}; scopes: "
+        f"{', '.join(key.scopes)}. It {expiry}, and is not shown again:"
     )
 
 
