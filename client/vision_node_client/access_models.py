@@ -7,12 +7,12 @@ from .models import Json
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the server takes the client for."""
+    """Who the client is to the server."""
 
     subject: str
     """Name of the API key or of the Kubernetes user."""
     owner: str
-    """To whom what the client submits belongs; empty if the server needs no keys."""
+    """The owner of what the client submits; empty if the server needs no keys."""
     scopes: tuple[str, ...]
     """What it may do: `submit`, `read`, `admin`."""
     expires_at: str | None

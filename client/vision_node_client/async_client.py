@@ -346,7 +346,7 @@ class AsyncVisionNode:
                 yield result
 
     async def whoami(self) -> Identity:
-        """Return who the server takes this client for, and what it may do."""
+        """Return who this client is to the server, and what it may do."""
         return await performer.run(self._http, send_call(access_calls.whoami(), self._retries))
 
     async def create_key(

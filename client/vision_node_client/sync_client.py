@@ -331,7 +331,7 @@ class VisionNode:
             yield from part.results
 
     def whoami(self) -> Identity:
-        """Return who the server takes this client for, and what it may do."""
+        """Return who this client is to the server, and what it may do."""
         return performer.run(self._http, send_call(access_calls.whoami(), self._retries))
 
     def create_key(

@@ -1,7 +1,7 @@
 """API keys: how their texts are made, and what a release stores of them.
 
 A key's text is `vn_<id>_<secret>`. It is shown once, when the key is created. One Secret has an
-entry for each key, whose value is JSON with the SHA-256 of the text, so that nobody can learn a key
+entry for each key, whose value is JSON with the SHA-256 of the text, so that no one can learn a key
 from the cluster. A slow hash would protect nothing, because a secret of 32 random bytes can't be
 guessed.
 """
@@ -64,14 +64,14 @@ class ApiKey(BaseModel):
     """SHA-256 of the key's whole text, as hexadecimal digits."""
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
-    """When the key stops to work; None if it works until it is revoked."""
+    """When the key stops working; None if it works until it is revoked."""
 
     def entry(self) -> str:
         """Return the value of the key's entry in a Secret's `data`, in base64."""
         return base64.b64encode(self.model_dump_json(by_alias=True).encode()).decode()
 
     def is_expired(self, now: datetime) -> bool:
-        """Return whether the key has stopped to work."""
+        """Return whether the key has stopped working."""
         return self.expires_at is not None and self.expires_at <= now
 
 
@@ -119,7 +119,7 @@ def read_keys(data: Mapping[str, str]) -> dict[str, ApiKey]:
 
 def _read_key(found_id: str, value: str) -> ApiKey | None:
     if not is_key_id(found_id):
-        log.warning("the entry of API key %r is ignored: this is no id of a key", found_id)
+        log.warning("the entry of API key %r is ignored: this is not the id of a key", found_id)
         return None
 
     try:

@@ -150,9 +150,10 @@ class BucketFolders:
         return self.inbox + key.removeprefix(INBOX_PREFIX)
 
     def key_within(self, key: str, folder: str) -> str | None:
-        """Return the complete key of an image for someone who may use only one folder of the inbox.
+        """Return the complete key of an image for a client that may use only one inbox folder.
 
-        For them, inbox/<name> means the name in this folder. Return None if the key is elsewhere.
+        For such a client, inbox/<name> means the name in this folder. Return None if the key is
+        elsewhere.
         """
         if not key.startswith(INBOX_PREFIX):
             return None

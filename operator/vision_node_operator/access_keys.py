@@ -35,9 +35,9 @@ class AccessSecrets:
     """The names of the two Secrets."""
 
     keys: str
-    """With the hashes of all keys."""
+    """Name of the Secret with the hashes of all keys."""
     admin_key: str
-    """With the text of the first key."""
+    """Name of the Secret with the text of the first key."""
 
 
 async def ensure(kube: Kube, namespace: str, names: AccessSecrets) -> None:

@@ -121,7 +121,7 @@ _HEADERS = [
 
 
 async def _send_refusal(scope: Scope, send: Send, *, must_close: bool) -> None:
-    """Send the response to a request with a wrong key, of which most is computed only once."""
+    """Send the response to a request with a wrong key, most of which is computed only once."""
     # Neither the path nor the root path has characters that JSON would escape.
     instance, root_path = quote_path(scope["path"]), scope.get("root_path", "")
     body = b'%b,"instance":"%b","help":"%b%b"}' % (

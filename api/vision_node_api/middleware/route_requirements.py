@@ -15,7 +15,7 @@ class _Route(NamedTuple):
     methods: frozenset[str] | None
     """None for all methods."""
     required: Mapping[str, Required]
-    """By method."""
+    """What a client needs, by method."""
 
 
 class RouteRequirements:
@@ -32,7 +32,7 @@ class RouteRequirements:
 
     def __init__(self, app: FastAPI, required: Mapping[tuple[str, str], Required]) -> None:
         self._routes: dict[str, list[_Route]] = {}
-        """By the first segment of the path, which no template leaves open."""
+        """The routes, by the first segment of the path, which is fixed in all templates."""
         for route in iter_route_contexts(app.routes):
             pattern = getattr(route, "path_regex", None)
             template = route.path_format

@@ -170,7 +170,7 @@ def batch_response(
         batch: The ImageBatch.
         kept: How long finished batches are kept if their spec doesn't say so; None means forever.
         root_path: Path below which clients reach the API.
-        callback: What became of the message to its callback.
+        callback: The state of the message to its callback.
     """
     spec, status = batch.spec, batch.status
     waiting, failed = _true_condition(batch, "Waiting"), _true_condition(batch, "Failed")

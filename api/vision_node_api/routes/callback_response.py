@@ -9,12 +9,12 @@ from ..services.callbacks import CallbackState, State
 
 
 class CallbackResponse(BaseModel):
-    """What became of the message to a callback. Times are in UTC."""
+    """The state of the message to a callback. Times are in UTC."""
 
     state: State = Field(
         description="pending: it is sent when the job has ended, or again after a failure; "
         "delivered: the receiver answered with a 2xx status; failed: it was given up; unknown: the "
-        "database is away"
+        "database is unavailable"
     )
     attempts: int = Field(description="number of attempts so far")
     last_error: str | None = Field(description="why the last attempt failed: reason and sentence")

@@ -72,7 +72,7 @@ class JobDetails(StatusResponse):
 def job_details(
     found: CompleteJob, jobs: Jobs, callback: CallbackState | None = None
 ) -> JobDetails:
-    """Return everything about a job. `callback` is what became of its message."""
+    """Return everything about a job. `callback` is the state of its message."""
     job, error = found.job, found.result_error
     spec = job.spec
 

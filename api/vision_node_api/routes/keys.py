@@ -37,7 +37,7 @@ class WhoamiResponse(BaseModel):
     )
     scopes: list[Scope] = Field(description="what the client may do")
     expires_at: datetime | None = Field(
-        description="when the key or token stops to work; null if that is not known, or never"
+        description="when the key or token stops working; null if that is not known, or never"
     )
 
 

@@ -125,8 +125,8 @@ class LimitsResponse(BaseModel):
         description="whether clients need an API key or a token, as for this request"
     )
     owner_limits: LimitsOfOwner | None = Field(
-        description="the limits of the owner of all that this client creates; null without "
-        "authentication. GET /usage says how much of them is used today"
+        description="the limits of this client's owner; null without authentication. GET /usage "
+        "says how much of them is used today"
     )
 
 

@@ -65,4 +65,4 @@ REQUIRED: dict[tuple[str, str], Required] = {
     ("POST", "/keys"): "admin",
     ("DELETE", "/keys/{id}"): "admin",
 }
-"""By method and by the template of the path. HEAD needs what GET needs."""
+"""What a client needs, by method and by the template of the path. HEAD needs what GET needs."""

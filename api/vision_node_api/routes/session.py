@@ -62,7 +62,7 @@ async def log_in(request: Request, login: Annotated[Login, Depends(get_login)]) 
 async def log_out(request: Request) -> Response:
     """Let the browser forget its session.
 
-    The session itself ends with its time limit or with its key, so revoke the key if somebody else
+    The session itself ends with its time limit or with its key, so revoke the key if another person
     may have the cookie.
     """
     require_same_origin(request.scope)

@@ -1,4 +1,4 @@
-"""Callbacks: which ones are accepted, and what became of them."""
+"""Callbacks: which ones are accepted, and the states of their messages."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,11 +19,11 @@ State = Literal["pending", "delivered", "failed", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class CallbackState:
-    """What became of the message to a callback."""
+    """The state of the message to a callback."""
 
     state: State
     """`pending` until the message is delivered or given up; `unknown` while the database is
-    away."""
+    unavailable."""
     attempts: int = 0
     last_error: str | None = None
     next_attempt_at: datetime | None = None
@@ -59,13 +59,13 @@ def require_callback(url: str | None, rules: CallbackRules | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Reads what became of messages to callbacks."""
+    """Reads the states of messages to callbacks."""
 
     history: HistoryReader | None
     rules: CallbackRules | None
 
     async def state_of(self, about: ImageJob | ImageBatch) -> CallbackState | None:
-        """Return what became of the message about a job or a batch; None if it has no callback."""
+        """Return the state of the message about a job or a batch; None if it has no callback."""
         if not about.spec.callback_url:
             return None
         if self.history is None or self.rules is None:
@@ -77,7 +77,8 @@ class Callbacks:
         try:
             row = await self.history.find_callback(about.metadata.uid)
         except HistoryError as error:
-            return CallbackState("unknown", last_error=f"{error.reason}: The database is away.")
+            last_error = f"{error.reason}: The database is unavailable."
+            return CallbackState("unknown", last_error=last_error)
 
         if row is None:  # it is not archived yet
             return CallbackState("pending")

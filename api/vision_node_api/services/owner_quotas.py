@@ -2,7 +2,7 @@
 
 All numbers are approximate: submissions at the same time don't see each other, other replicas'
 uploads are unknown, and the history is some seconds old. While the database is away, only what is
-in etcd counts: an outage must lock nobody out.
+in etcd counts: an outage must lock no one out.
 """
 
 import logging

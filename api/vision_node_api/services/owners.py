@@ -54,5 +54,5 @@ def is_access_controlled() -> bool:
 
 
 def owner_of(labels: Mapping[str, str]) -> str:
-    """Return to whom an object with these labels belongs; empty if it has no owner."""
+    """Return the owner of an object with these labels; empty if it has none."""
     return labels.get(OWNER_LABEL, "")

@@ -23,9 +23,9 @@ def too_many_jobs(limit: int) -> Problem:
 def daily_bytes_used(limit: int, now: datetime) -> Problem:
     """Return the problem for an owner whose images of today have too many bytes."""
     detail = (
-        f"Together with this request, the images of today would have more than {limit} bytes, "
-        "which is the limit of this owner (GET /usage). Send it again after midnight UTC, or ask "
-        "an administrator for a higher limit."
+        f"With this request, today's images of this owner would have more than {limit} bytes, "
+        "which is its limit (GET /usage). Send the request again after midnight UTC, or ask an "
+        "administrator for a higher limit."
     )
     headers = {"Retry-After": str(_seconds_until_midnight(now))}
     return Problem(429, "DailyBytesUsed", detail, headers=headers)
@@ -34,9 +34,9 @@ def daily_bytes_used(limit: int, now: datetime) -> Problem:
 def daily_tokens_used(limit: int, describer: str, now: datetime) -> Problem:
     """Return the problem for an owner that has used too many tokens of providers today."""
     detail = (
-        f"The {limit} tokens a day of this owner are used up (GET /usage), and the describer "
-        f"{describer} may use more. Choose a describer that runs in the cluster, such as local, or "
-        "send the request again after midnight UTC."
+        f"This owner's limit of {limit} tokens per day has been reached (GET /usage), and the "
+        f"describer {describer} may use more. Choose a describer that runs in the cluster, such as "
+        "local, or send the request again after midnight UTC."
     )
     headers = {"Retry-After": str(_seconds_until_midnight(now))}
     return Problem(429, "DailyTokensUsed", detail, headers=headers)

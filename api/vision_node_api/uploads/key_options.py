@@ -31,7 +31,7 @@ class NewKey(BaseModel):
     name: Owner = Field(description="name for people; it need not be unique")
     owner: Owner | None = Field(
         None,
-        description="to whom belongs what is created with the key; the default is the name. Keys "
+        description="who owns what is created with the key; the default is the name. Keys "
         "with the same owner see the same jobs",
     )
     scopes: Annotated[list[Scope], AfterValidator(_distinct)] = Field(
@@ -40,7 +40,7 @@ class NewKey(BaseModel):
     expires: str | None = Field(
         None,
         max_length=40,
-        description="when the key stops to work: a time of RFC 3339, or a number of hours, days or "
+        description="when the key stops working: a time of RFC 3339, or a number of hours, days or "
         "weeks, such as 12h, 30d or 8w; by default never",
     )
 
@@ -60,7 +60,7 @@ class NewKey(BaseModel):
             raise _invalid(invalid) from error
 
     def expires_at(self, now: datetime) -> datetime | None:
-        """Return when the key stops to work; None if never.
+        """Return when the key stops working; None if never.
 
         Raises:
             Problem: 422 OptionsInvalid.

@@ -10,7 +10,7 @@ from .form_part import Part
 from .image_choice import IMAGE_FIELDS
 
 IGNORED_FIELDS = frozenset({"", "_charset_", "MAX_FILE_SIZE", "submit"})
-"""Fields that nobody fills in: browsers send `_charset_` (HTML standard, 4.10.19.1), and a submit
+"""Fields that no one fills in: browsers send `_charset_` (HTML standard, 4.10.19.1), and a submit
 button that has a name, which is `submit` in most examples; forms for PHP have `MAX_FILE_SIZE`. A
 field without a name can't be a misspelled option."""
 

@@ -59,7 +59,7 @@ class Change:
     labels: Mapping[str, str] | None = None
     """Labels of the object; None if nothing but its name and its owner is known."""
     owner: str = ""
-    """To whom the object belongs; empty if it has no owner."""
+    """The owner of the object; empty if it has none."""
     sequence: int = 0
     """Number of changes that this replica had seen when it saw this one."""
     position: Position = START

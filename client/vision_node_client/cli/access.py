@@ -16,7 +16,7 @@ from .terminal import one_line, table
 
 
 def show_identity(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
-    """Print who the server takes the client for."""
+    """Print who the client is to the server."""
     found = node.whoami()
     if arguments.json:
         print(json.dumps(asdict(found)))
@@ -61,8 +61,8 @@ def _create_key(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
 def _about(key: CreatedApiKey) -> str:
     expiry = f"expires at {key.expires_at}" if key.expires_at else "never expires"
     return one_line(
-        f"created the key {key.id} ({key.name}) of the owner {key.owner}, which may "
-        f"{', '.join(key.scopes)} and {expiry}; it is not shown again:"
+        f"created the key {key.id} ({key.name}) of the owner {key.owner}; scopes: "
+        f"{', '.join(key.scopes)}. It {expiry}, and is not shown again:"
     )
 
 

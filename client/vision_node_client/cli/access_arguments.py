@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def add_commands(commands: "Commands") -> None:
     """Add the commands keys, whoami and usage."""
     _add_keys(commands)
-    text = "print whom the server takes you for, and what you may do"
+    text = "print who you are to the server, and what you may do"
     whoami = commands.add_parser("whoami", help=text, description=f"{text.capitalize()}.")
     add_common(whoami)
     whoami.add_argument("--json", action="store_true", help="print it as JSON")
@@ -81,4 +81,4 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day like 2026-01-31") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2026-01-31") from error

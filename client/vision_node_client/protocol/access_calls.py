@@ -50,7 +50,7 @@ def revoke_key(key_id: str) -> Call[None]:
         ValueError: The id is empty, or one or two dots.
     """
     if key_id in {"", ".", ".."}:
-        raise ValueError(f"{key_id!r} is no id of a key")
+        raise ValueError(f"{key_id!r} is not the id of a key")
 
     return Call(Request("DELETE", f"/keys/{quote(key_id, safe='')}"), nothing)
 

@@ -19,7 +19,7 @@ REFUSED_KEY = "The key of this client is wrong, expired or revoked."
 
 
 def problem_of(reply: Reply) -> ProblemError:
-    """Return the error that a response stands for, whoever sent it."""
+    """Return the error that a response stands for. A proxy may have sent it."""
     document = _document(reply)
     reason, detail = document.get("reason"), document.get("detail")
     retry_after = retry_after_of(reply)

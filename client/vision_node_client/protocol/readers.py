@@ -108,7 +108,7 @@ job = reader(job_state)
 
 @reader
 def retried_jobs(found: Json) -> RetriedJobs:
-    """Return what has become of failed jobs that were to be retried."""
+    """Return the outcome of retrying failed jobs."""
     return RetriedJobs(
         tuple(RetriedJob(str(it["job_id"]), str(it["retry_of"])) for it in found["retried"]),
         tuple(

@@ -38,7 +38,7 @@ class Retries:
 
         Args:
             failures: Number of failures so far, at least 1.
-            retry_after: How long the server wants to be left alone, in seconds.
+            retry_after: The pause that the server asks for, in seconds.
         """
         if failures >= self.attempts or retry_after > self.max_seconds:
             return None

@@ -1,8 +1,8 @@
 """Read the URLs of callbacks strictly, so that all parts of the system read them in the same way.
 
 Programs disagree about odd spellings of URLs: 2130706433, 0x7f.1 and 127.1 are 127.0.0.1 for some.
-Whoever checks such a URL may see another host than whoever opens the connection. So each spelling
-but the usual one is refused, instead of being interpreted.
+The program that checks such a URL may see another host than the one that opens the connection. So
+each spelling but the usual one is refused, instead of being interpreted.
 """
 
 import os

@@ -267,7 +267,7 @@ def test_key_that_was_revoked_by_a_lost_request_is_revoked(
     node.revoke_key("gone")
     with pytest.raises(ProblemError, match="KeyNotFound"):
         node.revoke_key("gone")
-    with pytest.raises(ValueError, match="is no id"):
+    with pytest.raises(ValueError, match="is not the id"):
         node.revoke_key("..")
 
 

@@ -37,10 +37,10 @@ STORAGE: Reasons = {503: tuple(sorted(map(str, STORAGE_REASONS)))}
 HISTORY: Reasons = {503: tuple(DETAILS)}
 
 JOB = merged({404: ("JobNotFound",)}, INVALID, {502: ("JobUnreadable",)}, KUBERNETES, HISTORY)
-"""Of a route that reads a job."""
+"""Reasons of a route that reads a job."""
 
 JOB_OR_IMAGE = merged(JOB, {502: ("BatchUnreadable",)}, STORAGE)
-"""Of a route that reads a job or an image of a batch."""
+"""Reasons of a route that reads a job or an image of a batch."""
 
 RESULT: Reasons = {
     409: ("NotDone", *FAILURES),
@@ -52,7 +52,7 @@ ANY_BATCH = merged({502: ("BatchUnreadable",), 503: ("BatchesUnavailable",)}, KU
 BATCH = merged(
     {400: ("InvalidName",), 404: ("BatchNotFound",)}, INVALID, ANY_BATCH, KUBERNETES, HISTORY
 )
-"""Of a route that reads a batch."""
+"""Reasons of a route that reads a batch."""
 
 BODY: Reasons = {
     400: ("UploadBroken",),
@@ -60,7 +60,7 @@ BODY: Reasons = {
     415: ("ContentEncodingUnsupported",),
     429: ("TooManyUploads",),
 }
-"""Of a route that reads a body."""
+"""Reasons of a route that reads a body."""
 
 FORM: Reasons = {400: ("BadRequest", "TooManyParts"), 422: ("OptionsInvalid",)}
 
@@ -70,7 +70,7 @@ IMAGE: Reasons = {
     415: ("UnsupportedFormat",),
     422: ("ImageUnreadable",),
 }
-"""Of a route that stores an image."""
+"""Reasons of a route that stores an image."""
 
 UPLOAD = merged(
     {400: ("MissingImage", "TooManyImages"), 415: ("NotAForm",)},
@@ -80,10 +80,10 @@ UPLOAD = merged(
     INVALID,
     STORAGE,
 )
-"""Of a route to which an image is uploaded."""
+"""Reasons of a route to which an image is uploaded."""
 
 CALLBACK: Reasons = {422: ("CallbacksNotAvailable", "CallbackURLNotAllowed")}
-"""Of a route that takes a callbackURL."""
+"""Reasons of a route that takes a callbackURL."""
 
 OWNER_LIMITS = ("TooManyJobsOfOwner", "DailyBytesUsed", "DailyTokensUsed")
 """Reasons of a route that creates something, because of a limit of its owner."""
@@ -97,7 +97,7 @@ NEW_JOB = merged(
     },
     KUBERNETES,
 )
-"""Of a route that creates a job."""
+"""Reasons of a route that creates a job."""
 
 NEW_BATCH = merged(
     {
@@ -109,6 +109,6 @@ NEW_BATCH = merged(
     ANY_BATCH,
     STORAGE,
 )
-"""Of a route that creates a batch. It may be deleted while its images arrive."""
+"""Reasons of a route that creates a batch. It may be deleted while its images arrive."""
 
 FOLLOWING: Reasons = {400: ("InvalidLastEventId",), 429: ("TooManyFollowers",)}

@@ -19,7 +19,7 @@ TAGS = [
     {"name": "batches", "description": "Many images as one object"},
     {"name": "inbox", "description": "Images for jobs and batches that are created with kubectl"},
     {"name": "usage", "description": "What was used, and how much is left today"},
-    {"name": "keys", "description": "API keys, and what the own key may do"},
+    {"name": "keys", "description": "API keys, and what your key may do"},
     {"name": "problems", "description": "What the reasons of errors mean, and what to do"},
     {"name": "health", "description": "Probes"},
 ]

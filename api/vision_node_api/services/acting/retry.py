@@ -224,7 +224,7 @@ class JobRetry:
 def name_of(original: Original, key: str | None) -> str:
     """Return the name of the job that repeats another: the same for the same key.
 
-    Whoever retries it, the new job belongs to the owner of the original.
+    The new job belongs to the owner of the original, even if an administrator retries it.
     """
     text = f"retry {original.uid} {key}" if key else None
     return new_job_name(text, owner_of(original.labels))

@@ -59,7 +59,7 @@ class NotRetried:
 
 @dataclass(slots=True)
 class RetryReport:
-    """What has become of some failed jobs."""
+    """The outcome of retrying failed jobs."""
 
     retried: list[Retried] = field(default_factory=list)
     failed: list[NotRetried] = field(default_factory=list)
@@ -68,7 +68,7 @@ class RetryReport:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has become of any job."""
+        """Whether no job was retried or refused."""
         return not self.retried and not self.failed
 
 
@@ -95,7 +95,7 @@ class FailedRetry:
         kept.
 
         The report ends early after `max_seconds`, which may pass before any job is found, and if
-        storage, Kubernetes or the history is away, or Kubernetes takes no more jobs.
+        storage, Kubernetes or the history is unavailable, or Kubernetes takes no more jobs.
 
         Raises:
             Problem: 400 InvalidCursor; 422 DescriberNotFound; 429 TooManyRetries; 503 with a reason
@@ -170,10 +170,10 @@ class _Group:
         refused = [it for it in outcomes if isinstance(it, NotRetried)]
         report.failed += refused
 
-        hindrance = next((it for it in refused if it.problem.status in _TEMPORARY), None)
-        if hindrance and not report.retried:
-            raise hindrance.problem
-        return hindrance is None
+        blocking = next((it for it in refused if it.problem.status in _TEMPORARY), None)
+        if blocking and not report.retried:
+            raise blocking.problem
+        return blocking is None
 
     async def _retry_one(self, found: ListedJob) -> Retried | NotRetried | None:
         """Retry a job; return None if it is left out."""

@@ -26,6 +26,6 @@ class Identity:
 
     access: Access
     expires_at: datetime | None = None
-    """When the key or token stops to work; None if it does not."""
+    """When the key or token stops working; None if it does not."""
     key_id: str | None = None
     user: KubernetesUser | None = None

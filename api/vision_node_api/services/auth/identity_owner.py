@@ -8,7 +8,8 @@ from vision_node_contract.api_keys import OWNER_PATTERN
 _ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
 _OWNER = re.compile(OWNER_PATTERN)
 _HASH_DIGITS = 32
-"""Hexadecimal digits of a hash in an owner: 128 bits, so that nobody finds two users with one."""
+"""Hexadecimal digits of a hash in an owner: 128 bits, so that no one can find two users with the
+same owner."""
 
 
 def owner_of(username: str) -> str:

@@ -30,10 +30,10 @@ def key_not_found(key_id: str) -> Problem:
 
 
 def too_many_keys() -> Problem:
-    """Return the problem of a key for which there is no room."""
+    """Return the problem of creating a key if there is the maximum number of them."""
     detail = (
-        f"The release has {MAX_KEYS} API keys, which is the maximum. Revoke keys that are not used "
-        "any more, or have expired, with DELETE /keys/{id}."
+        f"The release has {MAX_KEYS} API keys, which is the maximum. Revoke keys that have expired "
+        "or are no longer used, with DELETE /keys/{id}."
     )
     return Problem(409, "TooManyKeys", detail)
 

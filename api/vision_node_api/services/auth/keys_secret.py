@@ -54,7 +54,7 @@ class KeysSecret:
         return await self._kube.request("GET", f"{self.list_path}/{self.name}")
 
     async def change(self, decide: Decide) -> Json:
-        """Change the Secret, under the condition that nobody else changes it in the meantime.
+        """Change the Secret, on condition that it is not changed by another client meanwhile.
 
         Args:
             decide: Function that takes the Secret's data, and returns new values by name (None to

@@ -31,8 +31,8 @@ REFUSAL_SECONDS = 10.0
 """How long its answer about an invalid token is used, in seconds."""
 
 OUTAGE_SECONDS = 600.0
-"""How long an answer is used while the API server is away, in seconds, so that an outage locks
-nobody out who is reading results."""
+"""How long an answer is used while the API server is away, in seconds, so that an outage
+does not lock out clients that are reading results."""
 
 MAX_CACHED = 5000
 """Maximum number of answers to remember about valid tokens, and as many about invalid ones. They

@@ -61,7 +61,7 @@ class WantedBatch:
     """Labels that the client has chosen. They are not compared with those of a repeated request,
     because they don't change what the client gets."""
     owner: str = field(default_factory=lambda: current_access().owner)
-    """To whom the ImageBatch will belong; empty for no owner."""
+    """The future owner of the ImageBatch; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

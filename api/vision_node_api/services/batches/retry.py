@@ -163,7 +163,7 @@ class _Written:
 def _wanted(batch: ImageBatch, idempotency_key: str | None) -> WantedBatch:
     """Return the new ImageBatch. The same key may be used for several batches.
 
-    Whoever retries it, the new batch belongs to the owner of the old one.
+    The new batch belongs to the owner of the old one, even if an administrator retries it.
     """
     key = f"retry {batch.metadata.uid} {idempotency_key}" if idempotency_key else None
     labels = batch.metadata.labels

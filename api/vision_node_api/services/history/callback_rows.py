@@ -20,7 +20,7 @@ _FIND = """
 
 @dataclass(frozen=True, slots=True)
 class CallbackRow:
-    """What became of a message."""
+    """The state of a message."""
 
     state: Literal["pending", "delivered", "failed"]
     attempts: int
@@ -30,7 +30,7 @@ class CallbackRow:
 
 
 async def find_callback(connection: AsyncConnection, uid: str) -> CallbackRow | None:
-    """Return what became of the message about a job or batch; None if there is no row of it.
+    """Return the state of the message about a job or batch; None if there is no row of it.
 
     Raises:
         HistoryUnavailableError: The archiver has not created the table yet.

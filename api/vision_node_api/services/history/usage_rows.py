@@ -22,7 +22,7 @@ class UsageQuery:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What was used on a day, of a describer."""
+    """What was used on a day with a describer."""
 
     day: date
     """The day in UTC."""

@@ -10,7 +10,7 @@ ACCESS = (
         "The request has no key or token, or one that is misspelled, unknown, expired or revoked. "
         "The response is the same for all of these.",
         "Send a key in the header `Authorization: Bearer vn_…`, once. Ask an administrator for a "
-        "key, or create a token with `kubectl create token` if the release accepts these.",
+        "key, or create a token with `kubectl create token` if the release accepts tokens.",
     ),
     ReasonEntry(
         "Forbidden",
@@ -25,7 +25,7 @@ ACCESS = (
         (403,),
         "The request does not come from the API's own page",
         "A request with a session of the page, or one to log in or out, comes from another page, "
-        "or does not say from which one it comes.",
+        "or does not say where it comes from.",
         "Open the page at the address at which the API is reached. Let a proxy pass on Host, or "
         "list it in `api.proxy.trusted`. Programs send their key in the header `Authorization` "
         "with each request, without a cookie.",
@@ -65,7 +65,7 @@ ACCESS = (
         "TooManyKeys",
         (409,),
         "There are too many API keys",
-        "The release has the maximum number of API keys, which one Secret contains.",
-        "Revoke keys that are not used any more, or have expired, with DELETE /keys/{id}.",
+        "The release has the maximum number of API keys, all of which are in one Secret.",
+        "Revoke keys that have expired or are no longer used, with DELETE /keys/{id}.",
     ),
 )

@@ -19,16 +19,16 @@ LIMITS = (
     ReasonEntry(
         "DailyBytesUsed",
         (429,),
-        "The bytes of this day are used up",
-        "With this request, today's images of this owner would be larger together than its limit "
-        "allows (GET /usage). Days are in UTC.",
+        "The limit on bytes per day has been reached",
+        "With this request, the total size of this owner's images of today would exceed its limit "
+        "(GET /usage). Days are in UTC.",
         "Send the request again after midnight UTC, or ask an administrator for a higher limit.",
         repeatable=True,
     ),
     ReasonEntry(
         "DailyTokensUsed",
         (429,),
-        "The tokens of this day are used up",
+        "The limit on tokens per day has been reached",
         "Providers have charged this owner as many tokens today as its limit allows (GET /usage). "
         "Days are in UTC.",
         "Choose a describer that runs in the cluster, such as local; or send the request again "

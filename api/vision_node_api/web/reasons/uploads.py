@@ -6,8 +6,8 @@ UPLOADS = (
     ReasonEntry(
         "NotAForm",
         (415,),
-        "The body has another type than the route accepts",
-        "The Content-Type is none that the route accepts. An upload is a form or an image; the "
+        "The route does not accept the type of the body",
+        "The route does not accept this Content-Type. An upload is a form or an image; the "
         "options of POST /jobs/{job_id}/retry are JSON or a form.",
         "Upload an image as a form (curl -F file=@photo.jpg), or alone (curl --data-binary "
         "@photo.jpg -H 'Content-Type: image/jpeg'). Retry a job with JSON (curl -H 'Content-Type: "

@@ -42,7 +42,7 @@ result."""
 
 @dataclass
 class Outcomes:
-    """The ImageJobs of a group, by what has become of them."""
+    """The ImageJobs of a group, by outcome."""
 
     evicted: list[LiveJob] = field(default_factory=list)
     kept: list[LiveJob] = field(default_factory=list)

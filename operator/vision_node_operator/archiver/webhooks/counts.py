@@ -1,4 +1,4 @@
-"""Count what became of messages to callbacks."""
+"""Count the outcomes of messages to callbacks."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

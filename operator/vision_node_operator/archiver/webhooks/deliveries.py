@@ -1,4 +1,4 @@
-"""The rows of the table deliveries: claim those that are due, and record what became of them.
+"""The rows of the table deliveries: claim those that are due, and record the outcomes.
 
 No transaction is open while a message is sent. A claim is a lease: if the archiver dies, the
 message is sent again once the lease has ended, with the same id.
@@ -119,7 +119,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of an attempt."""
+    """The outcome of an attempt."""
 
     id: UUID
     attempts: int
@@ -201,7 +201,7 @@ class Deliveries:
         self._has_skipped = reached.is_full or (self._has_skipped and bool(reached.host))
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
-        """Record what became of attempts."""
+        """Record the outcomes of attempts."""
         values: list[list[object]] = [
             [it.id for it in attempts],
             [it.attempts for it in attempts],

@@ -11,7 +11,7 @@ PAUSES_SECONDS = (
 these. The last one is repeated. With the default of 72 hours, nine attempts take 52 hours."""
 
 JITTER = 0.1
-"""By which part a pause is longer or shorter, so that the messages that failed together during an
+"""The part of a pause by which it is longer or shorter. So messages that failed together during an
 outage of a receiver don't arrive together again."""
 
 MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
@@ -27,8 +27,8 @@ def pause_after(attempts: int, retry_after: float | None = None) -> float:
 
     Args:
         attempts: Number of attempts so far.
-        retry_after: How long the receiver wants to be left alone, in seconds. It can only make the
-            pause longer.
+        retry_after: The pause that the receiver asks for, in seconds. It only makes the pause
+            longer.
     """
     pause = PAUSES_SECONDS[min(attempts, len(PAUSES_SECONDS)) - 1]
     jittered = pause * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (no secret)

@@ -1,4 +1,4 @@
-"""Send one message to a URL, and tell what became of it."""
+"""Send one message to a URL, and report the outcome."""
 
 import asyncio
 import ssl
@@ -65,17 +65,17 @@ INVALID = "ResponseInvalid: The receiver's answer is not valid HTTP."
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an attempt."""
+    """The outcome of an attempt."""
 
     status: int | None = None
     """HTTP status of the last response; None if there was none."""
     error: str | None = None
     """Reason and sentence; None if the message was delivered. It never quotes the response, and
-    never names an address: whoever has chosen the URL may read it."""
+    never names an address: the client that chose the URL may read it."""
     is_final: bool = False
     """Whether there must be no further attempt."""
     retry_after: float | None = None
-    """How long the receiver wants to be left alone, in seconds."""
+    """The pause that the receiver asks for, in seconds; None if it asks for none."""
 
 
 class Sender:

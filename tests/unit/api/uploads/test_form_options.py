@@ -89,7 +89,10 @@ async def test_fields_that_no_one_fills_in_are_ignored(
     assert (await submit(client, body)).status_code == 202
 
 
-LISTED = "describer, prompt, language, detail, maxLength, fallback, text, ttlSeconds, labels"
+LISTED = (
+    "describer, prompt, language, detail, maxLength, fallback, text, ttlSeconds, labels, "
+    "callbackURL"
+)
 
 UNKNOWN: dict[str, tuple[bytes, str]] = {
     "a misspelled option": (
