@@ -16,8 +16,8 @@ REQUIRE_ACCESS = "vision_node.require_access"
 not send the request any more. It is missing if clients are not authenticated."""
 
 CHECK_SECONDS = 5.0
-"""Time between two checks in seconds. A check of an API key takes some 20 microseconds, so those of
-a thousand clients take half a percent of a core."""
+"""Time between two checks in seconds. A check of an API key takes up to 60 microseconds, so those
+of a thousand clients take about one percent of a core."""
 
 RequireAccess = Callable[[], Awaitable[None]]
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,16 @@ from fastapi import FastAPI
 from following.event_reader import Feed, Stream, stream
 from page_session import log_in, page_client, with_session
 from secured import SecuredApi, make_token
+from starlette.types import Message
+from vision_node_api.routes.job_images import ImageResponse
 from vision_node_api.services.auth import kubernetes_identities
 from vision_node_api.services.auth.authentication import Authentication
+from vision_node_api.services.auth.refusals import unauthenticated
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web import access_check
+from vision_node_api.web.access_check import REQUIRE_ACCESS
+from vision_node_api.web.json_lines import PIECE_BYTES
 from vision_node_contract.api_keys import ENTRY_PREFIX, key_id
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.names import OWNER_LABEL
@@ -222,3 +228,27 @@ async def test_followed_results_end_with_an_error_line(
 
     assert json.loads(got.splitlines()[-1])["error"]["reason"] == "Unauthenticated"
     assert batches.limits.followers.streams == 0
+
+
+async def test_image_that_is_broken_off_has_no_other_bytes() -> None:
+    """It is shorter than its Content-Length, which clients notice."""
+    sent = bytearray()
+    is_full = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        sent.extend(message.get("body", b""))
+        if len(sent) >= PIECE_BYTES and not is_full.is_set():
+            is_full.set()
+            await asyncio.Event().wait()  # the client reads no further
+
+    async def refuse() -> None:
+        raise unauthenticated()
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()
+
+    data = b"i" * (3 * PIECE_BYTES)
+    response = ImageResponse(data, ExitStack(), {"Content-Length": str(len(data))})
+    scope = {"type": "http", "path": "/", REQUIRE_ACCESS: refuse}
+    await asyncio.wait_for(response(scope, receive, send), 20)
+    assert sent == data[:PIECE_BYTES]
