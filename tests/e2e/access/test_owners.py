@@ -109,7 +109,7 @@ def test_images_of_the_inbox_are_those_of_an_owner(
     anna: httpx.Client, ben: httpx.Client, admin: httpx.Client, photo: Path
 ) -> None:
     folder = uuid4().hex[:8]
-    stored = anna.post(f"/inbox/{folder}/photo.jpg", content=photo.read_bytes())
+    stored = anna.post(f"/inbox/{folder}/photo.jpg", files={"file": photo.read_bytes()})
     assert stored.status_code == 201, stored.text
     key = stored.json()["key"]
 
@@ -145,7 +145,7 @@ def test_batch_can_not_have_images_of_others(
     anna: httpx.Client, ben: httpx.Client, photo: Path
 ) -> None:
     name = uuid4().hex[:8]
-    stored = anna.post(f"/inbox/{name}/photo.jpg", content=photo.read_bytes()).json()
+    stored = anna.post(f"/inbox/{name}/photo.jpg", files={"file": photo.read_bytes()}).json()
     folder = stored["key"].removesuffix("photo.jpg")
 
     for source in ({"prefix": folder}, {"manifest": stored["key"]}):

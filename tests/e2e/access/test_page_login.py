@@ -165,7 +165,7 @@ def test_quota_that_lasts_for_hours_is_no_reason_to_wait(
     page: Page, photo: Path, client: Client
 ) -> None:
     detail = "Today's quota is used up."
-    problem = {"title": "T", "status": 429, "reason": "QuotaOfOwnerExceeded", "detail": detail}
+    problem = {"title": "T", "status": 429, "reason": "DailyBytesUsed", "detail": detail}
     page.route(
         "**/submit",
         lambda route: route.fulfill(status=429, json=problem, headers={"Retry-After": "7200"}),

@@ -7,8 +7,10 @@ import httpx
 import pytest
 from conftest import Forwarded, Kubectl
 from pytest_kind import KindCluster
-from releases import ExtraRelease, Helm, extra_release
+from releases import ExtraRelease, Helm, extra_release, helm
 from vision_node_contract.json_types import Json
+
+__all__ = ["helm"]  # pytest looks up the fixture in this module
 
 CLOSED: Json = {"auth": {"enabled": True, "kubernetes": {"enabled": True}}}
 """Values with which the API needs a key or a token."""

@@ -120,7 +120,7 @@ def test_secret_is_rotated_without_a_restart(
 
 
 @pytest.mark.parametrize(
-    "url",
+    "address",
     [
         "https://169.254.169.254/latest/meta-data/",
         "http://vision-node-minio.vision-node.svc.cluster.local:9000/",
@@ -129,11 +129,11 @@ def test_secret_is_rotated_without_a_restart(
     ],
 )
 def test_addresses_inside_are_not_reached(
-    receiver: ReceiverPod, api: httpx.Client, kubectl: Kubectl, photo: Path, url: str
+    receiver: ReceiverPod, api: httpx.Client, kubectl: Kubectl, photo: Path, address: str
 ) -> None:
     """The API refuses what it can see; the archiver, what kubectl users create."""
     files = {"file": photo.read_bytes()}
-    answer = api.post("/submit", files=files, data={"callbackURL": url})
+    answer = api.post("/submit", files=files, data={"callbackURL": address})
     if answer.status_code == 202:  # a name, which the archiver resolves
         job_id = answer.json()["job_id"]
     else:
@@ -141,7 +141,7 @@ def test_addresses_inside_are_not_reached(
         assert api.post("/inbox/webhooks.jpg", files=files).status_code in {200, 201}
         job_id = f"webhook-{uuid.uuid4().hex[:8]}"
         key = api.get("/inbox/webhooks.jpg").json()["key"]
-        spec = {"image": {"key": key}, "describer": FAST_DESCRIBER, "callbackURL": url}
+        spec = {"image": {"key": key}, "describer": FAST_DESCRIBER, "callbackURL": address}
         body = {
             "apiVersion": "vision-node.dev/v1alpha1",
             "kind": "ImageJob",

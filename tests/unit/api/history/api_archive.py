@@ -118,7 +118,7 @@ class Archive:
         self, body: dict[str, Any], captions: dict[str, str | None], at: datetime
     ) -> None:
         """Archive images of a batch by customId. Those without caption have failed."""
-        error = LineError(reason="Unreadable", message="it is no image")
+        error = LineError(reason="ImageUnreadable", message="it is no image")
         lines = [
             ResultLine(index=index, custom_id=custom_id, result=result_body(caption))
             if caption

@@ -29,7 +29,7 @@ async def test_image_of_an_evicted_batch_is_in_the_history(client: httpx.AsyncCl
     assert (result["job_id"], result["caption"]) == ("batch-7.0", "A cat")
 
     failed = await client.get("/result/batch-7.1")
-    assert (failed.status_code, failed.json()["reason"]) == (409, "Unreadable")
+    assert (failed.status_code, failed.json()["reason"]) == (409, "ImageUnreadable")
     assert (await client.get("/status/batch-7.3")).status_code == 404
 
 

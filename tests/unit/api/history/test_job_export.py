@@ -112,7 +112,7 @@ async def test_image_of_a_batch_has_its_place(client: httpx.AsyncClient, archive
     done, failed = [(await client.get(f"/jobs/batch-7.{it}")).json() for it in (0, 1)]
     assert (done["batch"], done["index"], done["custom_id"]) == ("batch-7", 0, "a.jpg")
     assert (done["status"], done["result"]["caption"]) == ("done", "A cat")
-    assert (failed["error"]["reason"], failed["result"]) == ("Unreadable", None)
+    assert (failed["error"]["reason"], failed["result"]) == ("ImageUnreadable", None)
     missing = await client.get("/jobs/batch-7.2")
     assert (missing.status_code, missing.json()["reason"]) == (404, "JobNotFound")
 
@@ -160,7 +160,7 @@ async def test_export_has_filters_a_limit_and_images_of_batches(
         "a.jpg",
         "A cat",
     )
-    assert (second["status"], second["error"]["reason"]) == ("failed", "Unreadable")
+    assert (second["status"], second["error"]["reason"]) == ("failed", "ImageUnreadable")
     assert [
         it["job_id"] for it in await lines(client, batch="batch-7", cursor=first["cursor"])
     ] == ["batch-7.1"]

@@ -146,7 +146,7 @@ async def test_images_of_a_batch_are_listed_by_their_indexes(
     for limit in (1, 3, 200):
         assert await found(client, {"batch": "batch-7"}, limit) == every
         assert await found(client, {"batch": "batch-7", "phase": "done"}, limit) == every[::3]
-    assert await found(client, {"batch": "batch-7", "reason": "Unreadable"}) == [
+    assert await found(client, {"batch": "batch-7", "reason": "ImageUnreadable"}) == [
         name for name in every if name not in every[::3]
     ]
     assert await found(client, {"batch": "batch-7", "q": "cat"}, 2) == every[::3][::-1]

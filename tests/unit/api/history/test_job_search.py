@@ -99,7 +99,7 @@ async def test_images_of_batches_are_found(client: httpx.AsyncClient, archive: A
         "custom_id": "a.jpg",
     }
     (failed,) = (await client.get("/jobs", params={"q": "b.jpg"})).json()["jobs"]
-    assert failed["error"] == {"reason": "Unreadable", "message": "it is no image"}
+    assert failed["error"] == {"reason": "ImageUnreadable", "message": "it is no image"}
     assert (await client.get("/jobs")).json()["jobs"][0]["job_id"] == "job-1"
 
 
