@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..services.auth.authentication import Authenticated, Authentication
 from ..services.auth.refusals import Refusals, unauthenticated
-from ..web.access import NOBODY, using_access
+from ..web.access import NOBODY, Access, using_access
+from ..web.access_check import REQUIRE_ACCESS
 from ..web.credentials import Refusal
 from ..web.identity_key import IDENTITY
 from ..web.problems import MEDIA_TYPE, Problem, quote_path
@@ -70,9 +71,29 @@ class AuthenticationMiddleware:
             await self._refuse(scope, send)
             return
 
+        access = found.identity.access
         scope[IDENTITY] = found.identity
-        with using_access(found.identity.access):
+        scope[REQUIRE_ACCESS] = lambda: self._require_still(scope, access)
+        with using_access(access):
             await self._app(scope, receive, send)
+
+    async def _require_still(self, scope: Scope, access: Access) -> None:
+        """Raise an error if a client with this access could not send the request any more.
+
+        Raises:
+            Problem: 401 Unauthenticated; 403 Forbidden; 503 AuthenticationUnavailable.
+        """
+        authentication: Authentication = self._state.authentication
+        found = await authentication.of_request(scope, lambda: False)
+        if isinstance(found, Refusal):
+            raise unauthenticated()
+
+        if found.identity.access != access:
+            detail = (
+                f"The rights of {access.subject!r} have changed since the request began. "
+                "Send it again."
+            )
+            raise Problem(403, "Forbidden", detail)
 
     async def _authenticated(self, scope: Scope) -> Authenticated | Refusal:
         authentication: Authentication = self._state.authentication

@@ -16,6 +16,7 @@ from ..services.images.stored_images import StoredImage
 from ..services.images.thumbnails import MEDIA_TYPE as WEBP
 from ..services.owners import is_access_controlled
 from ..web.json_lines import JsonLinesResponse
+from ..web.problems import Problem
 from ..web.validators import is_known
 from .dependencies import PROBLEM, ImagesDep
 
@@ -58,6 +59,10 @@ class ImageResponse(JsonLinesResponse):
         """Send the image."""
         with self._held:
             await super().__call__(scope, receive, send)
+
+    def last_piece(self, problem: Problem) -> bytes:  # noqa: ARG002 (for texts)
+        """Return nothing: the rest of an image that is broken off is missing."""
+        return b""
 
 
 @router.get(

@@ -15,6 +15,7 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from .access_check import while_allowed
 from .http_protocol import ABORT
 from .problems import Problem
 
@@ -61,17 +62,10 @@ class JsonLinesResponse(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the response, and break off if it can't be completed."""
-        path = self._scope["path"]
         try:
-            async with aclosing(self.body_iterator) as pieces:
-                await self._send_all(pieces, send)
-        except Problem as problem:
-            if not self._started:
-                raise
-            log.warning("%r was broken off: %s", path, problem)
-            await self._send(send, _body(self.last_piece(problem)))
+            await self._send_or_break_off(send)
         except _StalledError:
-            log.warning("%r was broken off: the client stopped reading", path)
+            log.warning("%r was broken off: the client stopped reading", self._scope["path"])
             if abort := self._scope.get(ABORT):
                 abort()
 
@@ -79,6 +73,16 @@ class JsonLinesResponse(StreamingResponse):
         """Return what ends a response that can't be completed because of a problem."""
         error = {"reason": problem.reason, "message": problem.detail}
         return json_line({"error": error, **problem.extensions})
+
+    async def _send_or_break_off(self, send: Send) -> None:
+        try:
+            async with aclosing(self.body_iterator) as pieces, while_allowed(self._scope):
+                await self._send_all(pieces, send)
+        except Problem as problem:
+            if not self._started:
+                raise
+            log.warning("%r was broken off: %s", self._scope["path"], problem)
+            await self._send(send, _body(self.last_piece(problem)))
 
     async def _send_all(self, pieces: AsyncGenerator[bytes, None], send: Send) -> None:
         piece = await anext(pieces, None)

@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Request
 from starlette.types import Receive
 from vision_node_contract.models.imagejob import ObjectMeta
 
+from .access_check import calling_when_refused
 from .http_protocol import ON_SHUTDOWN
 from .prefer import MAX_WAIT_SECONDS, wait_seconds
 from .problems import Problem
@@ -97,8 +98,9 @@ class PreferredWait:
     ) -> T:
         """Return an object when it is finished, or in its last known state when the time is over.
 
-        The wait ends early, without Preference-Applied, if the client disconnects or the server
-        stops. Without a preference, or if too many requests wait, there is no wait.
+        The wait ends early, without Preference-Applied, if the client disconnects or loses its
+        access, or the server stops. Without a preference, or if too many requests wait, there is no
+        wait.
 
         Args:
             changes: Yields an event that is set whenever the object changes.
@@ -126,7 +128,7 @@ class PreferredWait:
         interruption = _Interruption(changed)
         found = await look()
 
-        async with interruption.by_client_or_server(self._request):
+        async with interruption.possible(self._request):
             try:
                 async with asyncio.timeout(seconds):
                     while not found.finished:
@@ -144,7 +146,7 @@ class PreferredWait:
 
 
 class _Interruption:
-    """Ends a wait because the client has left or the server stops."""
+    """Ends a wait because the client has left or lost its access, or the server stops."""
 
     def __init__(self, changed: asyncio.Event) -> None:
         self.happened = False
@@ -155,15 +157,16 @@ class _Interruption:
         self._changed.set()
 
     @asynccontextmanager
-    async def by_client_or_server(self, request: Request) -> AsyncIterator[None]:
-        """Interrupt the wait in the block when the client disconnects or the server stops."""
+    async def possible(self, request: Request) -> AsyncIterator[None]:
+        """Interrupt the wait in the block when it must end early."""
         call_on_shutdown = request.scope.get(ON_SHUTDOWN)
         if call_on_shutdown:
             call_on_shutdown(self.interrupt)
         listening = asyncio.create_task(self._until_disconnected(request.receive))
 
         try:
-            yield
+            async with calling_when_refused(request.scope, lambda _: self.interrupt()):
+                yield
         finally:
             listening.cancel()
             await asyncio.wait([listening])

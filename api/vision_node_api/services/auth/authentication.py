@@ -46,8 +46,8 @@ class Authentication:
 
         Args:
             scope: The request.
-            may_wait: Function that returns whether an unknown key is worth a request to the API
-                server.
+            may_wait: Function that returns whether an unknown key or token is worth requests to the
+                API server.
 
         Raises:
             Problem: 503 AuthenticationUnavailable.
@@ -69,7 +69,7 @@ class Authentication:
         if known_id is not None:
             return await self._of_key(known_id, text, may_wait)
 
-        identity = await self.users.identify(text) if self.users else None
+        identity = await self.users.identify(text, may_wait) if self.users else None
         return identity or Refusal.TOKEN
 
     async def _of_key(

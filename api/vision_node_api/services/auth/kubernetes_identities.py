@@ -87,8 +87,15 @@ class KubernetesIdentities:
         self._is_away = False
         """Whether the latest question to the API server has failed: the log says it once."""
 
-    async def identify(self, token: str) -> Identity | None:
+    async def identify(
+        self, token: str, may_ask: Callable[[], bool] = lambda: True
+    ) -> Identity | None:
         """Return who has a token; None if it is not valid.
+
+        Args:
+            token: The token.
+            may_ask: Function that returns whether a token that was not valid before is worth
+                requests to the API server.
 
         Raises:
             Problem: 503 AuthenticationUnavailable.
@@ -105,7 +112,14 @@ class KubernetesIdentities:
             access = await self._access_of(user) if user else None
             return Identity(access, expires_at, user=user) if access else None
 
-        return await self._answer(sha256(token.encode()).digest(), ask)
+        digest = sha256(token.encode()).digest()
+        known = self._known(digest)
+        is_unknown = known is None or not (known.identity or known.is_usable(self._clock()))
+        if is_unknown and not may_ask():
+            what_happened = "Too many wrong keys and tokens come from this address."
+            raise cannot_check(what_happened)
+
+        return await self._answer(digest, ask)
 
     async def identify_user(self, user: KubernetesUser) -> Identity | None:
         """Return what a user may do now whose token was valid earlier.

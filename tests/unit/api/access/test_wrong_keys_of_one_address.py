@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from api_server import Connection, RawResponse, ask, post, serving
-from fakes.keys_api import KeysApi
+from fakes.keys_api import KeysApi, User
 from fastapi import FastAPI
-from secured import SecuredApi, secured
+from secured import SecuredApi, make_token, secured
 from vision_node_api.services.auth import refusals
 from vision_node_api.web import failure_budget
 from vision_node_api.web.failure_budget import (
@@ -166,6 +166,25 @@ async def test_address_beyond_its_budget_costs_the_api_server_nothing(
             await connection.send(get(new_key()[1]))
             assert (await connection.response()).status == 401
     assert secured_api.cluster.requests["get"] == before
+
+
+async def test_address_beyond_its_budget_can_not_use_up_questions_about_tokens(
+    secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.0)
+    known, new = (make_token(secured_api.cluster, User(name, {"get"})) for name in ("jane", "joe"))
+    assert (await ask(secured_port, get(known))).status == 200
+    await spend(secured_port)
+    before = secured_api.cluster.requests["token"]
+
+    # Nothing is said about a token that has not been checked.
+    response = await ask(secured_port, get(new))
+    assert response.status == 503
+    assert response.json["reason"] == "AuthenticationUnavailable"
+    assert "retry-after" in response.headers
+    assert secured_api.cluster.requests["token"] == before
+
+    assert (await ask(secured_port, get(known))).status == 200
 
 
 async def test_connections_beyond_the_limit_of_delays_are_closed(
