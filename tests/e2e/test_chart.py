@@ -160,6 +160,7 @@ def test_uninstall_keeps_data_and_reinstall_uses_it(
                 f"configmap/{other}-identity",
                 f"secret/{other}-storage",
                 f"secret/{other}-database",
+                f"secret/{other}-webhooks",
                 f"persistentvolumeclaim/data-{other}-minio-0",
                 f"persistentvolumeclaim/data-{other}-postgres-0",
             }
