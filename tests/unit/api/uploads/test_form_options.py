@@ -98,7 +98,7 @@ UNKNOWN: dict[str, tuple[bytes, str]] = {
     "a misspelled option": (
         text("promt", "x"),
         f"The form field 'promt' is unknown. Did you mean prompt? Known: file, {LISTED}, "
-        "callbackURL, priority, reuse.",
+        "priority, reuse.",
     ),
     "another case": (text("MAXLENGTH", "5"), "Did you mean maxLength?"),
     "nothing similar": (text("q" * 90, "x"), f"The form field '{'q' * 40}' is unknown. Known: "),
