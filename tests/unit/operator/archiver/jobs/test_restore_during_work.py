@@ -104,7 +104,7 @@ async def test_restored_database_is_noticed_before_it_is_written(
             place.create_done(f"new{number}")
 
         await until(lambda: len(place.names) == 10)
-        assert reasons(jobs) == ["HistoryRestored"]
+        await until(lambda: reasons(jobs) == ["HistoryRestored"])
 
     assert f"{IMAGES}a" in place.s3.objects
 
@@ -125,7 +125,7 @@ async def test_restored_database_is_not_written_before_the_bucket_says_so(place:
         assert place.names == ["a"]
         place.s3.fails = None
         await until(lambda: place.names == ["a", "new"])
-        assert reasons(jobs) == ["HistoryRestored"]
+        await until(lambda: reasons(jobs) == ["HistoryRestored"])
 
 
 async def test_lost_rows_of_jobs_that_are_still_there_need_no_confirmation(
