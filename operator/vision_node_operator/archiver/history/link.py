@@ -304,6 +304,8 @@ class HistoryLink:
 
         self._say("; ".join(f"{it.reason}: {it.message}" for it in holds) or "the history works")
         is_clear = self._listed is not None and self._lists == lists
+        # Together with the holds: work that they forbid must not begin before they are known.
+        self._may_write = True
         self._set(holds=holds, is_up=True, is_clear=is_clear)
 
     def _other_owner(self, identity: Identity, owner: Owner) -> list[Hold]:
@@ -334,7 +336,6 @@ class HistoryLink:
             found = self._found(identity, owner, copy)
 
         await self._save_copy(owner, found)
-        self._may_write = True
         self._history.store.counter.note(owner.written)
         return await self._storage_holds() + found
 
@@ -343,7 +344,12 @@ class HistoryLink:
 
         If all that it has forgotten is still in etcd, it is written again, and nothing is held.
         """
-        if owner.written < copy.written and not self._is_restored:
+        copied = copy.written
+        if owner.written < known and self._copy is not None:
+            # It went back after `known` was read, so evictions recorded since then count, too.
+            copied = max(copied, self._copy.written)
+
+        if owner.written < copied and not self._is_restored:
             self._is_restored = True
             # Nothing is written until the bucket has it: this process may be killed before.
             self._may_write = False

@@ -1,5 +1,6 @@
 """Tests that a database that is restored while the archiver works with it loses nothing else."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,27 @@ async def test_restored_database_is_noticed_before_it_is_written(
         await until(lambda: reasons(jobs) == ["HistoryRestored"])
 
     assert f"{IMAGES}a" in place.s3.objects
+
+
+async def test_eviction_that_was_recorded_during_a_check_counts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check knows only an older copy, and reads the database after it was restored."""
+    place.create_done("a", 3601)
+    async with place.archiver() as jobs:
+        await until(lambda: place.evicted == ["a"] and not place.api.bodies)
+        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
+        await jobs.link.check()
+        newest = jobs.link._copy
+        assert newest is not None
+        assert newest.written == 2
+
+        place.execute(FORGET_EVICTIONS)
+        owner = await jobs.store.read_owner()
+        assert owner is not None
+        assert jobs.link.allows(Work.ARCHIVE)
+        jobs.link._note_restore(owner, replace(newest, written=1), 2)
+        assert not jobs.link.allows(Work.ARCHIVE)
 
 
 async def test_restored_database_is_not_written_before_the_bucket_says_so(place: Place) -> None:
