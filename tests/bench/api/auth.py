@@ -106,7 +106,9 @@ async def measure(
     """Start the API, and measure it without and with each attack. The first row is without one."""
     cluster = _Cluster()
     key = cluster.add_key()
-    variables = {"AUTH_ENABLED": "true", "KEYS_SECRET": SECRET}
+    # The client with the right key sends more requests than an owner may by default.
+    limits = json.dumps({"default": {"requestsPerSecond": 0}})
+    variables = {"AUTH_ENABLED": "true", "KEYS_SECRET": SECRET, "OWNER_LIMITS": limits}
 
     async with (
         serving_s3() as (_, bucket),

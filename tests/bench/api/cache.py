@@ -72,6 +72,7 @@ async def _poll_seconds(app: Starlette, name: str) -> float:
         "headers": [],
         "method": "GET",
         "path": path,
+        "query_string": b"",
         "root_path": "",
         "app": app,
     }
