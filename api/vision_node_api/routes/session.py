@@ -1,19 +1,17 @@
 """Routes with which the page trades a key for a session, and ends it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..services.auth.login import Login
 from ..web.login_body import FORM_TYPE, JSON_TYPE, read_key
-from ..web.problems import MEDIA_TYPE
 from ..web.same_origin import require_same_origin
 from ..web.session_cookie import clear_session, set_session
+from .dependencies import PROBLEM
 from .keys import get_authentication
 
 router = APIRouter(tags=["keys"])
-
-_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 _BODY = {
     "type": "object",
@@ -35,7 +33,7 @@ async def get_login(request: Request) -> Login:
 @router.post(
     "/session",
     status_code=204,
-    responses=dict.fromkeys((400, 401, 403, 408, 413, 415, 422, 501, 503), _PROBLEM),
+    responses=dict.fromkeys((400, 401, 403, 408, 413, 415, 422, 501, 503), PROBLEM),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -58,7 +56,7 @@ async def log_in(request: Request, login: Annotated[Login, Depends(get_login)]) 
     return response
 
 
-@router.delete("/session", status_code=204, responses={403: _PROBLEM})
+@router.delete("/session", status_code=204, responses={403: PROBLEM})
 async def log_out(request: Request) -> Response:
     """Let the browser forget its session.
 

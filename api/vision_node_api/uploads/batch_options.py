@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from vision_node_contract.models.imagebatch import ImageBatchSpec, UploadSpec
 from vision_node_contract.models.reasons import Reason
 
-from ..web.problems import Problem
+from ..web.problems import Problem, invalid_fields
 from .submit_options import DescribeOptions, option_names
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
@@ -139,9 +139,7 @@ class BatchDocument(_Document):
         try:
             found = cls.model_validate_json(body)
         except ValidationError as error:
-            invalid = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()
-            )
+            invalid = invalid_fields(error, "body")
             raise _invalid(f"The JSON body is invalid: {invalid}.") from error
 
         if sum(it is not None for it in (found.prefix, found.manifest, found.upload)) != 1:

@@ -9,7 +9,7 @@ from vision_node_contract.api_keys import DEFAULT_SCOPES, Owner
 from vision_node_contract.models.reasons import Reason
 
 from ..web.access import Scope
-from ..web.problems import Problem
+from ..web.problems import Problem, invalid_fields
 from ..web.times import read_time
 
 LONGEST = timedelta(days=3660)
@@ -54,9 +54,7 @@ class NewKey(BaseModel):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            invalid = "; ".join(
-                f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()
-            )
+            invalid = invalid_fields(error)
             raise _invalid(invalid) from error
 
     def expires_at(self, now: datetime) -> datetime | None:

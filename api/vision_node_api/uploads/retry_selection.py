@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from vision_node_contract.models.reasons import Reason
 
-from ..web.problems import Problem
+from ..web.problems import Problem, invalid_fields
 from ..web.times import read_time
 from .retry_options import RetryOptions
 
@@ -75,9 +75,7 @@ class RetrySelection(BaseModel):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            invalid = "; ".join(
-                f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()
-            )
+            invalid = invalid_fields(error)
             detail = f"The JSON body is invalid: {invalid}."
             raise Problem(422, Reason.OPTIONS_INVALID, detail) from error
 

@@ -16,7 +16,7 @@ from vision_node_contract.callbacks.urls import MAX_CHARACTERS
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import Reason
 
-from ..web.problems import Problem
+from ..web.problems import Problem, invalid_fields
 from .labels import Labels
 
 # The CRD has the same limits, but its messages are less helpful.
@@ -110,9 +110,7 @@ class DescribeOptions(BaseModel):
         try:
             return cls.model_validate(given, context={"max_ttl_seconds": max_ttl_seconds})
         except ValidationError as error:
-            invalid = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
-            )
+            invalid = invalid_fields(error)
             detail = f"The request has invalid options: {invalid}."
             raise Problem(422, Reason.OPTIONS_INVALID, detail) from error
 

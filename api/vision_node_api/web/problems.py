@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -143,9 +144,20 @@ def _method_not_allowed(request: Request, error: HTTPException) -> HTTPException
     return HTTPException(405, headers={**(error.headers or {}), "Allow": allowed})
 
 
+def invalid_fields(error: RequestValidationError | ValidationError, whole: str = "") -> str:
+    """Return all invalid fields with what is wrong with each, as part of a sentence.
+
+    Args:
+        error: What pydantic has found.
+        whole: Name of the document, for errors that concern no single field.
+    """
+    return "; ".join(
+        f"{'.'.join(map(str, it['loc'])) or whole}: {it['msg']}" for it in error.errors()
+    )
+
+
 def _invalid_request(error: RequestValidationError) -> Problem:
-    fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-    return Problem(422, "InvalidRequest", f"The request is invalid: {fields}.")
+    return Problem(422, "InvalidRequest", f"The request is invalid: {invalid_fields(error)}.")
 
 
 def _framework_problem(error: HTTPException) -> Problem:
