@@ -16,7 +16,7 @@ __all__ = ["browser", "page"]  # pytest looks up the fixtures in this module
 COOKIE = "vision_node_session"
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def secured(secured_release: Secured) -> Secured:
     """Secure the release before the page is opened."""
     return secured_release

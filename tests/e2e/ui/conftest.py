@@ -31,8 +31,13 @@ REPORT_VIOLATIONS = """
 """
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Start Chromium, and stop it after the module's tests.
+
+    While the browser runs, the thread has a running event loop, and no asynchronous test can start.
+    The scope is not "package": in a module of another package, that would mean the whole session.
+    """
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
@@ -67,7 +72,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     assert [error for error in errors if not EXPECTED_ERRORS.match(error)] == []
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def modules(browser: Browser, url: str) -> Iterator[Page]:
     """Open the page once, for tests that only call functions of its modules."""
     page = browser.new_page()
