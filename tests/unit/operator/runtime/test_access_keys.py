@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
+from itertools import count, product
+from types import coroutine
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from vision_node_contract.api_keys import ApiKey, hash_key, key_id
 from vision_node_contract.clients.kube import AlreadyExistsError, ConflictError, NotFoundError
 from vision_node_operator import access_keys, setup_job
 from vision_node_operator.access_keys import AccessSecrets
+from vision_node_operator.first_key import FIRST_KEY, WANTED
 
 Json = dict[str, Any]
 
@@ -32,8 +34,6 @@ class FakeKube:
         """Method and path of each write."""
         self.dies_after: int | None = None
         """Number of writes after which the Job is killed; None: never."""
-        self.before_write: Callable[[str, str], None] = lambda *_: None
-        """What happens before a write, with its method and path."""
         self._versions = count(1)
 
     async def request(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -43,7 +43,6 @@ class FakeKube:
             return self.objects[path]
 
         assert body is not None
-        self.before_write(method, path)
         found = self._create(path, body) if method == "POST" else self._patch(path, body)
         self.writes.append(f"{method} {path}")
         if len(self.writes) == self.dies_after:
@@ -61,8 +60,7 @@ class FakeKube:
         if changes["resourceVersion"] != old["metadata"]["resourceVersion"]:
             raise ConflictError(409, "Conflict", path)
 
-        annotations = {**old["metadata"]["annotations"], **changes.get("annotations", {})}
-        annotations = {name: value for name, value in annotations.items() if value is not None}
+        annotations = {**old["metadata"].get("annotations", {}), **changes.get("annotations", {})}
         metadata = {**old["metadata"], "annotations": annotations}
         return self._store(path, metadata, {**old["data"], **body["data"]})
 
@@ -76,16 +74,17 @@ class FakeKube:
         secret = self.objects[KEYS]
         self._store(KEYS, secret["metadata"], {"session-secret": "eA=="})
 
+    def demand_key(self) -> None:
+        """Demand another first key, as an administrator does."""
+        secret = self.objects[KEYS]
+        annotations = {**secret["metadata"]["annotations"], FIRST_KEY: WANTED}
+        self._store(KEYS, {**secret["metadata"], "annotations": annotations}, secret["data"])
+
 
 @pytest.fixture
-def kube(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKube]:
-    """The API server. At the end, the stored hash and text fit each other."""
+def kube(monkeypatch: pytest.MonkeyPatch) -> FakeKube:
     monkeypatch.setattr(setup_job, "PAUSE_SECONDS", (0.001, 0.001))
-    fake = FakeKube()
-    yield fake
-    assert not any(
-        "vision-node.dev/pending" in it["metadata"]["annotations"] for it in fake.objects.values()
-    )
+    return FakeKube()
 
 
 async def ensure(kube: Any) -> None:
@@ -131,7 +130,7 @@ async def test_keys_stay_as_they_are(kube: FakeKube) -> None:
     assert (kube.objects, kube.writes) == (before, [])
 
 
-@pytest.mark.parametrize("writes", [1, 2, 3, 4])
+@pytest.mark.parametrize("writes", [1, 2, 3])
 async def test_next_run_completes_what_was_interrupted(kube: FakeKube, writes: int) -> None:
     kube.dies_after = writes
     with pytest.raises(Died):
@@ -146,20 +145,52 @@ async def test_next_run_completes_what_was_interrupted(kube: FakeKube, writes: i
 
 async def test_deleted_text_is_not_made_again(kube: FakeKube) -> None:
     await ensure(kube)
-    before = kube.objects.pop(KEYS), kube.objects.pop(ADMIN)
-    kube.objects[KEYS] = before[0]
+    del kube.objects[ADMIN]
+    before = dict(kube.objects)
     await ensure(kube)
-    assert kube.objects == {KEYS: before[0]}
+    assert kube.objects == before
 
 
-async def test_revoked_key_does_not_become_valid_again(kube: FakeKube) -> None:
+@pytest.mark.parametrize("writes", [1, 2, 3])
+async def test_revoked_key_does_not_become_valid_again(kube: FakeKube, writes: int) -> None:
+    """This holds wherever the Job that made it was killed."""
+    kube.dies_after = writes
+    with pytest.raises(Died):
+        await ensure(kube)
+    kube.dies_after = None
     await ensure(kube)
     revoked = text(kube)
+
     kube.revoke_all()
+    before, kube.writes = dict(kube.objects), []
+    await ensure(kube)
+    assert (kube.objects, kube.writes) == (before, []), "no one has demanded another key"
+
+    kube.demand_key()
     await ensure(kube)
     assert text(kube) != revoked
     assert_consistent(kube)
     assert kube.objects[KEYS]["data"]["session-secret"] == "eA=="
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3])
+async def test_demanded_key_leaves_the_others_as_they_are(kube: FakeKube, writes: int) -> None:
+    """This holds even if the Job was killed."""
+    await ensure(kube)
+    before = keys(kube)
+    kube.demand_key()
+    kube.dies_after, kube.writes = writes, []
+    with pytest.raises(Died):
+        await ensure(kube)
+
+    kube.dies_after = None
+    await ensure(kube)
+    assert before.items() < keys(kube).items()
+    assert keys(kube)[f"key-{key_id(text(kube))}"]["sha256"] == hash_key(text(kube))
+
+    kube.writes = []
+    await ensure(kube)
+    assert kube.writes == [], "it was demanded once"
 
 
 async def test_key_is_not_put_into_use_again_with_a_new_secret(kube: FakeKube) -> None:
@@ -171,24 +202,47 @@ async def test_key_is_not_put_into_use_again_with_a_new_secret(kube: FakeKube) -
     assert_consistent(kube)
 
 
-async def test_two_jobs_at_the_same_time_make_one_key(kube: FakeKube) -> None:
-    """Another Job runs completely before each of the writes."""
-    for number in range(4):
-        other = FakeKube()
-        other.objects, other._versions = kube.objects, kube._versions
-        kube.objects.clear()
-        kube.writes = []
+async def test_administrator_is_told_how_to_demand_a_key(
+    kube: FakeKube, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ensure(kube)
+    kube.revoke_all()
+    await ensure(kube)
+    assert f"{FIRST_KEY} to '{WANTED}'" in caplog.text
 
-        def run_other(_method: str, _path: str, number: int = number, other: Any = other) -> None:
-            if len(kube.writes) == number and not other.writes:
-                work = access_keys.ensure(other, "ns", NAMES)
-                with pytest.raises(StopIteration):
-                    work.send(None)
 
-        kube.before_write = run_other
-        await ensure(kube)
-        assert other.writes
+def test_two_jobs_at_the_same_time_make_one_key() -> None:
+    """All orders are tried in which the requests of two Jobs may arrive."""
+    for schedule in product((0, 1), repeat=9):
+        kube = FakeKube()
+        jobs = [ensure_in_turn(kube), ensure_in_turn(kube)]
+        for number in (*schedule, *[0] * 20, *[1] * 20):
+            next(jobs[number], None)
+
+        assert [next(job, "ended") for job in jobs] == ["ended", "ended"]
         assert_consistent(kube)
+
+
+def ensure_in_turn(kube: FakeKube) -> Iterator[None]:
+    """Run a Job that stops before each of its requests, and begins again after a conflict."""
+
+    class Stopping:
+        async def request(self, *args: Any, **named: Any) -> Json:
+            await _stop()
+            return await kube.request(*args, **named)
+
+    server: Any = Stopping()
+    while True:
+        try:
+            yield from access_keys.ensure(server, "ns", NAMES).__await__()
+        except (AlreadyExistsError, ConflictError):
+            continue
+        return
+
+
+@coroutine
+def _stop() -> Iterator[None]:
+    yield
 
 
 async def test_no_text_is_logged(kube: FakeKube, caplog: pytest.LogCaptureFixture) -> None:
