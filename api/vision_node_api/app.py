@@ -119,7 +119,15 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
             authentication = authentication_of(settings, kube)
             keys_watch = keys_follower(kube, authentication)
             history_check = HistoryCheck(history) if history else None
-            health = Health(checks, watches, ownership, follower, history_check, keys_watch)
+            health = Health(
+                checks,
+                watches,
+                ownership,
+                follower,
+                history_check,
+                keys_watch,
+                authentication and authentication.keys,
+            )
             attach_services(app, jobs, batches, health, kube.last_activity)
             attach_authentication(app, authentication)
 

@@ -80,6 +80,11 @@ class KeysApi:
             self.data[name] = base64.b64encode(data).decode()
         self._changed("MODIFIED")
 
+    def restore(self, data: dict[str, str]) -> None:
+        """Create the Secret again, with values in base64."""
+        self.data = dict(data)
+        self._changed("ADDED")
+
     def delete(self) -> None:
         """Delete the Secret."""
         self._changed("DELETED")

@@ -10,6 +10,7 @@ from vision_node_contract.clients.kube import KubeError
 
 from ..background import BackgroundTask
 from ..watch.follower import WatchFollower
+from .auth.key_store import KeyStore
 from .history.history_check import HistoryCheck
 from .ownership import OwnershipCheck
 from .storage_health import NOT_CHECKED, OK, DependencyState, StorageHealth
@@ -22,6 +23,13 @@ latest check."""
 
 CHECK_SECONDS = 2.0
 """Time limit for a check in seconds. Most checks take only a few milliseconds."""
+
+KEYS_MISSING = DependencyState(
+    "AuthenticationUnavailable",
+    "The Secret with the API keys does not exist. Restore it, or upgrade the release.",
+)
+"""State of the API keys while there is no Secret. The replica stays ready, because that would help
+no one, and tokens of Kubernetes still work."""
 
 Check = Callable[[], Awaitable[object]]
 
@@ -107,6 +115,8 @@ class Health:
     without it."""
     keys: WatchFollower | None = None
     """The watch of the API keys; None if clients are not authenticated."""
+    key_store: KeyStore | None = None
+    """What is known of the API keys; None if clients are not authenticated."""
 
     @property
     def is_ready(self) -> bool:
@@ -133,7 +143,8 @@ class Health:
         """Return the states of the dependencies by name.
 
         `history` is included only if there is a database, `ownership` only if the release's folders
-        in the bucket belong to another release, and `keys` only until they have been read.
+        in the bucket belong to another release, and `keys` only until they have been read, and
+        while their Secret is missing.
         """
         states = {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
         if self.history:
@@ -142,6 +153,8 @@ class Health:
             states["ownership"] = self.ownership.state
         if not self.knows_keys:
             states["keys"] = DependencyState(NOT_CHECKED, "The API keys have not been read yet.")
+        elif self.key_store and self.key_store.is_missing:
+            states["keys"] = KEYS_MISSING
 
         return states
 

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from starlette.datastructures import Headers
 from starlette.types import Scope
 from vision_node_contract.api_keys import key_id
-from vision_node_contract.clients.kube import KubeError, NotFoundError
 
 from ...web.credentials import Refusal, authorization_of
 from ...web.session_cookie import session_texts
 from .identity import Identity
-from .key_problems import cannot_check
+from .key_problems import cannot_check, keys_missing, refresh_problems
 from .key_store import KeyStore
 from .kubernetes_identities import KubernetesIdentities
 from .sessions import Sessions
@@ -81,11 +80,12 @@ class Authentication:
         known = self.keys.get(known_id)
         if known is None and may_wait():
             # Another replica may have created the key just now.
-            await self._refresh()
+            with refresh_problems("The API server could not be asked about an unknown key."):
+                await self.keys.refresh()
             known = self.keys.get(known_id)
 
         if known is None:
-            return Refusal.UNKNOWN_KEY
+            return self._unknown()
         if not known.has_text(text):
             return Refusal.WRONG_KEY
         if known.key.is_expired(datetime.now(UTC)):
@@ -93,15 +93,15 @@ class Authentication:
 
         return Identity(known.access, known.key.expires_at, key_id=known_id)
 
-    async def _refresh(self) -> None:
-        try:
-            await self.keys.refresh()
-        except NotFoundError:
-            # Without the Secret, there are no keys. The watch will say so, too.
-            return
-        except KubeError as error:
-            what_happened = "The Kubernetes API server could not be asked about an unknown key."
-            raise cannot_check(what_happened) from error
+    def _unknown(self) -> Refusal:
+        """Refuse an unknown key.
+
+        Raises:
+            Problem: 503 AuthenticationUnavailable, because all keys are unknown.
+        """
+        if self.keys.is_missing:
+            raise keys_missing()
+        return Refusal.UNKNOWN_KEY
 
     async def _of_session(
         self, scope: Scope, may_wait: Callable[[], bool]

@@ -8,7 +8,7 @@ from vision_node_contract.api_keys import MAX_KEYS
 from vision_node_contract.clients.kube import KubeError, NotFoundError
 
 from ...web.problems import Problem
-from ..dependency_problems import RETRY_AFTER_SECONDS
+from ..dependency_problems import ADMINISTRATOR_RETRY_AFTER_SECONDS, RETRY_AFTER_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +16,21 @@ MAX_ID_CHARACTERS = 40
 """Maximum number of characters that are quoted of an unknown id."""
 
 
-def cannot_check(what_happened: str) -> Problem:
-    """Return the problem of a client whose key or token can't be checked now."""
+def cannot_check(what_happened: str, what: str = "key or token") -> Problem:
+    """Return the problem of a client whose key, token or session can't be checked now."""
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    detail = f"{what_happened} This says nothing about the key or token. Try again later."
+    detail = f"{what_happened} This says nothing about the {what}. Try again later."
+    return Problem(503, "AuthenticationUnavailable", detail, headers=headers)
+
+
+def keys_missing() -> Problem:
+    """Return the problem of all clients with a key or a session while there is no Secret."""
+    headers = {"Retry-After": ADMINISTRATOR_RETRY_AFTER_SECONDS}
+    detail = (
+        "The Secret with the API keys of this release does not exist, so no API key and no session "
+        "works. An administrator has to restore it, or to upgrade the release with its chart, "
+        "which creates it with a first key."
+    )
     return Problem(503, "AuthenticationUnavailable", detail, headers=headers)
 
 
@@ -39,6 +50,21 @@ def too_many_keys() -> Problem:
 
 
 @contextmanager
+def refresh_problems(what_happened: str, what: str = "key or token") -> Iterator[None]:
+    """Convert errors from looking up an unknown key or session into problems.
+
+    Raises:
+        Problem: 503 AuthenticationUnavailable.
+    """
+    try:
+        yield
+    except NotFoundError as error:
+        raise keys_missing() from error
+    except KubeError as error:
+        raise cannot_check(what_happened, what) from error
+
+
+@contextmanager
 def keys_problems(secret: str) -> Iterator[None]:
     """Convert errors from reading or changing the Secret with the keys into problems.
 
@@ -49,12 +75,7 @@ def keys_problems(secret: str) -> Iterator[None]:
         yield
     except NotFoundError as error:
         log.warning("Secret %s does not exist", secret)
-        headers = {"Retry-After": RETRY_AFTER_SECONDS}
-        detail = (
-            f"The Secret {secret} does not exist, so there are no API keys. Upgrade the release "
-            "with its chart, which creates it with a first key."
-        )
-        raise Problem(503, "AuthenticationUnavailable", detail, headers=headers) from error
+        raise keys_missing() from error
     except KubeError as error:
         log.warning("Secret %s can't be used: %s", secret, error)
         headers = {"Retry-After": RETRY_AFTER_SECONDS}

@@ -73,7 +73,8 @@ class KeyStore:
         """Secret with which sessions of the page are signed; None if the Secret lacks it."""
         self._clock = clock
         self._keys: dict[str, KnownKey] = {}
-        self._data: Data = {}
+        self._data: Data | None = None
+        """The Secret's data; None if there is no Secret."""
         self._version = 0
         """The resourceVersion of what is known."""
         self._newer_until = 0.0
@@ -85,6 +86,11 @@ class KeyStore:
         """Number of keys, expired ones included; None if they have not been read yet."""
         return len(self._keys) if self.is_loaded else None
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no Secret, so that neither keys nor sessions can be checked."""
+        return self.is_loaded and self._data is None
+
     def get(self, key_id: str) -> KnownKey | None:
         """Return the key with this id, which may have expired; None if there is none."""
         return self._keys.get(key_id)
@@ -93,19 +99,19 @@ class KeyStore:
         """Update what is known with an event of the watch."""
         if event.type == "SYNCED":
             if self.secret.name not in event.names:
-                self._watched({}, event.version)
+                self._watched(None, event.version)
             self.is_loaded = True
 
         for body in event.objects:
             if body["metadata"]["name"] == self.secret.name:
-                data = {} if event.type == "DELETED" else body.get("data") or {}
+                data = None if event.type == "DELETED" else body.get("data") or {}
                 self._watched(data, body["metadata"]["resourceVersion"])
 
     async def refresh(self) -> None:
         """Read the keys from the API server, at most once a second for all that call this.
 
         Raises:
-            KubeError: they could not be read.
+            KubeError: they could not be read; NotFoundError if there is no Secret.
         """
         await self._refresh.wait()
 
@@ -189,19 +195,22 @@ class KeyStore:
             self._newer_until = self._clock() + WATCH_LAG_SECONDS
             self._use(body.get("data") or {}, version)
 
-    def _watched(self, data: Data, version: str) -> None:
+    def _watched(self, data: Data | None, version: str) -> None:
         """Use what the watch reports, unless it is still behind what this replica has seen."""
         if int(version) >= self._version or self._clock() >= self._newer_until:
             self._use(data, int(version))
 
-    def _use(self, data: Data, version: int) -> None:
+    def _use(self, data: Data | None, version: int) -> None:
         self._version = version
         if data == self._data:
             return
 
-        self._data = data
-        self._keys = {key_id: KnownKey(key_id, key) for key_id, key in read_keys(data).items()}
-        self.session_secret = _session_secret(data)
+        if data is None:
+            log.warning("Secret %s was deleted: no API key and no session works", self.secret.name)
+
+        self._data, known = data, data or {}
+        self._keys = {key_id: KnownKey(key_id, key) for key_id, key in read_keys(known).items()}
+        self.session_secret = _session_secret(known)
 
 
 def _session_secret(data: Data) -> bytes | None:

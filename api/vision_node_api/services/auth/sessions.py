@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from vision_node_contract.clients.kube import KubeError
-
 from ...web.problems import Problem
 from .identity import Identity, KubernetesUser
-from .key_problems import cannot_check
+from .key_problems import cannot_check, keys_missing, refresh_problems
 from .key_store import KeyStore
 from .kubernetes_identities import KubernetesIdentities
 from .session_text import Session, SessionTooLongError
@@ -87,12 +85,18 @@ class Sessions:
         Raises:
             Problem: 503 AuthenticationUnavailable.
         """
+        if not self._keys.is_loaded:
+            raise cannot_check("The API has not read the API keys yet.", "session")
+
         session = self._valid(texts)
         if (session is None or self._lacks_key(session)) and may_wait():
             # Another replica may have added the key, or the secret, a moment ago.
-            await self._refresh()
+            with refresh_problems("The session is unknown to this replica.", "session"):
+                await self._keys.refresh()
             session = self._valid(texts)
 
+        if session is None and self._keys.is_missing:
+            raise keys_missing()
         if session is None:
             return None
 
@@ -111,12 +115,6 @@ class Sessions:
 
     def _lacks_key(self, session: Session) -> bool:
         return session.key is not None and self._keys.get(session.key) is None
-
-    async def _refresh(self) -> None:
-        try:
-            await self._keys.refresh()
-        except KubeError as error:
-            raise cannot_check("The session is unknown to this replica of the API.") from error
 
     def _identify_key(self, session: Session, key_id: str) -> Identity | None:
         known = self._keys.get(key_id)

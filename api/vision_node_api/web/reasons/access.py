@@ -42,9 +42,12 @@ ACCESS = (
         (503,),
         "Keys or tokens can't be checked now",
         "The replica has not read the API keys yet, or the Kubernetes API server could not be "
-        "asked about a token, an unknown key or a change of the keys. Known keys go on working.",
+        "asked about a token, an unknown key or session, or a change of the keys. Known keys go on "
+        "working. Or the Secret with the keys was deleted, which the detail says: then no key "
+        "and no session works.",
         "Send the request again after the time in Retry-After. If this lasts, an administrator "
-        "should look at the API's log.",
+        "should look at the API's log, and restore the Secret or upgrade the release if it was "
+        "deleted.",
         repeatable=True,
     ),
     ReasonEntry(

@@ -88,7 +88,7 @@ async def delete_all(api: SecuredApi, _: str) -> None:
 LOSSES: dict[str, tuple[Lose, str]] = {
     "the key is revoked": (revoke, ENDED),
     "the key gets another owner": (relabel, "rights of 'anna' have changed"),
-    "the Secret is deleted": (delete_all, ENDED),
+    "the Secret is deleted": (delete_all, "with the api keys of this release does not exist"),
 }
 
 STREAMS = ["/events", "/jobs/job-1/events", "/batches/holiday/events"]

@@ -52,6 +52,34 @@ async def test_replica_is_ready_when_it_has_read_the_keys(
     assert "keys" not in response.json()
 
 
+async def test_replica_stays_ready_without_the_secret(
+    app: FastAPI, jobs: Jobs, batches: Batches, client: httpx.AsyncClient
+) -> None:
+    """Else, a deleted Secret would take the page and the probes' details away, too."""
+    cluster = KeysApi()
+    async with connected(cluster) as kube:
+        authentication = authentication_of(SECURED, kube)
+        follower = keys_follower(kube, authentication)
+        assert authentication
+        assert follower
+        keys = authentication.keys
+        health = replace(health_of(jobs), keys=follower, key_store=keys)
+        attach_services(app, jobs, batches, health, {})
+        with follower.running():
+            await until(lambda: follower.listed and cluster.is_watched)
+            cluster.delete()
+            await until(lambda: keys.is_missing)
+            missing = await client.get("/readyz")
+            cluster.restore({})
+            await until(lambda: not keys.is_missing)
+            restored = await client.get("/readyz")
+
+    assert (missing.status_code, restored.status_code) == (200, 200)
+    assert missing.json()["keys"] == "AuthenticationUnavailable"
+    assert "does not exist" in missing.json()["details"]["keys"]
+    assert "keys" not in restored.json()
+
+
 async def test_replica_whose_watch_of_keys_has_ended_is_restarted(
     app: FastAPI, jobs: Jobs, batches: Batches, kube: Kube, client: httpx.AsyncClient
 ) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from api_server import Connection, ask, post, serving, until
-from secured import SecuredApi
+from fakes.keys_api import User
+from secured import SecuredApi, make_token
 from vision_node_api.__main__ import server_options
 from vision_node_api.middleware import authentication
 from vision_node_api.services.auth import key_store
@@ -157,12 +158,46 @@ async def test_revoked_key_is_refused_within_a_second(secured_api: SecuredApi) -
         assert (await client.get("/whoami")).status_code == 401
 
 
-async def test_deleted_secret_revokes_all_keys(secured_api: SecuredApi) -> None:
-    key = secured_api.make_key("jane")
+async def test_deleted_secret_lets_no_key_in_until_it_is_restored(
+    secured_api: SecuredApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, other = secured_api.make_key("jane"), new_key()[1]
+    backup = dict(secured_api.cluster.data or {})
     secured_api.cluster.delete()
-    await until(lambda: secured_api.keys.count == 0)
-    async with secured_api.client(key) as client:
-        assert (await client.get("/whoami")).status_code == 401
+    await until(lambda: secured_api.keys.is_missing)
+    assert "was deleted" in caplog.text
+
+    for text in (key, other):
+        async with secured_api.client(text) as client:
+            response = await client.get("/whoami")
+        assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+        assert response.json()["reason"] == "AuthenticationUnavailable"
+        assert "does not exist" in response.json()["detail"]
+
+    async with secured_api.client("x") as client:
+        assert (await client.get("/whoami")).status_code == 401, "this can't be a key"
+
+    secured_api.cluster.restore(backup)
+    await until(lambda: not secured_api.keys.is_missing)
+    for text, expected in ((key, 200), (other, 401)):
+        async with secured_api.client(text) as client:
+            assert (await client.get("/whoami")).status_code == expected
+
+
+async def test_deleted_secret_is_noticed_before_the_watch_tells(secured_api: SecuredApi) -> None:
+    secured_api.cluster.is_silent = True
+    secured_api.cluster.delete()
+    async with secured_api.client(new_key()[1]) as client:
+        response = await client.get("/whoami")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+
+
+async def test_user_of_kubernetes_needs_no_secret(secured_api: SecuredApi) -> None:
+    secured_api.cluster.delete()
+    await until(lambda: secured_api.keys.is_missing)
+    token = make_token(secured_api.cluster, User("jane", {"get"}))
+    async with secured_api.client(token) as client:
+        assert (await client.get("/whoami")).status_code == 200
 
 
 async def test_known_keys_work_while_the_api_server_is_away(secured_api: SecuredApi) -> None:

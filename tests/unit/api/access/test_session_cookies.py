@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from access.page_session import ORIGIN, cookie_of, log_in, page_client, status, with_session
+from api_server import until
 from fakes.keys_api import User
 from fastapi import FastAPI
 from httpx import ASGITransport
@@ -249,6 +250,49 @@ async def test_unknown_session_is_no_error_of_its_own_while_the_api_server_is_aw
     assert (response.status_code, response.json()["reason"]) == (503, "AuthenticationUnavailable")
 
 
+async def test_deleted_secret_lets_no_session_in_until_it_is_restored(
+    page: httpx.AsyncClient, secured_api: SecuredApi, make_key: MakeKey
+) -> None:
+    key = make_key("jane")
+    await log_in(page, key)
+    backup = dict(secured_api.cluster.data or {})
+    secured_api.cluster.delete()
+    await until(lambda: secured_api.keys.is_missing)
+
+    for response in (await page.get("/whoami"), await page.post("/session", json={"key": key})):
+        assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+        assert response.json()["reason"] == "AuthenticationUnavailable"
+        assert "An administrator has to restore it" in response.json()["detail"]
+
+    assert (await page.get("/ui")).status_code in {200, 307}
+    secured_api.cluster.restore(backup)
+    await until(lambda: not secured_api.keys.is_missing)
+    assert (await page.get("/whoami")).status_code == 200
+
+
+async def test_new_secret_in_place_of_a_deleted_one_asks_users_to_log_in(
+    page: httpx.AsyncClient, secured_api: SecuredApi, make_key: MakeKey
+) -> None:
+    await log_in(page, make_key("jane"))
+    secured_api.cluster.delete()
+    secured_api.cluster.restore({})
+    await until(lambda: secured_api.keys.count == 0)
+    assert (await page.get("/whoami")).status_code == 401
+
+    await log_in(page, make_key("jane"))
+    assert (await page.get("/whoami")).status_code == 200
+
+
+async def test_session_is_not_refused_before_the_keys_have_been_read(
+    page: httpx.AsyncClient, secured_api: SecuredApi, make_key: MakeKey
+) -> None:
+    await log_in(page, make_key("jane"))
+    secured_api.keys.is_loaded = False
+    response = await page.get("/whoami")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+    assert "This says nothing about the session" in response.json()["detail"]
+
+
 async def test_key_in_the_header_counts_more_than_a_session(
     page: httpx.AsyncClient, make_key: MakeKey
 ) -> None:
@@ -392,8 +436,8 @@ async def test_session_of_a_kubernetes_user_ends_at_its_time(
 
     now = time.time()
     named = kubernetes_identities.KubernetesUser("jane")
-    for until, expected in ((now + 60, 200), (now - 1, 401)):
-        text = Session.of_user(named, now - 3000, until).signed(secret)
+    for end, expected in ((now + 60, 200), (now - 1, 401)):
+        text = Session.of_user(named, now - 3000, end).signed(secret)
         assert await status(page, text) == expected
 
 
