@@ -28,6 +28,7 @@ from .routes import (
     batch_results,
     batch_retry,
     batch_uploads,
+    callback_actions,
     events,
     inbox,
     job_actions,
@@ -126,7 +127,7 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
                 follower,
                 history_check,
                 keys_watch,
-                authentication and authentication.keys,
+                authentication.keys if authentication else None,
             )
             attach_services(app, jobs, batches, health, kube.last_activity)
             attach_authentication(app, authentication)
@@ -202,7 +203,13 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.add_middleware(RateLimitMiddleware)
     for router in (
         *(jobs.router, describer_routes.router, job_list.router, job_images.router),
-        *(job_actions.router, events.router, job_export.router, batch_uploads.router),
+        *(
+            job_actions.router,
+            callback_actions.router,
+            events.router,
+            job_export.router,
+            batch_uploads.router,
+        ),
         *(batch_routes.router, batch_results.router, batch_retry.router, inbox.router),
         *(limits.router, usage.router, keys.router, session.router),
     ):

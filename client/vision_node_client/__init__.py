@@ -20,6 +20,7 @@ from .errors import (
 from .images import Image
 from .models import (
     Batch,
+    Callback,
     Counts,
     CreatedBatch,
     Describer,
@@ -47,6 +48,7 @@ __all__ = [
     "AsyncVisionNode",
     "Batch",
     "BatchOptions",
+    "Callback",
     "Counts",
     "CreatedApiKey",
     "CreatedBatch",

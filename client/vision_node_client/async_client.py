@@ -14,6 +14,7 @@ from .api_key import KeySource
 from .images import Image
 from .models import (
     Batch,
+    Callback,
     CreatedBatch,
     Describer,
     Description,
@@ -427,6 +428,26 @@ class AsyncVisionNode:
             self._http,
             flows.events(followed, last_event_id, self._retries, is_endless=is_endless),
         )
+
+    async def redeliver(
+        self, job: Job | str | None = None, *, batch: str | None = None
+    ) -> Callback:
+        """Send the message to the callback of a job or a batch again, and return its state.
+
+        A message that was delivered or given up is sent as if it was new, and one that is pending
+        is sent at once. This returns before it is sent.
+
+        Args:
+            job: A finished job, or its id.
+            batch: The name of a finished batch.
+
+        Raises:
+            TypeError: Not exactly one of both is given.
+            ProblemError: 409 NoCallback, or CallbackNotDue if it has not ended; 503
+                CallbacksNotAvailable if the server sends nothing to callbacks.
+        """
+        call = calls.redeliver(_id_of(job) if job else None, batch)
+        return await performer.run(self._http, send_call(call, self._retries))
 
     async def cancel(self, name: str) -> Batch:
         """End a batch, and return its state. What has been described stays."""

@@ -267,6 +267,21 @@ class ListedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Callback:
+    """The state of the message to a callback (`callbackURL`). Times are in UTC (RFC 3339)."""
+
+    state: str
+    """`pending`, `delivered`, `failed` (given up), or one of a newer server."""
+    attempts: int
+    """Number of attempts so far."""
+    last_error: str | None
+    """Why the last attempt failed: reason and sentence."""
+    next_attempt_at: str | None
+    """When the message is sent (again); None if it is not, or is not due yet."""
+    delivered_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobDetails:
     """Everything about a job, or about an image of a batch."""
 

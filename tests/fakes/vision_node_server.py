@@ -39,6 +39,8 @@ class VisionNodeServer(JobHandlers, BatchHandlers):
                 web.post("/jobs/retry", self.retry_failed),
                 web.post("/jobs/{job}/cancel", self.cancel_job),
                 web.post("/jobs/{job}/retry", self.retry_job),
+                web.post("/jobs/{name}/callback/redeliver", self.redeliver),
+                web.post("/batches/{name}/callback/redeliver", self.redeliver),
                 web.delete("/jobs/{job}", self.delete_job),
                 web.get("/jobs", self.list_jobs),
                 web.get("/jobs/export", self.export),

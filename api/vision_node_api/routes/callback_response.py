@@ -26,4 +26,9 @@ class CallbackResponse(BaseModel):
 
 def callback_response(found: CallbackState | None) -> CallbackResponse | None:
     """Return what responses say about a callback; None if there is none."""
-    return CallbackResponse(**asdict(found)) if found else None
+    return made_response(found) if found else None
+
+
+def made_response(found: CallbackState) -> CallbackResponse:
+    """Return what responses say about a callback."""
+    return CallbackResponse(**asdict(found))

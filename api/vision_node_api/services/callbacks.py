@@ -1,4 +1,4 @@
-"""Callbacks: which ones are accepted, and the states of their messages."""
+"""Callbacks: which ones are accepted, the states of their messages, and sending these again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,8 @@ from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
 
 from ..web.problems import Problem
+from .history.callback_rows import CallbackRow, NoMessageError
+from .history.history_problems import ADMINISTRATOR_RETRY_AFTER_SECONDS, history_problems
 from .history.reader import HistoryReader
 
 NOT_AVAILABLE = "CallbacksNotAvailable"
@@ -59,7 +61,7 @@ def require_callback(url: str | None, rules: CallbackRules | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Reads the states of messages to callbacks."""
+    """Reads the states of messages to callbacks, and has them sent again."""
 
     history: HistoryReader | None
     rules: CallbackRules | None
@@ -80,7 +82,47 @@ class Callbacks:
             last_error = f"{error.reason}: The database is unavailable."
             return CallbackState("unknown", last_error=last_error)
 
-        if row is None:  # it is not archived yet
-            return CallbackState("pending")
-        due = row.next_attempt_at if row.state == "pending" else None
-        return CallbackState(row.state, row.attempts, row.last_error, due, row.delivered_at)
+        return _state(row)
+
+    async def redeliver(self, about: ImageJob | ImageBatch) -> CallbackState:
+        """Have the message about a finished job or batch sent now, and return its new state.
+
+        Raises:
+            Problem: 409 NoCallback, CallbackNotDue; 503 CallbacksNotAvailable, or a reason of the
+                history.
+        """
+        name = about.metadata.name
+        if not about.spec.callback_url:
+            raise Problem(409, "NoCallback", f"{name} has no callbackURL, so it has no message.")
+        if self.history is None or self.rules is None:
+            raise _not_available()
+        if not about.finished:
+            detail = f"{name} has not ended. The message is sent when it has."
+            raise Problem(409, "CallbackNotDue", detail)
+
+        try:
+            with history_problems():
+                return _state(await self.history.redeliver_callback(about.metadata.uid))
+        except NoMessageError as error:
+            detail = (
+                f"{name} has a callbackURL, but it was archived by a release that sent no messages "
+                "to callbacks, so it has none."
+            )
+            raise Problem(409, "NoCallback", detail) from error
+
+
+def _state(row: CallbackRow | None) -> CallbackState:
+    if row is None:  # it is not archived yet
+        return CallbackState("pending")
+
+    due = row.next_attempt_at if row.state == "pending" else None
+    return CallbackState(row.state, row.attempts, row.last_error, due, row.delivered_at)
+
+
+def _not_available() -> Problem:
+    headers = {"Retry-After": ADMINISTRATOR_RETRY_AFTER_SECONDS}
+    detail = (
+        "This release sends nothing to callbacks now: it has no database, or webhooks.enabled is "
+        "false. An administrator can change that in the chart's values."
+    )
+    return Problem(503, NOT_AVAILABLE, detail, headers=headers)

@@ -1,4 +1,4 @@
-"""The commands that cancel, retry and delete jobs."""
+"""The commands that cancel, retry and delete jobs, and send their messages again."""
 
 import argparse
 from collections.abc import Callable
@@ -29,6 +29,11 @@ def delete_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
         return job
 
     return each(arguments.jobs, delete)
+
+
+def redeliver_messages(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:
+    """Send the messages to the callbacks of jobs again, and print the messages' states."""
+    return each(arguments.jobs, lambda it: f"{it} {node.redeliver(it).state}")
 
 
 def retry_jobs(node: VisionNode, arguments: argparse.Namespace) -> ExitCode:

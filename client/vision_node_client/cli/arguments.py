@@ -55,6 +55,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     _add_action(commands, "cancel", "cancel jobs that have not ended")
     _add_retry(commands)
     _add_action(commands, "delete", "delete jobs with their images and results")
+    _add_action(commands, "redeliver", "send the messages to the callbacks of jobs again")
     access_arguments.add_commands(commands)
 
     return parser.parse_args(arguments)

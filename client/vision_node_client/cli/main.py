@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import ProblemError, ProtocolError, UnreachableError, VisionNodeError
 from ..sync_client import VisionNode
 from .access import manage_keys, show_identity, show_usage
-from .acting import cancel_jobs, delete_jobs, retry_jobs
+from .acting import cancel_jobs, delete_jobs, redeliver_messages, retry_jobs
 from .arguments import parse_arguments
 from .describe_files import describe_files
 from .exit_codes import ExitCode, UsageError
@@ -27,6 +27,7 @@ _COMMANDS = {
     "cancel": cancel_jobs,
     "retry": retry_jobs,
     "delete": delete_jobs,
+    "redeliver": redeliver_messages,
     "keys": manage_keys,
     "whoami": show_identity,
     "usage": show_usage,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from ..images import ImageData
 from ..models import (
     Batch,
+    Callback,
     CreatedBatch,
     Describer,
     Description,
@@ -70,6 +71,19 @@ def retry_job(job_id: str, changes: SubmitOptions, key: str) -> Call[Job]:
 def delete_job(job_id: str) -> Call[None]:
     """Delete a job with its image and its result."""
     return Call(Request("DELETE", _job(job_id)), readers.nothing)
+
+
+def redeliver(job_id: str | None, batch: str | None) -> Call[Callback]:
+    """Send the message about the end of a job or a batch again.
+
+    Raises:
+        TypeError: Not exactly one of both is given.
+    """
+    if (job_id is None) == (batch is None):
+        raise TypeError("give either a job or a batch")
+
+    path = _job(job_id) if job_id is not None else _batch(batch or "")
+    return Call(Request("POST", f"{path}/callback/redeliver"), readers.callback)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ..errors import ProtocolError
 from ..models import (
     Batch,
+    Callback,
     Counts,
     CreatedBatch,
     Describer,
@@ -116,6 +117,18 @@ def retried_jobs(found: Json) -> RetriedJobs:
             for it in found["failed"]
         ),
         found["next"],
+    )
+
+
+@reader
+def callback(found: Json) -> Callback:
+    """Return the state of the message to a callback."""
+    return Callback(
+        state=str(found["state"]),
+        attempts=int(found["attempts"]),
+        last_error=found.get("last_error"),
+        next_attempt_at=found.get("next_attempt_at"),
+        delivered_at=found.get("delivered_at"),
     )
 
 

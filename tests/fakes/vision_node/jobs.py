@@ -65,6 +65,15 @@ class JobHandlers(ServerState):
         self.cancelled.add(job)
         return web.json_response({"job_id": job, "status": "processing", "describer": "local"})
 
+    async def redeliver(self, request: web.Request) -> web.Response:
+        """Send the message to the callback of a job or a batch again."""
+        if request.match_info["name"] not in {**self.jobs, "holiday": b""}:
+            return refusal(404, "JobNotFound")
+
+        self.redelivered.append(request.path)
+        state = {"state": "pending", "attempts": 0, "next_attempt_at": "2026-01-01T00:00:00Z"}
+        return web.json_response({**state, "last_error": None, "delivered_at": None}, status=202)
+
     async def retry_job(self, request: web.Request) -> web.Response:
         """Create a job with the image of another, once for each key."""
         job, key = request.match_info["job"], request.headers["Idempotency-Key"]

@@ -73,6 +73,8 @@ class ServerState:
         self.job_keys: dict[str, str] = {}
         self.cancelled: set[str] = set()
         """Jobs that were cancelled."""
+        self.redelivered: list[str] = []
+        """Paths of all requests to send a message again."""
         self.retries: list[Json] = []
         """Bodies of all requests to retry jobs, with the Idempotency-Key as `key`."""
         self.file_names: list[str] = []

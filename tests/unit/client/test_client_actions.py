@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from client_helpers import JPEG, QUICK, vision_node
 from fakes.vision_node_server import VisionNodeServer
-from vision_node_client import Job, NotRetriedJob, ProblemError, RetriedJob
+from vision_node_client import Callback, Job, NotRetriedJob, ProblemError, RetriedJob
 from vision_node_client.cli.exit_codes import ExitCode
 
 
@@ -39,6 +39,26 @@ def test_lost_answer_creates_no_second_job(server: VisionNodeServer, node: Any, 
     assert node.retry_job(job).id == "job-1"
     assert node.retry_job(job, key="k").id == node.retry_job(job, key="k").id
     assert len(server.jobs) == 3
+
+
+def test_message_is_sent_again(server: VisionNodeServer, node: Any, job: Job) -> None:
+    expected = Callback("pending", 0, None, "2026-01-01T00:00:00Z", None)
+    for it in (job, job.id):
+        assert node.redeliver(it) == expected
+    assert node.redeliver(batch="holiday") == expected
+    path = f"/jobs/{job.id}/callback/redeliver"
+    assert server.redelivered == [path, path, "/batches/holiday/callback/redeliver"]
+
+    server.fail(f"POST {path}", 503)
+    assert node.redeliver(job) == expected
+    with pytest.raises(ProblemError):
+        node.redeliver("unknown")
+
+
+@pytest.mark.parametrize("wanted", [{}, {"job": "job-0", "batch": "holiday"}])
+def test_either_a_job_or_a_batch_is_redelivered(node: Any, wanted: dict[str, str]) -> None:
+    with pytest.raises(TypeError, match="either a job or a batch"):
+        node.redeliver(**wanted)
 
 
 def test_job_is_deleted(server: VisionNodeServer, node: Any, job: Job) -> None:
@@ -104,17 +124,19 @@ def test_commands_act_on_several_jobs(
 ) -> None:
     assert vision_node("cancel", "job-0", "job-1") == ExitCode.DONE
     assert vision_node("retry", "job-0", "--describer", "openai", "--no-text") == ExitCode.DONE
+    assert vision_node("redeliver", "job-1") == ExitCode.DONE
     assert vision_node("delete", "job-0", "job-1") == ExitCode.DONE
     assert capfd.readouterr().out.splitlines() == [
         *("job-0 processing", "job-1 processing"),
         "job-2 job-0",
+        "job-1 pending",
         *("job-0", "job-1"),
     ]
     assert command.retries[0]["describer"] == "openai"
     assert command.retries[0]["text"] is False
 
 
-@pytest.mark.parametrize("action", ["cancel", "retry", "delete"])
+@pytest.mark.parametrize("action", ["cancel", "retry", "redeliver", "delete"])
 def test_refusal_does_not_stop_the_others(
     command: VisionNodeServer, capfd: pytest.CaptureFixture[str], action: str
 ) -> None:

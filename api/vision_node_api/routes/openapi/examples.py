@@ -92,6 +92,14 @@ _DETAILS = {
     },
 }
 
+_REDELIVERED = {
+    "state": "pending",
+    "attempts": 0,
+    "last_error": "ReceiverRefused: The receiver answered with status 500.",
+    "next_attempt_at": "2026-11-05T10:12:00Z",
+    "delivered_at": None,
+}
+
 _CANCELLED = {
     **_STATUS,
     "status": "processing",
@@ -337,6 +345,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "list_jobs": {JSON: _JOBS},
     "get_job": {JSON: _DETAILS},
     "export_jobs": {JSONL: _EXPORTED_LINE, CSV: _EXPORTED_TABLE},
+    "redeliver_job": {JSON: _REDELIVERED},
     "cancel_job": {JSON: _CANCELLED},
     "retry_job": {JSON: {"job_id": _NEW_ID, "status": "queued"}},
     "retry_failed": {JSON: _RETRIED},
@@ -347,6 +356,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "start_batch": {JSON: _STARTED},
     "list_batches": {JSON: _BATCHES},
     "get_batch": {JSON: _BATCH},
+    "redeliver_batch": {JSON: _REDELIVERED},
     "cancel_batch": {JSON: _BATCH},
     "suspend_batch": {JSON: {**_BATCH, "suspended": True}},
     "resume_batch": {JSON: _BATCH},

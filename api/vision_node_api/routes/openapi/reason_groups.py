@@ -85,6 +85,12 @@ UPLOAD = merged(
 CALLBACK: Reasons = {422: ("CallbacksNotAvailable", "CallbackURLNotAllowed")}
 """Reasons of a route that takes a callbackURL."""
 
+REDELIVERY: Reasons = {
+    409: ("NoCallback", "CallbackNotDue"),
+    503: ("CallbacksNotAvailable",),
+}
+"""Reasons of a route that sends a message to a callback again."""
+
 OWNER_LIMITS = ("TooManyJobsOfOwner", "DailyBytesUsed", "DailyTokensUsed")
 """Reasons of a route that creates something, because of a limit of its owner."""
 

@@ -19,6 +19,7 @@ from .reason_groups import (
     NEW_BATCH,
     NEW_JOB,
     OWNER_LIMITS,
+    REDELIVERY,
     RESULT,
     STORAGE,
     UPLOAD,
@@ -75,6 +76,7 @@ REASONS: dict[str, Reasons] = {
         JOB_OR_IMAGE,
         {409: ("ImageUnknown",), 410: ("ImageGone",), 503: ("TooManyThumbnails",)},
     ),
+    "redeliver_job": merged({409: ("ImageOfBatch",)}, REDELIVERY, JOB_OR_IMAGE, HISTORY),
     "cancel_job": merged(
         {403: ("ActionRefused",), 409: ("JobFinished", "ImageOfBatch")}, JOB_OR_IMAGE
     ),
@@ -142,6 +144,7 @@ REASONS: dict[str, Reasons] = {
     ),
     "get_batch": BATCH,
     "delete_batch": BATCH,
+    "redeliver_batch": merged(REDELIVERY, BATCH, HISTORY),
     "cancel_batch": merged({409: ("BatchFinished",)}, BATCH),
     "suspend_batch": merged({409: ("BatchFinished",)}, BATCH),
     "resume_batch": merged({409: ("BatchFinished",)}, BATCH),

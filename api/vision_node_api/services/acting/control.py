@@ -46,7 +46,7 @@ class JobControl:
                 the history.
         """
         for _ in range(ATTEMPTS):
-            job = await self._find(job_id)
+            job = await self.find(job_id)
             if job.finished:
                 _require_cancelled(job)
             if job.finished or job.spec.cancel:
@@ -105,8 +105,13 @@ class JobControl:
 
         raise kubernetes_unavailable()
 
-    async def _find(self, job_id: str) -> ImageJob:
-        """Return the current state of a job, from the API server or the history."""
+    async def find(self, job_id: str) -> ImageJob:
+        """Return the current state of a job, from the API server or the history.
+
+        Raises:
+            Problem: 404 JobNotFound; 409 ImageOfBatch; 502 JobUnreadable; 503
+                KubernetesUnavailable, HistoryUnavailable or another reason of the history.
+        """
         _require_name(job_id)
         if live := await self.jobs.read(job_id):
             return live
@@ -147,8 +152,9 @@ class JobControl:
 
         name = image.batch.metadata.name
         detail = (
-            f"{job_id} is an image of batch {name}, which is cancelled and deleted as a whole: "
-            f"POST /batches/{name}/cancel, or DELETE /batches/{name}."
+            f"{job_id} is an image of batch {name}, which is cancelled and deleted as a whole, and "
+            f"has one callback: POST /batches/{name}/cancel, DELETE /batches/{name}, or POST "
+            f"/batches/{name}/callback/redeliver."
         )
         return Problem(409, "ImageOfBatch", detail, batch=name)
 

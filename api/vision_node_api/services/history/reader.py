@@ -18,7 +18,7 @@ from vision_node_contract.history.schema import OLDEST_READABLE
 from vision_node_contract.models.imagebatch import ImageBatch
 
 from ..storage_health import OK
-from .callback_rows import CallbackRow, find_callback
+from .callback_rows import CallbackRow, find_callback, redeliver_callback
 from .cursor import NEWEST
 from .history_rows import (
     BatchImageRow,
@@ -244,6 +244,16 @@ class HistoryReader:
     async def find_callback(self, uid: str) -> CallbackRow | None:
         """Return the state of the message about a job or batch; None if there is no row of it."""
         return await self._run(lambda it: find_callback(it, uid))
+
+    async def redeliver_callback(self, uid: str) -> CallbackRow | None:
+        """Let the archiver send the message about a job or batch now, and return its new state.
+
+        None means that the job or batch is not archived yet.
+
+        Raises:
+            NoMessageError: It was archived without a message.
+        """
+        return await self._run(lambda it: redeliver_callback(it, uid))
 
     async def list_batches(self, wanted: BatchQuery) -> list[BatchRow]:
         """Return finished ImageBatches, from the newest to the oldest."""

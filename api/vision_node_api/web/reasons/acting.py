@@ -22,8 +22,9 @@ ACTING = (
         "ImageOfBatch",
         (409,),
         "The image belongs to a batch",
-        "Images of a batch can't be cancelled or deleted one by one.",
-        "Cancel or delete the batch.",
+        "Images of a batch can't be cancelled or deleted one by one, and have no messages of their "
+        "own.",
+        "Use the routes of the batch.",
     ),
     ReasonEntry(
         "ActionRefused",

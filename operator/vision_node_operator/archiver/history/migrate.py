@@ -145,9 +145,10 @@ async def _grant(database: Database, api_role: str) -> None:
 
 
 def _grants(schema: str, role: str) -> list[sql.Composed]:
-    """Return the statements for the API's rights: it reads everything, and deletes by tombstones.
+    """Return the statements for the API's rights.
 
-    They are repeated at each start, because new tables need them, too.
+    It reads everything, deletes by tombstones, and has messages to callbacks sent again. They are
+    repeated at each start, because new tables need them, too.
     """
     names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
     return [
@@ -156,6 +157,8 @@ def _grants(schema: str, role: str) -> list[sql.Composed]:
             "GRANT USAGE ON SCHEMA {schema} TO {role}",
             "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
             "GRANT INSERT ON {schema}.tombstones TO {role}",
+            "GRANT UPDATE (state, attempts, next_attempt_at, created_at)"
+            " ON {schema}.deliveries TO {role}",
         )
     ]
 

@@ -62,6 +62,8 @@ OBJECTS: dict[Route, Case] = {
     ("GET", "/result/{job_id}"): job(200),
     ("GET", "/jobs/{job_id}"): job(200),
     ("DELETE", "/jobs/{job_id}"): job(204),
+    # The objects have no callback.
+    ("POST", "/jobs/{job_id}/callback/redeliver"): job(409),
     ("POST", "/jobs/{job_id}/cancel"): job(200, lambda it: it.queued),
     ("GET", "/jobs/{job_id}/events"): job(200),
     ("GET", "/jobs/{job_id}/image"): job(200),
@@ -69,6 +71,7 @@ OBJECTS: dict[Route, Case] = {
     ("GET", "/jobs/{job_id}/thumbnail"): job(200),
     ("GET", "/batches/{name}"): batch(200),
     ("DELETE", "/batches/{name}"): batch(204),
+    ("POST", "/batches/{name}/callback/redeliver"): batch(409),
     ("POST", "/batches/{name}/cancel"): batch(200, lambda it: it.open),
     ("GET", "/batches/{name}/events"): batch(200),
     ("GET", "/batches/{name}/images"): batch(200, lambda it: it.open),

@@ -1,7 +1,8 @@
-"""GET /jobs/{id} and GET /batches/{name} say what became of the message to a callback."""
+"""What became of the message to a callback, and how clients have it sent again."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -129,3 +130,109 @@ async def test_state_is_unknown_while_the_table_is_missing(
     found = await callback_of(client)
     assert found["state"] == "unknown"
     assert found["last_error"].startswith("HistoryNotReady: ")
+
+
+REDELIVER = "/jobs/job-1/callback/redeliver"
+
+
+@pytest.mark.parametrize("state", ["delivered", "failed"])
+async def test_message_that_is_not_pending_is_sent_as_if_it_was_new(
+    client: httpx.AsyncClient, archive: Archive, database: psycopg.Connection, state: str
+) -> None:
+    await archive.add(job_body(1, spec=SPEC))
+    await archive.add(job_body(2, spec=SPEC))
+    database.execute(
+        "UPDATE deliveries SET state = %s, attempts = 9, last_error = 'e', delivered_at = now(),"
+        " next_attempt_at = now() + interval '1 d', created_at = now() - interval '9 d'",
+        (state,),
+    )
+    response = await client.post(REDELIVER)
+    assert response.status_code == 202
+    found = response.json()
+    assert (found["state"], found["attempts"], found["last_error"]) == ("pending", 0, "e")
+    assert found == await callback_of(client)
+    assert datetime.fromisoformat(found["next_attempt_at"]) <= datetime.now(UTC)
+
+    rows = database.execute(
+        "SELECT state, created_at > now() - interval '1 h' FROM deliveries ORDER BY uid"
+    ).fetchall()
+    assert rows == [("pending", True), (state, False)], "only that of the job"
+
+
+async def test_pending_message_is_brought_forward(
+    client: httpx.AsyncClient, archive: Archive, database: psycopg.Connection
+) -> None:
+    await archive.add(job_body(1, spec=SPEC))
+    database.execute(
+        "UPDATE deliveries SET attempts = 9, next_attempt_at = now() + interval '1 d',"
+        " created_at = now() - interval '1 d'"
+    )
+    for _ in range(2):
+        found = (await client.post(REDELIVER)).json()
+        assert (found["state"], found["attempts"]) == ("pending", 9)
+        assert datetime.fromisoformat(found["next_attempt_at"]) <= datetime.now(UTC)
+
+    age = database.execute("SELECT now() - created_at > interval '1 h' FROM deliveries").fetchone()
+    assert age == (True,), "it is given up at the same time as before"
+
+
+async def test_message_of_a_batch_is_sent_again(
+    client: httpx.AsyncClient, archive: Archive, database: psycopg.Connection
+) -> None:
+    body = batch_body(2)
+    await archive.add_batch({**body, "spec": {**body["spec"], **SPEC}})
+    database.execute("UPDATE deliveries SET state = 'failed'")
+    response = await client.post("/batches/batch-2/callback/redeliver")
+    assert (response.status_code, response.json()["state"]) == (202, "pending")
+    assert (await callback_of(client, "/batches/batch-2"))["state"] == "pending"
+
+
+async def test_message_is_pending_if_the_job_is_not_archived_yet(
+    client: httpx.AsyncClient, cluster: Cluster
+) -> None:
+    put_into_etcd(cluster, job_body(1, phase="done", spec=SPEC))
+    response = await client.post(REDELIVER)
+    assert (response.status_code, response.json()["state"]) == (202, "pending")
+
+
+def problem_of(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["reason"]
+
+
+async def test_redelivery_needs_a_message(
+    client: httpx.AsyncClient, archive: Archive, cluster: Cluster, database: psycopg.Connection
+) -> None:
+    await archive.add(job_body(1))
+    assert problem_of(await client.post(REDELIVER)) == (409, "NoCallback")
+
+    put_into_etcd(cluster, job_body(2, phase="queued", spec=SPEC))
+    response = await client.post("/jobs/job-2/callback/redeliver")
+    assert problem_of(response) == (409, "CallbackNotDue")
+
+    await archive.add(job_body(3, spec=SPEC))
+    database.execute("DELETE FROM deliveries")
+    response = await client.post("/jobs/job-3/callback/redeliver")
+    assert problem_of(response) == (409, "NoCallback")
+    assert "sent no messages" in response.json()["detail"]
+
+    for path in ("/jobs/job-9", "/jobs/x", "/batches/batch-9"):
+        response = await client.post(f"{path}/callback/redeliver")
+        assert response.status_code == 404
+
+
+@pytest.mark.parametrize("rules", [None])
+async def test_release_without_webhooks_sends_nothing_again(
+    client: httpx.AsyncClient, archive: Archive
+) -> None:
+    await archive.add(job_body(1, spec=SPEC))
+    response = await client.post(REDELIVER)
+    assert problem_of(response) == (503, "CallbacksNotAvailable")
+    assert response.headers["retry-after"]
+
+
+async def test_nothing_is_sent_again_while_the_database_has_no_table(
+    client: httpx.AsyncClient, cluster: Cluster, database: psycopg.Connection
+) -> None:
+    database.execute("DROP TABLE deliveries; DELETE FROM schema_version WHERE version >= 4")
+    put_into_etcd(cluster, job_body(1, phase="done", spec=SPEC))
+    assert problem_of(await client.post(REDELIVER)) == (503, "HistoryNotReady")

@@ -212,6 +212,11 @@ def test_api_may(history_url: str, statement: str) -> None:
         "SELECT 1 FROM owner FOR UPDATE",
         "CREATE TABLE t (n int)",
         "DROP TABLE tombstones",
+        "UPDATE deliveries SET url = 'https://example.com/'",
+        "UPDATE deliveries SET claimed_until = now()",
+        "INSERT INTO deliveries (id, uid, is_batch, host, url, event)"
+        " VALUES (gen_random_uuid(), gen_random_uuid(), false, '-', '-', '-')",
+        "DELETE FROM deliveries",
     ],
 )
 def test_api_may_not(history_url: str, statement: str) -> None:

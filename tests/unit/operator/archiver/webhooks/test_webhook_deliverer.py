@@ -11,7 +11,9 @@ from ipaddress import ip_address
 import pytest
 from archiver_helpers import until
 from fakes.receivers import Receiver, receiving, verified
-from history_database import open_database, uid_of
+from history_database import API_ROLE, SCHEMA, open_database, uid_of
+from psycopg import AsyncConnection
+from vision_node_api.services.history.callback_rows import redeliver_callback
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_operator.archiver.webhooks import deliverer as deliverer_module
 from vision_node_operator.archiver.webhooks.deliverer import MAX_RUNNING
@@ -76,6 +78,30 @@ async def test_times_are_in_utc_whatever_the_database_says(
     message = json.loads(receiver.received[0].body)
     assert message["timestamp"].endswith("Z")
     assert message["data"]["expires_at"].endswith("Z")
+
+
+@pytest.mark.parametrize("outcome", ["delivered", "failed"])
+async def test_message_that_the_api_has_redelivered_is_the_same(
+    place: WebhookPlace, outcome: str
+) -> None:
+    async with receiving() as receiver, place.deliverer():
+        receiver.status = 410 if outcome == "failed" else 204
+        await place.add([1], f"{receiver.base}/")
+        await until(lambda: place.states() == [outcome])
+
+        receiver.status = 204
+        api = await AsyncConnection.connect(place.url.replace("postgres@", f"{API_ROLE}@"))
+        async with api:
+            await api.execute(f"SET search_path = {SCHEMA}".encode())
+            row = await redeliver_callback(api, uid_of(1))
+        assert row is not None
+        assert (row.state, row.attempts) == ("pending", 0)
+        await until(lambda: len(receiver.received) == 2)
+        await until(lambda: place.states() == ["delivered"])
+
+    first, second = receiver.received
+    assert (first.id, first.body) == (second.id, second.body)
+    assert verified(second, SECRET)
 
 
 async def test_failed_message_is_sent_again_with_the_same_id_and_body(
