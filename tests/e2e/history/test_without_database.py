@@ -1,5 +1,7 @@
 """Tests of a release without a database: jobs are read, but not searched."""
 
+import json
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -56,3 +58,19 @@ def test_jobs_are_read_but_not_searched_and_their_number_is_limited(
     key = [key for key in plain.objects() if key.startswith(f"images/{plain.release_id}/")]
     assert len(key) == MAX_IMAGEJOBS
     release.kubectl("delete", "imagejobs", "--all")
+
+
+@pytest.mark.parametrize("kind", ["ImageJob", "ImageBatch"])
+def test_users_of_kubectl_are_warned_that_nothing_is_sent(release: ExtraRelease, kind: str) -> None:
+    source = {"image": {"key": "inbox/no.jpg"}} if kind == "ImageJob" else {"prefix": "inbox/no/"}
+    body = {
+        "apiVersion": "vision-node.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "with-callback"},
+        "spec": {**source, "callbackURL": "https://hooks.example.com/"},
+    }
+    output = release.kubectl("create", "-f", "-", input=json.dumps(body), stderr=subprocess.STDOUT)
+    assert "Warning: " in output
+    assert "CallbacksNotAvailable: nothing will be sent" in output
+    assert "created" in output
+    release.kubectl("delete", kind, "with-callback")

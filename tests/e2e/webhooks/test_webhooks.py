@@ -75,6 +75,21 @@ def test_message_about_a_batch_arrives(
     assert message["data"]["images"] == {"total": 3, "done": 3, "failed": 0}
 
 
+def test_delivered_message_is_sent_again(
+    receiver: ReceiverPod, api: httpx.Client, submit: Callable[..., str], photo: Path
+) -> None:
+    path = new_path()
+    job_id = submit(photo.read_bytes(), callbackURL=f"{receiver.by_address}{path}")
+    callback_of(api, f"/jobs/{job_id}", "delivered")
+
+    answer = api.post(f"/jobs/{job_id}/callback/redeliver")
+    assert (answer.status_code, answer.json()["state"]) == (202, "pending")
+    first, second = wait_for(lambda: receiver.received(path), lambda it: len(it) == 2)
+    assert first["headers"]["webhook-id"] == second["headers"]["webhook-id"]
+    assert first["body"] == second["body"]
+    callback_of(api, f"/jobs/{job_id}", "delivered")
+
+
 def test_failed_message_survives_a_restart_of_the_archiver(
     receiver: ReceiverPod,
     api: httpx.Client,

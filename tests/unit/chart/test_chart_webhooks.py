@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
-from chart import Object, containers, of_kind, pod, rendered, run, template
+from chart import POLICIES, Object, containers, of_kind, pod, rendered, run, template
 from vision_node_api.settings import Settings as ApiSettings
 from vision_node_contract.callbacks.addresses import is_reachable
 from vision_node_contract.callbacks.urls import CallbackRules
@@ -127,3 +127,26 @@ def test_wrong_values_are_refused(webhooks: Any) -> None:
     completed = run("template", "vision-node", "charts/vision-node", values={"webhooks": webhooks})
     assert completed.returncode != 0
     assert "webhooks" in completed.stderr
+
+
+CALLBACKS = "vision-node.vision-node-callbacks"
+
+
+@pytest.mark.parametrize(
+    "values", [{"webhooks": {"enabled": False}}, {"database": {"enabled": False}}]
+)
+def test_users_of_kubectl_are_warned_if_nothing_is_sent(values: Any) -> None:
+    policy, binding = (of_kind(template(values), kind)[CALLBACKS] for kind in POLICIES)
+    assert binding["spec"] == {"policyName": CALLBACKS, "validationActions": ["Warn"]}
+    (rule,) = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["imagejobs", "imagebatches"], ["CREATE"])
+    assert policy["spec"]["failurePolicy"] == "Ignore", "a warning must not stop anyone"
+    (validation,) = policy["spec"]["validations"]
+    assert validation["message"].startswith("CallbacksNotAvailable: ")
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"webhooks": {"enabled": False}, "admissionPolicies": {"enabled": False}}]
+)
+def test_no_one_is_warned_otherwise(values: Any) -> None:
+    assert CALLBACKS not in of_kind(template(values), POLICIES[0])

@@ -10,9 +10,10 @@ from ...web.problems import Problem
 MAX_NAME_CHARACTERS = 253
 """Maximum length of the name of an ImageBatch, as for most objects in Kubernetes."""
 
-SUFFIX_CHARACTERS = 6
-"""Number of hexadecimal digits that tell the names of owners apart. Two of 100 owners have the same
-ones with a probability of 0.03 %, and then can't both use a name."""
+SUFFIX_CHARACTERS = 10
+"""Number of hexadecimal digits that tell the names of owners apart: 40 bits. Two owners who have
+the same ones can't both use a name; among 10,000 owners, that happens with a probability of
+0.005 %."""
 
 
 def owned_name(chosen: str) -> str:
