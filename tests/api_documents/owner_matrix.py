@@ -83,7 +83,7 @@ MATRIX: dict[Route, Sees] = {
     ("POST", "/keys"): Sees.ADMIN,
     ("DELETE", "/keys/{id}"): Sees.ADMIN,
 }
-"""All routes that are not for everyone. tests/unit/api/access/test_owner_matrix.py tries them."""
+"""All routes that are not for everyone. test_owner_matrix.py in tests/unit/api tries them."""
 
 
 def access_page(page: str) -> str:

@@ -1,6 +1,5 @@
 """A fake Kubernetes API server that stores the ImageJobs of one namespace, and its ConfigMap."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +11,7 @@ from aiohttp import web
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.json_types import Json
 
-from .kube_server import connected, refusal
+from .kube_server import WatchLog, connected, refusal
 from .s3 import RELEASE_ID
 
 NAMESPACE = "ns"
@@ -63,14 +62,12 @@ class JobApi:
         """Annotations of the identity ConfigMap."""
         self.gets: list[str] = []
         """Names in GET requests."""
-        self._log: list[Json] = []
-        self._watchers: set[asyncio.Queue[Json | None]] = set()
-        self._first_version = 0
+        self.watches = WatchLog()
 
     @property
     def is_watched(self) -> bool:
         """Whether a client watches the ImageJobs."""
-        return bool(self._watchers)
+        return self.watches.is_watched
 
     def create(self, name: str, uid: str = "", **parts: Any) -> str:
         """Store an ImageJob, and return its uid. `parts` are labels, spec and status."""
@@ -112,26 +109,22 @@ class JobApi:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         if is_told:
-            self._tell({"type": "DELETED", "object": body})
+            self.watches.tell({"type": "DELETED", "object": body})
 
     def restore(self, bodies: dict[str, Json], version: int) -> None:
         """Go back to an older state, as if etcd was restored from a backup."""
         self.bodies, self.version = dict(bodies), version
-        self._log.clear()
+        self.watches.forget()
         self.break_watches()
 
     def break_watches(self) -> None:
         """End all watches, and make clients list everything again."""
-        self._first_version = self.version
-        for watcher in self._watchers:
-            watcher.put_nowait(
-                {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "old"}}
-            )
+        self.watches.first_version = self.version
+        self.watches.break_off()
 
     def end_watches(self) -> None:
         """End all watches, so that the server can stop."""
-        for watcher in self._watchers:
-            watcher.put_nowait(None)
+        self.watches.end()
 
     def add_routes(self, app: web.Application) -> None:
         """Add the paths of the namespace to `app`."""
@@ -149,16 +142,11 @@ class JobApi:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         self.bodies[body["metadata"]["name"]] = body
-        self._tell({"type": kind, "object": body})
-
-    def _tell(self, event: Json) -> None:
-        self._log.append(event)
-        for watcher in self._watchers:
-            watcher.put_nowait(event)
+        self.watches.tell({"type": kind, "object": body})
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         if "watch" in request.query:
-            return await self._watch(request)
+            return await self.watches.follow(request, self.version)
 
         first, limit = int(request.query.get("continue") or 0), int(request.query["limit"])
         bodies = list(self.bodies.values())
@@ -169,29 +157,6 @@ class JobApi:
     async def _list_batches(self, request: web.Request) -> web.StreamResponse:
         metadata = {"resourceVersion": str(self.version)}
         return web.json_response({"metadata": metadata, "items": []})
-
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        since = int(request.query["resourceVersion"])
-        if since < self._first_version or since > self.version:
-            return refusal(410)
-
-        watcher: asyncio.Queue[Json | None] = asyncio.Queue()
-        for event in self._log:
-            if int(event["object"]["metadata"]["resourceVersion"]) > since:
-                watcher.put_nowait(event)
-        self._watchers.add(watcher)
-
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while event := await watcher.get():
-                await response.write(json.dumps(event).encode() + b"\n")
-        except ConnectionResetError:
-            return response
-        finally:
-            self._watchers.discard(watcher)
-
-        return response
 
     async def _get(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -1,8 +1,6 @@
 """A fake Kubernetes API server with the Secret of the API keys, and with tokens of users."""
 
-import asyncio
 import base64
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,7 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from vision_node_contract.json_types import Json
 
-from .kube_server import refusal
+from .kube_server import WatchLog, refusal
 
 NAMESPACE = "ns"
 SECRET = "vision-node-api-keys"  # noqa: S105 (a name)
@@ -54,15 +52,12 @@ class KeysApi:
         """Field selectors of lists and watches."""
         self.reviews: list[Json] = []
         """Bodies of all reviews."""
-        self._log: list[Json] = []
-        self._watchers: set[asyncio.Queue[Json | None]] = set()
-        self.is_silent = False
-        """Whether watches are not told of changes."""
+        self.watches = WatchLog()
 
     @property
     def is_watched(self) -> bool:
         """Whether a client watches the Secret."""
-        return bool(self._watchers)
+        return self.watches.is_watched
 
     @property
     def body(self) -> Json:
@@ -92,14 +87,11 @@ class KeysApi:
 
     def break_watches(self) -> None:
         """End all watches, and make clients list everything again."""
-        error = {"code": 410, "reason": "Expired", "message": "old"}
-        for watcher in self._watchers:
-            watcher.put_nowait({"type": "ERROR", "object": error})
+        self.watches.break_off()
 
     def end_watches(self) -> None:
         """End all watches, so that the server can stop."""
-        for watcher in self._watchers:
-            watcher.put_nowait(None)
+        self.watches.end()
 
     def add_routes(self, app: web.Application) -> None:
         """Add the paths to `app`."""
@@ -113,11 +105,7 @@ class KeysApi:
 
     def _changed(self, kind: str) -> None:
         self.version += 1
-        event = {"type": kind, "object": self.body}
-        self._log.append(event)
-        if not self.is_silent:
-            for watcher in self._watchers:
-                watcher.put_nowait(event)
+        self.watches.tell({"type": kind, "object": self.body})
 
     def _count(self, kind: str) -> web.Response | None:
         self.requests[kind] += 1
@@ -126,31 +114,11 @@ class KeysApi:
     async def _list(self, request: web.Request) -> web.StreamResponse:
         self.selectors.add(request.query.get("fieldSelector", ""))
         if "watch" in request.query:
-            return self._count("watch") or await self._watch(request)
+            return self._count("watch") or await self.watches.follow(request, self.version)
 
         items = [] if self.data is None else [self.body]
         metadata = {"resourceVersion": str(self.version)}
         return self._count("list") or web.json_response({"metadata": metadata, "items": items})
-
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        since = int(request.query["resourceVersion"])
-        watcher: asyncio.Queue[Json | None] = asyncio.Queue()
-        for event in self._log:
-            if int(event["object"]["metadata"]["resourceVersion"]) > since:
-                watcher.put_nowait(event)
-        self._watchers.add(watcher)
-
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while (change := await watcher.get()) is not None:
-                await response.write(json.dumps(change).encode() + b"\n")
-        except ConnectionResetError:
-            return response
-        finally:
-            self._watchers.discard(watcher)
-
-        return response
 
     async def _get(self, request: web.Request) -> web.Response:
         found = refusal(404) if self.data is None else web.json_response(self.body)

@@ -13,6 +13,7 @@ from ..services.jobs import Jobs, Submitted
 from ..web.problems import Problem
 from ..web.waiting import APPLIED_HEADER, PreferredWait
 from .job_failure import JobError
+from .openapi.examples import JOB_ID, RESULT
 from .result_response import ResultResponse
 
 log = logging.getLogger(__name__)
@@ -47,34 +48,15 @@ class SubmittedFailure(BaseModel):
     reused: bool | None = _REUSED
 
 
-_JOB_ID = "job-gm3tsnbqmq4dkztfge2dinzrmfrtazlb"
-
 _DONE: dict[str, Any] = {
     "summary": "with `Prefer: wait=N`: the body of GET /result/{job_id}",
-    "value": {
-        "job_id": _JOB_ID,
-        "status": "done",
-        "description": "Image Description:\nPhotograph of a castle.",
-        "alt": "Castle",
-        "caption": "Photograph of a castle.",
-        "tags": ["castle"],
-        "text": "",
-        "language": "en",
-        "facts": {"width": 640, "height": 427},
-        "model": "efficientnet-lite2",
-        "fallback": None,
-        "usage": None,
-        "warnings": [],
-        "describer": "local",
-        "seconds": 0.11,
-        "_generated_by": "vision-node-gpt",
-    },
+    "value": {"job_id": JOB_ID, "status": "done", **RESULT},
 }
 
 _FAILED: dict[str, Any] = {
     "summary": "with `Prefer: wait=N`: the job has failed",
     "value": {
-        "job_id": _JOB_ID,
+        "job_id": JOB_ID,
         "status": "failed",
         "error": {
             "reason": "ImageUnreadable",
@@ -87,7 +69,7 @@ _FAILED: dict[str, Any] = {
 
 _REUSE: dict[str, Any] = {
     "summary": "with `reuse=true`, and without `Prefer`: GET /result/{job_id} has the result",
-    "value": {"job_id": _JOB_ID, "status": "done", "reused": True},
+    "value": {"job_id": JOB_ID, "status": "done", "reused": True},
 }
 
 

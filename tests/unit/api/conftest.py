@@ -10,14 +10,17 @@ from api_server import serving
 from declared_reasons import TABLE, undeclared
 from fakes.keys_api import KeysApi
 from fastapi import FastAPI
+from history_database import API_ROLE, SCHEMA
 from secured import SecuredApi, secured
 from starlette.types import ASGIApp, Scope
-from vision_node_api.app import attach_services, build_app
+from vision_node_api.app import CONNECTIONS, attach_services, build_app
 from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.batches.batches import Batches
+from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.problems import Problem, ProblemResponse
+from vision_node_contract.history.database import Database, DatabaseSettings, Limits
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,14 @@ def bucket() -> FakeBucket:
 @pytest.fixture
 def cluster() -> Cluster:
     return Cluster()
+
+
+@pytest.fixture
+async def reader(history_url: str) -> AsyncIterator[HistoryReader]:
+    """The history as the API reads it: with its own role and limits."""
+    settings = DatabaseSettings(history_url.replace("postgres@", f"{API_ROLE}@"))
+    async with Database.open(settings, SCHEMA, Limits(connections=CONNECTIONS)) as database:
+        yield HistoryReader(database)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ PIXEL = (
 )
 """A PNG file with one pixel, in base64, which the API accepts in place of the file itself."""
 
-_JOB_ID = "job-jltcotrlubagtyqr4r4hiqznudkzotoh"
-_RESULT = {
+JOB_ID = "job-jltcotrlubagtyqr4r4hiqznudkzotoh"
+RESULT: dict[str, Any] = {
     "description": "Image Description:\nPhotograph of a cat, likely a tabby cat.",
     "alt": "Photo: a cat",
     "caption": "Photograph of a cat, likely a tabby cat.",
@@ -31,7 +31,7 @@ _RESULT = {
 }
 
 _STATUS = {
-    "job_id": _JOB_ID,
+    "job_id": JOB_ID,
     "status": "done",
     "describer": "local",
     "attempts": 1,
@@ -47,7 +47,7 @@ _STATUS = {
 _JOBS = {
     "jobs": [
         {
-            "job_id": _JOB_ID,
+            "job_id": JOB_ID,
             "status": "done",
             "describer": "local",
             "created_at": "2026-11-02T09:30:00Z",
@@ -81,7 +81,7 @@ _DETAILS = {
     "batch": None,
     "index": None,
     "custom_id": None,
-    "result": _RESULT,
+    "result": RESULT,
     "result_error": None,
     "callback": {
         "state": "delivered",
@@ -110,7 +110,7 @@ _CANCELLED = {
 
 _NEW_ID = "job-2dkzgyznvw3ebjnfqxzqj7mbi5xkqtfa"
 _RETRIED = {
-    "retried": [{"job_id": _NEW_ID, "retry_of": _JOB_ID}],
+    "retried": [{"job_id": _NEW_ID, "retry_of": JOB_ID}],
     "failed": [
         {
             "job_id": "job-gm3tsnbqmq4dkztfge2dinzrmfrtazlb",
@@ -338,9 +338,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
 """Examples of bodies. The API decodes base64, so that each of them works as it is."""
 
 RESPONSES: dict[str, dict[str, Any]] = {
-    "submit": {JSON: {"job_id": _JOB_ID, "status": "queued"}},
+    "submit": {JSON: {"job_id": JOB_ID, "status": "queued"}},
     "status": {JSON: _STATUS},
-    "result": {JSON: {"job_id": _JOB_ID, "status": "done", **_RESULT}},
+    "result": {JSON: {"job_id": JOB_ID, "status": "done", **RESULT}},
     "describers": {JSON: _DESCRIBERS},
     "list_jobs": {JSON: _JOBS},
     "get_job": {JSON: _DETAILS},

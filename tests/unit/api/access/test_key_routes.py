@@ -133,7 +133,7 @@ async def test_all_keys_are_listed_without_their_secrets(
 async def test_list_has_keys_of_which_the_watch_has_not_told(
     secured_api: SecuredApi, admin: httpx.AsyncClient
 ) -> None:
-    secured_api.cluster.is_silent = True
+    secured_api.cluster.watches.is_silent = True
     new_id, entry = entry_of("other")
     secured_api.cluster.put(f"key-{new_id}", entry)
     keys = (await admin.get("/keys")).json()["keys"]
@@ -290,7 +290,7 @@ async def test_key_of_another_replica_works_before_the_watch_tells(
     secured_api: SecuredApi,
 ) -> None:
     """Two replicas: the key is created at one, and used at the other at once."""
-    secured_api.cluster.is_silent = True
+    secured_api.cluster.watches.is_silent = True
     new_id, text = new_key()
     async with connected(secured_api.cluster) as kube:
         other = authentication_of(SECURED, kube)

@@ -185,7 +185,7 @@ async def test_deleted_secret_lets_no_key_in_until_it_is_restored(
 
 
 async def test_deleted_secret_is_noticed_before_the_watch_tells(secured_api: SecuredApi) -> None:
-    secured_api.cluster.is_silent = True
+    secured_api.cluster.watches.is_silent = True
     secured_api.cluster.delete()
     async with secured_api.client(new_key()[1]) as client:
         response = await client.get("/whoami")

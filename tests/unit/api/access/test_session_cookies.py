@@ -227,7 +227,7 @@ async def test_session_of_another_replica_is_known_before_the_watch_tells(
     await log_in(page, make_key("jane"))
     page.cookies.clear()
     cluster = secured_api.cluster
-    cluster.is_silent = True
+    cluster.watches.is_silent = True
     body = secured_api.keys.get(known_id(make_key("joe")))
     assert body
     cluster.put("key-bbbbbbbbbbbb", body.key.model_dump_json(by_alias=True))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -12,8 +11,6 @@ from api_fakes import Cluster, batches_of, jobs_of
 from batches.batch_fixture import FOLDERS, NAME, Batch, manifest_line
 from fakes.s3 import S3
 from history.api_archive import job_body, result_body, uid_of
-from history_database import API_ROLE, SCHEMA
-from vision_node_api.app import CONNECTIONS
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.jobs import Jobs
@@ -22,7 +19,6 @@ from vision_node_api.web.json_lines import json_line
 from vision_node_contract.batch_objects import BatchFolder, IndexEntry
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import WatchEvent
-from vision_node_contract.history.database import Database, DatabaseSettings, Limits
 from vision_node_contract.models.imagejob import ImageJob, ObjectMeta
 
 DONE, FAILED, QUEUED = "job-1", "job-2", "job-3"
@@ -70,14 +66,6 @@ def cluster() -> Cluster:
 @pytest.fixture
 def bucket(behind: tuple[S3, Bucket]) -> Bucket:
     return behind[1]
-
-
-@pytest.fixture
-async def reader(history_url: str) -> AsyncIterator[HistoryReader]:
-    """The history as the API reads it."""
-    settings = DatabaseSettings(history_url.replace("postgres@", f"{API_ROLE}@"))
-    async with Database.open(settings, SCHEMA, Limits(connections=CONNECTIONS)) as database:
-        yield HistoryReader(database)
 
 
 @pytest.fixture

@@ -27,14 +27,14 @@ def feed(app: FastAPI, jobs: Jobs, batches: Batches) -> Feed:
 
 
 @pytest.fixture
-async def anna(served: ASGIApp) -> AsyncIterator[int]:
+async def anna_port(served: ASGIApp) -> AsyncIterator[int]:
     """The port on which the API answers Anna."""
     async with serving(ActingAs(served, access_of(ANNA))) as port:
         yield port
 
 
 @pytest.fixture
-async def admin(served: ASGIApp) -> AsyncIterator[int]:
+async def admin_port(served: ASGIApp) -> AsyncIterator[int]:
     """The port on which the API answers an administrator."""
     async with serving(ActingAs(served, ADMIN)) as port:
         yield port
@@ -51,9 +51,9 @@ def owned_batch(name: str, version: int, phase: str, owner: str) -> dict[str, An
 
 
 async def test_events_of_all_objects_are_those_of_the_owner(
-    anna: int, admin: int, feed: Feed, batches: Batches
+    anna_port: int, admin_port: int, feed: Feed, batches: Batches
 ) -> None:
-    async with stream(anna, "/events") as own, stream(admin, "/events") as every:
+    async with stream(anna_port, "/events") as own, stream(admin_port, "/events") as every:
         for events in (own, every):
             assert await events.block() is not None
 
@@ -68,11 +68,11 @@ async def test_events_of_all_objects_are_those_of_the_owner(
         )
 
 
-async def test_deletions_are_only_told_to_the_owner(anna: int, feed: Feed, jobs: Jobs) -> None:
+async def test_deletions_are_only_told_to_the_owner(anna_port: int, feed: Feed, jobs: Jobs) -> None:
     for version, owner in ((101, BEN), (102, ANNA)):
         feed.job(f"job-{version}", version, **of(owner))
 
-    async with stream(anna, "/events") as events:
+    async with stream(anna_port, "/events") as events:
         assert await events.block() is not None
         for version, owner in ((103, BEN), (104, ANNA)):
             body = job_body(f"job-{version - 2}", version, **of(owner))
@@ -81,13 +81,13 @@ async def test_deletions_are_only_told_to_the_owner(anna: int, feed: Feed, jobs:
 
 
 async def test_deletions_that_a_list_reveals_are_only_told_to_the_owner(
-    anna: int, feed: Feed
+    anna_port: int, feed: Feed
 ) -> None:
     kept = job_body("kept", 101, **of(ANNA))
     feed.job("kept", 101, **of(ANNA))
     feed.job("of-ben", 102, **of(BEN))
     feed.job("of-anna", 103, **of(ANNA))
-    async with stream(anna, "/events") as events:
+    async with stream(anna_port, "/events") as events:
         assert await events.block() is not None
         feed.list_jobs(120, kept)
         assert await events.texts(1) == ["deleted of-anna"]
@@ -96,9 +96,11 @@ async def test_deletions_that_a_list_reveals_are_only_told_to_the_owner(
         assert await events.texts(1) == ["deleted kept"]
 
 
-async def test_object_that_gets_another_owner_is_no_longer_followed(anna: int, feed: Feed) -> None:
+async def test_object_that_gets_another_owner_is_no_longer_followed(
+    anna_port: int, feed: Feed
+) -> None:
     feed.job("mine", 101, **of(ANNA))
-    async with stream(anna, "/jobs/mine/events") as one, stream(anna, "/events") as every:
+    async with stream(anna_port, "/jobs/mine/events") as one, stream(anna_port, "/events") as every:
         assert await one.texts(1) == ["mine queued"]
         assert await every.block() is not None
 
@@ -110,14 +112,14 @@ async def test_object_that_gets_another_owner_is_no_longer_followed(anna: int, f
 
 @pytest.mark.parametrize("path", ["/jobs/{}/events", "/batches/{}/events"])
 async def test_objects_of_others_can_not_be_followed(
-    anna: int, feed: Feed, batches: Batches, path: str
+    anna_port: int, feed: Feed, batches: Batches, path: str
 ) -> None:
     feed.job("of-ben", 101, "done", **of(BEN))
     batches.cache.observe(WatchEvent("MODIFIED", [owned_batch("of-ben", 102, "done", BEN)]))
 
     answers = []
     for name in ("of-ben", "nobody"):
-        async with stream(anna, path.format(name)) as events:
+        async with stream(anna_port, path.format(name)) as events:
             body = await events.body()
             answers.append((events.status, {**body, "instance": body["instance"] != ""}))
     assert answers[0] == answers[1]
@@ -125,10 +127,10 @@ async def test_objects_of_others_can_not_be_followed(
 
 
 async def test_heartbeats_are_sent_although_others_are_busy(
-    anna: int, feed: Feed, monkeypatch: pytest.MonkeyPatch
+    anna_port: int, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(all_stream, "HEARTBEAT_SECONDS", 0.5)
-    async with stream(anna, "/events") as events:
+    async with stream(anna_port, "/events") as events:
         assert await events.block() is not None
 
         blocks: list[str | None] = []

@@ -1,39 +1,20 @@
 """Tests of the inbox with owners, each of whom has a folder."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from fakes.s3 import S3
-from owner_world import ADMIN, ANNA, BEN, PNG, access_of, client_as
+from owner_world import ANNA, BEN, PNG, access_of, client_as
 from services.inbox.inbox_requests import GIF, imagejob, outcome, put
 from starlette.types import ASGIApp
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
-from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.names import OWNER_LABEL
 
 INBOX = "inbox/aaaabbbbcccc/"
 FOLDER = f"{INBOX}owners/{ANNA}/"
-
-
-@pytest.fixture
-def bucket(behind: tuple[S3, Bucket]) -> Bucket:
-    return behind[1]
-
-
-@pytest.fixture
-async def anna(served: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_as(served, access_of(ANNA)) as client:
-        yield client
-
-
-@pytest.fixture
-async def admin(served: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_as(served, ADMIN) as client:
-        yield client
 
 
 async def names(client: httpx.AsyncClient, **query: Any) -> list[str]:

@@ -1,6 +1,6 @@
 """Tests of all routes with two owners: neither gets anything of the other."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -12,10 +12,8 @@ from api_fakes import Cluster, batches_of, jobs_of
 from conformance.conftest import LastingCluster
 from fakes.s3 import S3
 from history.api_archive import Archive
-from history_database import API_ROLE, SCHEMA
 from owner_world import ANNA, BEN, OPS, PNG, Owned, World
 from secured import SecuredApi
-from vision_node_api.app import CONNECTIONS
 from vision_node_api.owner_limits import UNLIMITED, LimitsByOwner
 from vision_node_api.routes.required_scopes import REQUIRED
 from vision_node_api.services.batches.batches import Batches
@@ -24,7 +22,6 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.access import Scope
 from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket
-from vision_node_contract.history.database import Database, DatabaseSettings, Limits
 from vision_node_contract.names import OWNER_LABEL
 from vision_node_operator.archiver.history.store import HistoryStore
 
@@ -132,18 +129,6 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
 @pytest.fixture
 def cluster() -> Cluster:
     return LastingCluster()
-
-
-@pytest.fixture
-def bucket(behind: tuple[S3, Bucket]) -> Bucket:
-    return behind[1]
-
-
-@pytest.fixture
-async def reader(history_url: str) -> AsyncIterator[HistoryReader]:
-    settings = DatabaseSettings(history_url.replace("postgres@", f"{API_ROLE}@"))
-    async with Database.open(settings, SCHEMA, Limits(connections=CONNECTIONS)) as database:
-        yield HistoryReader(database)
 
 
 @pytest.fixture
