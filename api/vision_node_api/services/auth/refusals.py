@@ -19,7 +19,7 @@ ANSWERS_PER_SECOND = 300
 the request that follows it cost about 0.1 ms. Many at once would delay all other clients."""
 
 MAX_DELAYED = 2400
-"""Maximum number of answers that are delayed at the same time. Each takes about 15 kB, with its
+"""Maximum number of answers that are delayed at the same time. Each takes about 10 kB, with its
 connection. Connections of further clients are closed after their answers, which are not delayed. So
 an answer is delayed by nine seconds at most, less than a server that stops waits for it."""
 
