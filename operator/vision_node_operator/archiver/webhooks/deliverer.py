@@ -14,6 +14,7 @@ from ..history.holds import Work
 from .claims import Claim
 from .counts import WebhookCounts
 from .deliveries import Attempt, Deliveries
+from .lookups import MAX_LOOKUPS
 from .request import body_of, headers_of
 from .schedule import MAX_ATTEMPTS, is_given_up, pause_after
 from .sender import Outcome, Sender
@@ -142,12 +143,14 @@ class Deliverer:
         await self._record()
         await self._count()
 
-        free = MAX_RUNNING - self._running.total()
-        keys = self._keys() if free else []
+        # A lookup that hangs still has a thread, so it counts like an attempt of its owner.
+        busy = self._running + self._sender.hanging
+        free = min(MAX_RUNNING - self._running.total(), MAX_LOOKUPS - busy.total())
+        keys = self._keys() if free > 0 else []
         if not keys:
             return
 
-        for claim in await self._deliveries.claim(self._running, free):
+        for claim in await self._deliveries.claim(busy, free):
             self._running[claim.place] += 1
             tasks.create_task(self._deliver(claim, keys))
 
@@ -205,7 +208,7 @@ class Deliverer:
             return Outcome(error=error, is_final=True)
 
         headers = headers_of(str(claim.id), int(time.time()), body, keys)
-        return await self._sender.send(claim.url, headers, body)
+        return await self._sender.send(claim.url, headers, body, claim.place)
 
     def _judged(self, claim: Claim, outcome: Outcome) -> Attempt:
         """Decide whether the message is delivered, given up, or sent again."""
