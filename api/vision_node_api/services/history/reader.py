@@ -241,8 +241,8 @@ class HistoryReader:
 
         return await self._run(read)
 
-    async def find_callback(self, uid: str) -> CallbackRow | None:
-        """Return the state of the message about a job or batch; None if there is no row of it."""
+    async def find_callback(self, uid: str) -> CallbackRow:
+        """Return the state of the message about a job or batch that has a callback."""
         return await self._run(lambda it: find_callback(it, uid))
 
     async def list_batches(self, wanted: BatchQuery) -> list[BatchRow]:
