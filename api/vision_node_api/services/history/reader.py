@@ -33,7 +33,8 @@ from .history_rows import (
 from .job_filter import JobFilter
 from .outage_guard import OutageGuard
 from .scan import IN_ORDER, Scan
-from .search import Search, SearchLimit, search
+from .search import Search, search
+from .search_limit import SearchLimit
 from .usage_rows import OF_ALL, OF_OWNER, UsageQuery, UsageRow
 
 CHECK_SECONDS = 2.0

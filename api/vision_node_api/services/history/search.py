@@ -6,8 +6,7 @@ and so on, until it has found enough.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -17,32 +16,20 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from vision_node_contract.history.database import (
     ANSWER_SECONDS,
-    BUSY,
     STATEMENT_SECONDS,
     HistoryUnavailableError,
 )
 from vision_node_contract.history.lexemes import QueryWord, query_text
 
-from ...web.fair_turns import FairTurns
-from ...web.owner_share import OwnerShare
 from .history_rows import ImageRow, Part, Position
 from .job_filter import BEFORE_ALL, EVERYTHING, JobFilter
 from .scan import PIECE_BODIES
 
 C = TypeVar("C")
 
-MAX_SEARCHES = 2
-"""Maximum number of searches at the same time. They leave connections for polls."""
-
-MAX_WAITING = 8
-"""Maximum number of searches that wait. Each takes up to 5 s."""
-
 SEARCH_SECONDS = ANSWER_SECONDS - STATEMENT_SECONDS - 0.5
 """How long a search may take before its last statement, in seconds. So a slow search ends before
 the time limit of its transaction, which would look like a database that does not answer."""
-
-RETRY_AFTER_SECONDS = "5"
-"""Retry-After, in seconds, if one owner has too many searches."""
 
 MAX_GROUP = 64
 """Maximum number of chunks in one statement, which is a million images, times the number of words.
@@ -112,44 +99,6 @@ class SearchedChunk(NamedTuple):
     id: int
     starts_at: datetime | None
     """None for the oldest chunk."""
-
-
-class SearchLimit:
-    """Limits how many searches run and wait, in all and for each owner."""
-
-    def __init__(self) -> None:
-        self._running = FairTurns(MAX_SEARCHES)
-        self._admitted = 0
-        self.share = OwnerShare(
-            MAX_SEARCHES + MAX_WAITING,
-            "have {limit} searches of finished jobs that run or wait",
-            "Send fewer searches, or lists with a filter, at the same time.",
-            RETRY_AFTER_SECONDS,
-        )
-        """How many searches of one owner may run and wait."""
-
-    @asynccontextmanager
-    async def searching(self) -> AsyncIterator[None]:
-        """Wait until a search may run, and count it for the duration of the block.
-
-        Raises:
-            HistoryUnavailableError: Too many searches are waiting.
-            Problem: 429 OwnerShareUsed.
-        """
-        with self.share.holding(), self._counted():
-            async with self._running:
-                yield
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self._admitted >= MAX_SEARCHES + MAX_WAITING:
-            raise HistoryUnavailableError("too many searches are waiting", BUSY)
-
-        self._admitted += 1
-        try:
-            yield
-        finally:
-            self._admitted -= 1
 
 
 async def search(

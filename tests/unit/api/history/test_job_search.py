@@ -12,6 +12,7 @@ from vision_node_api.services.history.cursor import NEWEST
 from vision_node_api.services.history.history_rows import Part
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.history.search import Search
+from vision_node_api.services.history.search_limit import MAX_SEARCHES, MAX_WAITING
 from vision_node_api.web.owner_share import share_of
 from vision_node_api.web.problems import Problem
 from vision_node_contract.history.database import Database, HistoryUnavailableError
@@ -144,7 +145,7 @@ async def test_pages_of_a_search_have_every_match_once(
 async def test_searches_that_wait_have_a_limit(reader: HistoryReader, archive: Archive) -> None:
     await archive.add(job_body(1))
     words = Search(query_words("cat"))
-    number = module.MAX_SEARCHES + module.MAX_WAITING + 1
+    number = MAX_SEARCHES + MAX_WAITING + 1
     requests = [reader.search(words, NEWEST, 10) for _ in range(number)]
     *found, refused = await asyncio.gather(*requests, return_exceptions=True)
 
@@ -168,9 +169,7 @@ async def test_searches_of_one_owner_leave_room_for_others(
     *of_anna, of_ben = answers
 
     assert isinstance(of_ben, Part)
-    assert sum(isinstance(it, Part) for it in of_anna) == share_of(
-        module.MAX_SEARCHES + module.MAX_WAITING
-    )
+    assert sum(isinstance(it, Part) for it in of_anna) == share_of(MAX_SEARCHES + MAX_WAITING)
     refused = next(it for it in of_anna if isinstance(it, Problem))
     assert (refused.status, refused.reason) == (429, "OwnerShareUsed")
     assert isinstance(await search_as("anna"), Part)
