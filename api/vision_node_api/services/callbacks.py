@@ -10,7 +10,7 @@ from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import ImageJob
 
 from ..web.problems import Problem
-from .history.callback_rows import CallbackRow, NoMessageError
+from .history.callback_rows import CallbackRow
 from .history.history_problems import ADMINISTRATOR_RETRY_AFTER_SECONDS, history_problems
 from .history.reader import HistoryReader
 
@@ -100,20 +100,24 @@ class Callbacks:
             detail = f"{name} has not ended. The message is sent when it has."
             raise Problem(409, "CallbackNotDue", detail)
 
-        try:
-            with history_problems():
-                return _state(await self.history.redeliver_callback(about.metadata.uid))
-        except NoMessageError as error:
+        with history_problems():
+            row = await self.history.redeliver_callback(about.metadata.uid)
+        if row.state == "omitted":
             detail = (
                 f"{name} has a callbackURL, but it was archived by a release that sent no messages "
                 "to callbacks, so it has none."
             )
-            raise Problem(409, "NoCallback", detail) from error
+            raise Problem(409, "NoCallback", detail)
+
+        return _state(row)
 
 
-def _state(row: CallbackRow | None) -> CallbackState:
-    if row is None:  # it is not archived yet
-        return CallbackState("pending")
+def _state(row: CallbackRow) -> CallbackState:
+    if row.state == "omitted":
+        last_error = (
+            f"{NOT_AVAILABLE}: It was archived by a release that sent nothing to callbacks."
+        )
+        return CallbackState("failed", last_error=last_error)
 
     due = row.next_attempt_at if row.state == "pending" else None
     return CallbackState(row.state, row.attempts, row.last_error, due, row.delivered_at)

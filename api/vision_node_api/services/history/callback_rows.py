@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, LiteralString
+from typing import Literal
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -12,9 +12,15 @@ from vision_node_contract.history.schema import CALLBACKS_SINCE
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
 
+# A message is added together with the row of its job or batch. So what is archived and has none was
+# archived without it. One statement sees both as they were at the same moment.
 _FIND = """
-    SELECT state, attempts, last_error, next_attempt_at, delivered_at
-    FROM deliveries WHERE uid = %s
+    SELECT coalesce(state, CASE WHEN is_archived THEN 'omitted' ELSE 'pending' END) AS state,
+        coalesce(attempts, 0) AS attempts, last_error, next_attempt_at, delivered_at
+    FROM (SELECT EXISTS (SELECT FROM jobs WHERE jobs.uid = %(uid)s) OR EXISTS (
+            SELECT FROM batches WHERE batches.uid = %(uid)s AND finished_at IS NOT NULL
+        ) AS is_archived) AS found
+    LEFT JOIN deliveries ON deliveries.uid = %(uid)s
 """
 
 # The API may change only these columns: _grants in the archiver's history/migrate.py.
@@ -24,12 +30,6 @@ _REDELIVER = """
         attempts = CASE WHEN state = 'pending' THEN attempts ELSE 0 END,
         created_at = CASE WHEN state = 'pending' THEN created_at ELSE now() END
     WHERE uid = %s
-    RETURNING state, attempts, last_error, next_attempt_at, delivered_at
-"""
-
-_IS_ARCHIVED = """
-    SELECT EXISTS (SELECT FROM jobs WHERE uid = %(uid)s)
-        OR EXISTS (SELECT FROM batches WHERE uid = %(uid)s AND finished_at IS NOT NULL)
 """
 
 
@@ -37,54 +37,43 @@ _IS_ARCHIVED = """
 class CallbackRow:
     """The state of a message."""
 
-    state: Literal["pending", "delivered", "failed"]
+    state: Literal["pending", "delivered", "failed", "omitted"]
+    """`pending` also if the job or batch is not archived yet; `omitted` if it was archived by a
+    release that sent nothing to callbacks."""
     attempts: int
     last_error: str | None
-    next_attempt_at: datetime
+    next_attempt_at: datetime | None
     delivered_at: datetime | None
 
 
-class NoMessageError(Exception):
-    """A job or batch with a callback was archived without a message."""
-
-
-async def find_callback(connection: AsyncConnection, uid: str) -> CallbackRow | None:
-    """Return the state of the message about a job or batch; None if there is no row of it.
+async def find_callback(connection: AsyncConnection, uid: str) -> CallbackRow:
+    """Return the state of the message about a job or batch that has a callback.
 
     Raises:
         HistoryUnavailableError: The archiver has not created the table yet.
     """
-    return await _row(connection, _FIND, uid)
+    await _require_table(connection)
+
+    async with connection.cursor(row_factory=class_row(CallbackRow)) as cursor:
+        await cursor.execute(_FIND, {"uid": UUID(uid)})
+        (row,) = await cursor.fetchall()
+        return row
 
 
-async def redeliver_callback(connection: AsyncConnection, uid: str) -> CallbackRow | None:
+async def redeliver_callback(connection: AsyncConnection, uid: str) -> CallbackRow:
     """Let the archiver send the message about a job or batch now, and return its new state.
 
     Attempts and age of a message that was delivered or given up begin again.
 
-    Returns:
-        None if the job or batch is not archived yet.
-
     Raises:
         HistoryUnavailableError: The archiver has not created the table yet.
-        NoMessageError: It was archived without a message.
     """
-    row = await _row(connection, _REDELIVER, uid)
-    if row is None:
-        found = await (await connection.execute(_IS_ARCHIVED, {"uid": UUID(uid)})).fetchone()
-        if found and found[0]:
-            raise NoMessageError
-
-    return row
+    await _require_table(connection)
+    await connection.execute(_REDELIVER, (UUID(uid),))
+    return await find_callback(connection, uid)
 
 
-async def _row(
-    connection: AsyncConnection, statement: LiteralString, uid: str
-) -> CallbackRow | None:
+async def _require_table(connection: AsyncConnection) -> None:
     version = await (await connection.execute(_VERSION)).fetchone()
     if version is None or version[0] < CALLBACKS_SINCE:
         raise HistoryUnavailableError("there is no table of messages yet", "HistoryNotReady")
-
-    async with connection.cursor(row_factory=class_row(CallbackRow)) as cursor:
-        await cursor.execute(statement, (UUID(uid),))
-        return await cursor.fetchone()
