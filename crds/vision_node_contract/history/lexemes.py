@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 MAX_WORDS = 2000
 """Maximum number of different words of one image. A page of a newspaper has about 1,500."""
@@ -28,6 +29,7 @@ MIN_PREFIX_CHARACTERS = 2
 given letter."""
 
 _WORD = re.compile(r"[^\W_]+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 """Runs of Japanese and Chinese characters, which are written without spaces between words."""
 
@@ -45,12 +47,11 @@ def words_of(texts: Iterable[str]) -> list[str]:
     """Return the different words in the texts, in order, without case and up to MAX_WORDS."""
     found: dict[str, None] = {}
     for text in texts:
-        for word in _words(text):
-            found[word] = None
-            if len(found) >= MAX_WORDS:
-                return list(found)
+        found.update(dict.fromkeys(_words(text)))
+        if len(found) >= MAX_WORDS:
+            break
 
-    return list(found)
+    return list(islice(found, MAX_WORDS))
 
 
 def query_words(text: str) -> list[QueryWord]:
@@ -78,7 +79,9 @@ def vector_text(chunk: int, words: Iterable[str], owner: str, reuse_key: str = "
     if reuse_key:
         lexemes.append(_reuse_lexeme(chunk, reuse_key))
 
-    return " ".join(map(_quoted, [*lexemes, *(_lexeme(chunk, word) for word in words)]))
+    # Words have only letters and digits, so they need no escapes.
+    quoted = [f"'{_lexeme(chunk, word)}'" for word in words]
+    return " ".join([*map(_quoted, lexemes), *quoted])
 
 
 def query_text(
@@ -107,12 +110,18 @@ def _terms(
         yield _quoted(_reuse_lexeme(chunk, reuse_key))
 
 
-def _words(text: str) -> Iterator[str]:
-    if text.isascii():
-        # Most texts are, and they need neither normalization nor a look at each character.
-        yield from (word[:MAX_WORD_CHARACTERS] for word in _WORD.findall(text.lower()))
-        return
+def _words(text: str) -> Iterable[str]:
+    if not text.isascii():
+        return _words_of_any_script(text)
 
+    # Most texts are, and they need neither normalization nor a look at each character.
+    words: list[str] = _ASCII_WORD.findall(text.lower())
+    if len(max(words, key=len, default="")) > MAX_WORD_CHARACTERS:
+        words = [word[:MAX_WORD_CHARACTERS] for word in words]
+    return words
+
+
+def _words_of_any_script(text: str) -> Iterator[str]:
     for run in _runs(text):
         if not run.isascii() and _UNSPACED.fullmatch(run):
             # The last character is a word of its own, so that a search for it finds this run.

@@ -69,7 +69,7 @@ class Excerpt(FrozenModel):
 
     def to_text(self) -> str:
         """Return the excerpt as JSON in ASCII."""
-        return _dumps(self.model_dump(mode="json", exclude_none=True))
+        return self.model_dump_json(exclude_none=True, ensure_ascii=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`python -m vision_node_operator.archiver`: run the archiver."""
 
+import gc
 import logging
 
 import uvloop
@@ -15,6 +16,10 @@ def main() -> None:
     )
     # The pool would log each attempt to connect. The archiver logs once that the database is away.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    # What the imports have created stays, so that no collection looks at it again: a complete one
+    # takes 70 ms.
+    gc.collect()
+    gc.freeze()
     uvloop.run(run(Settings.from_env()))
 
 

@@ -22,8 +22,9 @@ STORED_GROUP = 64
 """Maximum number of ImageJobs with results in the bucket in one transaction. If the bucket is
 silent, reading them takes two minutes, and deletions of those that are in flight wait so long."""
 
-GROUP_SECONDS = 1.0
-"""How long to wait for further ImageJobs to write in the same transaction. A transaction takes
+GROUP_SECONDS = 0.1
+"""How long to wait for further ImageJobs to write in the same transaction. The watch already lets
+changes accumulate for a second, so this is only until all of them are read. A transaction takes
 about 3 ms of CPU time on both sides, as much as six rows, so a busy release has few and large ones.
 Rows still appear within two seconds."""
 

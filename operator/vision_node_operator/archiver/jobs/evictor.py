@@ -21,8 +21,9 @@ from .live_jobs import LiveJob, LiveJobs
 
 log = logging.getLogger(__name__)
 
-ROUND_SECONDS = 1.0
-"""Interval between rounds."""
+ROUND_SECONDS = 5.0
+"""Interval between rounds. A round takes two transactions, a request to the bucket and a look at
+all ImageJobs in etcd, so a busy release has few rounds with many ImageJobs each."""
 
 GROUP = 200
 """Maximum number of ImageJobs that are marked in one transaction. All of them are deleted before

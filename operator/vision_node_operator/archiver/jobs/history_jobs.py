@@ -95,9 +95,13 @@ class HistoryJobs:
 
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
         """Delete the data of an ImageJob that is gone, unless it was evicted."""
-        self.archiver.queue.remove(job.uid)
-        if not self.deletions.was_evicted(job.uid):
+        if not self.was_evicted(job.uid):
             self.deletions.add(Deletion.of(job, is_seen=is_seen))
+
+    def was_evicted(self, uid: str) -> bool:
+        """Return whether this process has evicted an ImageJob that is gone."""
+        self.archiver.queue.remove(uid)
+        return self.deletions.was_evicted(uid)
 
     def listed(self, version: int, known: int) -> None:
         """Compare the resourceVersion of a complete list with what was known."""

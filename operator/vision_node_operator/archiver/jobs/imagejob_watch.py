@@ -22,9 +22,11 @@ from .live_jobs import Content, LiveJob, LiveJobs
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 0.25
-"""How long changes are left to accumulate, in seconds. Each image has five, and handling each of
-them at once would take most of the archiver's CPU time. Nobody waits for the archiver."""
+PAUSE_SECONDS = 1.0
+"""How long changes are left to accumulate, in seconds. Each image has four or five, and handling
+each of them at once would take most of the archiver's CPU time. Rows still appear within two
+seconds. If the sockets' buffers can't hold them, the API server ends the watch, which then continues
+where it has ended."""
 
 
 class Observer(Protocol):
@@ -35,6 +37,10 @@ class Observer(Protocol):
 
     def deleted(self, job: LiveJob, *, is_seen: bool) -> None:
         """Handle an ImageJob that is gone. `is_seen` says whether its deletion was seen."""
+
+    def was_evicted(self, uid: str) -> bool:
+        """Return whether an ImageJob that is gone was evicted, so that its data stays."""
+        ...
 
     def listed(self, version: int, known: int) -> None:
         """Handle the end of a complete list, and the newest resourceVersion known before it."""
@@ -100,8 +106,9 @@ class ImageJobWatch:
         uid = body["metadata"]["uid"]
         self._unreadable.discard(uid)
         # The watch has reported all changes before the deletion, so what is known is the latest.
-        job = self._live.drop(uid) or self._read(body, 0)[0]
-        observer.deleted(job, is_seen=True)
+        known = self._live.drop(uid)
+        if not observer.was_evicted(uid):
+            observer.deleted(known or self._read(body, 0)[0], is_seen=True)
 
     def _read(self, body: Json, size: int) -> tuple[LiveJob, Content | None]:
         """Return what to remember, and the content of a finished ImageJob."""
