@@ -228,7 +228,7 @@ async def test_client_that_leaves_gives_back_its_place(
         response = await ask(secured_port, get("x"))
         return "connection" not in response.headers
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await is_delayed():
             pass
 
