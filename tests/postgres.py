@@ -1,6 +1,7 @@
 """A real PostgreSQL server for tests. Its programs come from a Python package."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
@@ -20,6 +21,10 @@ NOBODY = 65534
 """User id that runs the server if the tests run as root, which PostgreSQL refuses."""
 
 START_SECONDS = 60.0
+
+PORTS = (20_000, 32_768)
+"""Range of the servers' ports, the end excluded. Linux gives the ports above to connections, and to
+servers that ask for any port, by default."""
 
 SETTINGS = {
     # A crash of the machine may lose the test's data.
@@ -165,7 +170,9 @@ def _user() -> int | None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that no connection or server gets by chance while this server is stopped."""
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311 (no secret)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

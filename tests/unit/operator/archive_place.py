@@ -58,11 +58,16 @@ class Place:
 
     def _cursor(self, statement: str) -> "psycopg.Cursor[tuple[Any, ...]]":
         # Tests ask every few milliseconds, and a new connection each time would take as long.
-        if self._connection is None or self._connection.closed:
-            url, options = self.postgres.url(self.database), f"-csearch_path={SCHEMA}"
-            self._connection = psycopg.connect(url, options=options, autocommit=True)
-            self._connection.prepare_threshold = None  # migrations change what queries return
+        if self._connection is not None and not self._connection.closed:
+            try:
+                return self._connection.execute(statement.encode())
+            except psycopg.OperationalError:
+                if not self._connection.closed:
+                    raise
 
+        url, options = self.postgres.url(self.database), f"-csearch_path={SCHEMA}"
+        self._connection = psycopg.connect(url, options=options, autocommit=True)
+        self._connection.prepare_threshold = None  # migrations change what queries return
         return self._connection.execute(statement.encode())
 
     @property
