@@ -10,9 +10,10 @@ from api_server import serving
 from declared_reasons import TABLE, undeclared
 from fakes.keys_api import KeysApi
 from fastapi import FastAPI
+from quick_app import quick_app
 from secured import SecuredApi, secured
 from starlette.types import ASGIApp, Scope
-from vision_node_api.app import attach_services, build_app
+from vision_node_api.app import attach_services
 from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.jobs import Jobs
@@ -58,7 +59,7 @@ def batches(cluster: Cluster, jobs: Jobs) -> Batches:
 
 @pytest.fixture
 def app(jobs: Jobs, batches: Batches) -> FastAPI:
-    app = build_app()
+    app = quick_app()
     attach_services(app, jobs, batches, health_of(jobs), {})
     return app
 
