@@ -1,20 +1,32 @@
 """Fixtures for all unit tests: a fake S3 server, a client for its bucket, and PostgreSQL."""
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from unittest.mock import patch
 
 import pytest
 from fakes.s3 import S3, serving_s3
 from history_database import make_template, open_database
 from postgres import Postgres, memory_folder, serving_postgres
+from vision_node_contract.clients import outbound
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.history.database import Database
 from vision_node_operator.archiver.history.store import HistoryStore
 
 
+@pytest.fixture(scope="session")
+def authorities() -> ssl.SSLContext:
+    """The trusted authorities. Reading them takes 30 ms of CPU time, and no test needs them."""
+    return outbound.tls()
+
+
 @pytest.fixture
-async def behind() -> AsyncIterator[tuple[S3, Bucket]]:
+async def behind(authorities: ssl.SSLContext) -> AsyncIterator[tuple[S3, Bucket]]:
     """A fake S3 server on a real socket, and a client for its bucket."""
-    async with serving_s3() as (s3, settings), Bucket.open(settings) as store:
+    async with serving_s3() as (s3, settings), AsyncExitStack() as stack:
+        with patch.object(outbound, "tls", return_value=authorities):
+            store = await stack.enter_async_context(Bucket.open(settings))
         yield s3, store
 
 
