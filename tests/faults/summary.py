@@ -17,8 +17,7 @@ BEFORE_GAP_SECONDS = 10
 
 def summary(history: History, injected: list[Injected], retries: int) -> str:
     """Return a report with totals, and the time from faults to the next finished image."""
-    first_ends = {each.job: each.at for each in reversed(history.observations) if each.ended}
-    ends = sorted(first_ends.values())
+    ends = history.first_ends()
 
     lines = [f"{'fault':<24} {'times':>5}   time to next finished image: median, worst"]
     for kind in sorted({fault.kind for _, fault in injected}):

@@ -74,7 +74,7 @@ class ImageResponse(JsonLinesResponse):
             "content": {it.media_type: _BINARY for it in SUPPORTED},
         },
         304: {"description": "The client has this version"},
-        **dict.fromkeys((404, 409, 410, 502, 503), PROBLEM),
+        **dict.fromkeys((404, 409, 410, 429, 502, 503), PROBLEM),
     },
 )
 async def job_image(job_id: str, images: ImagesDep, if_none_match: IfNoneMatch = None) -> Response:
@@ -107,7 +107,7 @@ async def job_image(job_id: str, images: ImagesDep, if_none_match: IfNoneMatch =
             "content": {WEBP: _BINARY},
         },
         304: {"description": "The client has this version"},
-        **dict.fromkeys((404, 409, 410, 422, 502, 503), PROBLEM),
+        **dict.fromkeys((404, 409, 410, 422, 429, 502, 503), PROBLEM),
     },
 )
 async def job_thumbnail(

@@ -56,7 +56,7 @@ class JobsResponse(BaseModel):
     )
 
 
-@router.get("/jobs", responses=dict.fromkeys((400, 422, 501, 503), PROBLEM))
+@router.get("/jobs", responses=dict.fromkeys((400, 422, 429, 501, 503), PROBLEM))
 async def list_jobs(
     job_list: JobListDep,
     *,

@@ -80,7 +80,10 @@ class Callbacks:
             last_error = f"{error.reason}: The database is unavailable."
             return CallbackState("unknown", last_error=last_error)
 
-        if row is None:  # it is not archived yet
-            return CallbackState("pending")
+        if row.state == "omitted":
+            last_error = (
+                f"{NOT_AVAILABLE}: It was archived by a release that sent nothing to callbacks."
+            )
+            return CallbackState("failed", last_error=last_error)
         due = row.next_attempt_at if row.state == "pending" else None
         return CallbackState(row.state, row.attempts, row.last_error, due, row.delivered_at)

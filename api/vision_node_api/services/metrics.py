@@ -24,7 +24,13 @@ ACCEPTED = "Accepted"
 
 
 OWNER_REASONS = frozenset(
-    {"RateLimited", "TooManyJobsOfOwner", "DailyBytesUsed", "DailyTokensUsed"}
+    {
+        "RateLimited",
+        "TooManyJobsOfOwner",
+        "OwnerShareUsed",
+        "DailyBytesUsed",
+        "DailyTokensUsed",
+    }
 )
 """Reasons of requests that are refused because of a limit of their owner."""
 

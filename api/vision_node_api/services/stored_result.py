@@ -1,6 +1,5 @@
 """Read results that are in the bucket because they are too large for an ImageJob's status."""
 
-import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
 
@@ -9,6 +8,7 @@ from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.models.description import Result
 from vision_node_contract.models.imagejob import ImageJob, StoredResult
 
+from ..web.fair_turns import FairTurns
 from ..web.problems import Problem
 from .dependency_problems import storage_problems
 from .storage_health import StorageHealth
@@ -31,7 +31,7 @@ class LargeResultLimit:
     """Limits how many large results are in memory at the same time."""
 
     def __init__(self) -> None:
-        self._reads = asyncio.Semaphore(MAX_LARGE_READS)
+        self._reads = FairTurns(MAX_LARGE_READS)
 
     def reading(self, stored: StoredResult) -> AbstractAsyncContextManager[None]:
         """Wait until the result may be read, and count it for the duration of the block.

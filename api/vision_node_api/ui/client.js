@@ -28,7 +28,7 @@ const MAX_UPLOADS = 3; // leaves half of a browser's six connections for polls
 const PROXY_LIMIT = "A proxy between this page and the server does not accept uploads of this size.";
 const TEMPORARY_STATUSES = new Set([408, 429, 502, 503, 504]);
 // These reasons concern the limits of the user, and not the load of the server.
-const LIMIT_REASON = /^(RateLimited|TooManyJobsOfOwner|DailyBytesUsed|DailyTokensUsed)$/;
+const LIMIT_REASON = /^(RateLimited|TooManyJobsOfOwner|OwnerShareUsed|DailyBytesUsed|DailyTokensUsed)$/;
 // For these reasons, the server itself (not a proxy) responds with 502, so a retry does not help.
 const PERMANENT_REASONS = new Set(["ResultChanged", "ResultUnreadable"]);
 

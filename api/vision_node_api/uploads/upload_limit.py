@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
+from ..web.access import current_access
+from ..web.owner_share import OwnerShare
 from ..web.problems import Problem
 from .minimum_rate import GRACE_SECONDS, MinimumRate
 from .read_deadline import ReadDeadline
@@ -49,6 +51,9 @@ class UploadLimiter:
     Slow clients therefore hold little memory. When memory is short, uploads wait for it and stop
     reading, which slows down their clients (TCP flow control). One upload can always finish (see
     UploadMemory). Uploads whose clients stall while others wait are refused.
+
+    One owner gets no more than its share of uploads and memory. An upload that waits for memory of
+    its owner's share concerns only other uploads of this owner.
     """
 
     def __init__(self, limits: UploadLimits) -> None:
@@ -57,6 +62,13 @@ class UploadLimiter:
         self._memory = UploadMemory(shared_bytes, limits.largest_bytes)
         self._slots: set[UploadSlot] = set()
         self._waiting: deque[_MemoryRequest] = deque()
+        self.share = OwnerShare(
+            limits.max_uploads,
+            "send {limit} uploads",
+            "Wait for the end of one.",
+            RETRY_AFTER_SECONDS,
+        )
+        """How many uploads of one owner may be received or stored."""
 
     @property
     def uploads(self) -> int:
@@ -68,22 +80,26 @@ class UploadLimiter:
         """Number of bytes of memory that all uploads hold now."""
         return self._memory.held_bytes
 
-    @property
-    def is_short(self) -> bool:
-        """Whether an upload is waiting for memory."""
-        return bool(self._waiting)
+    def is_short_for(self, owner: str) -> bool:
+        """Return whether an upload is waiting for memory that this owner's uploads could free."""
+        return any(it.concerns in (None, owner) for it in self._waiting)
 
     @contextmanager
     def admit(self) -> Iterator["UploadSlot"]:
         """Admit an upload for the duration of the block, and then free the upload's memory.
 
         Raises:
-            Problem: 429 TooManyUploads.
+            Problem: 429 TooManyUploads, OwnerShareUsed.
         """
+        with self.share.holding(), self._admitted() as slot:
+            yield slot
+
+    @contextmanager
+    def _admitted(self) -> Iterator["UploadSlot"]:
         if self.uploads >= self.limits.max_uploads:
             raise _too_many(f"The server is receiving {self.uploads} uploads, which is the limit.")
 
-        slot = UploadSlot(self)
+        slot = UploadSlot(self, current_access().owner)
         self._slots.add(slot)
 
         try:
@@ -94,7 +110,7 @@ class UploadLimiter:
 
     def try_hold(self, slot: "UploadSlot", size: int) -> bool:
         """Let an upload hold `size` bytes, unless it would have to wait. Return whether it does."""
-        resized = self._memory.resize(slot, size)
+        resized = self._memory.resize(slot, size, slot.owner)
         if resized:
             self._grant_waiting()
         return resized
@@ -122,7 +138,9 @@ class UploadLimiter:
             ) from error
 
     async def _wait(self, slot: "UploadSlot", size: int) -> None:
-        request = _MemoryRequest(slot, size, asyncio.get_running_loop().create_future())
+        concerns = slot.owner if self._memory.exceeds_share(slot, size, slot.owner) else None
+        granted = asyncio.get_running_loop().create_future()
+        request = _MemoryRequest(slot, size, concerns, granted)
         self._waiting.append(request)
         self._adjust_deadlines()
 
@@ -140,21 +158,23 @@ class UploadLimiter:
         reserve.
         """
         for request in [*self._waiting]:
-            if self._memory.resize(request.slot, request.size):
+            if self._memory.resize(request.slot, request.size, request.slot.owner):
                 self._waiting.remove(request)
                 if not request.granted.done():
                     request.granted.set_result(None)
 
     def _adjust_deadlines(self) -> None:
+        concerned = {it.concerns for it in self._waiting}
         for slot in self._slots:
-            slot.deadline.adjust(memory_is_short=self.is_short)
+            slot.deadline.adjust(memory_is_short=not concerned.isdisjoint({None, slot.owner}))
 
 
 class UploadSlot:
     """The memory of an admitted upload, and the time that its client may take."""
 
-    def __init__(self, limiter: UploadLimiter) -> None:
+    def __init__(self, limiter: UploadLimiter, owner: str = "") -> None:
         limits = limiter.limits
+        self.owner = owner
         self._limiter = limiter
         self.rate = MinimumRate(limits.bytes_per_second, limits.grace_seconds)
 
@@ -180,7 +200,8 @@ class UploadSlot:
 
         It also would if others are waiting. Return whether the upload holds `size` bytes now.
         """
-        return not self._limiter.is_short and self._limiter.try_hold(self, size)
+        is_short = self._limiter.is_short_for(self.owner)
+        return not is_short and self._limiter.try_hold(self, size)
 
     def reading(self) -> AbstractAsyncContextManager[None]:
         """Limit how long the block may wait for the client's next bytes.
@@ -188,7 +209,7 @@ class UploadSlot:
         Raises:
             Problem: 408 UploadTooSlow, or 429 TooManyUploads if other uploads wait for memory.
         """
-        return self.deadline.reading(memory_is_short=self._limiter.is_short)
+        return self.deadline.reading(memory_is_short=self._limiter.is_short_for(self.owner))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,6 +218,8 @@ class _MemoryRequest:
 
     slot: UploadSlot
     size: int
+    concerns: str | None
+    """The owner whose share it waits for; None if it waits for memory of any upload."""
     granted: "asyncio.Future[None]"
 
 

@@ -18,6 +18,7 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.models.imagejob import TERMINAL
 
+from ..web.fair_turns import FairTurns
 from .batch_summary import BatchSummary
 from .changes import Changes
 from .creation_order import CreationOrder
@@ -71,7 +72,7 @@ class ImageBatchCache:
         self._unfinished_of: Counter[str] = Counter()
         """Number of unfinished ImageBatches by owner."""
         self._order = CreationOrder()
-        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._lookups = FairTurns(MAX_LOOKUPS)
         self._changes = Changes()
         self.on_event: Callable[[WatchEvent], None] = lambda _: None
         """Called with each watch event after the cache has been updated."""

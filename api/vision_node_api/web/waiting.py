@@ -13,6 +13,7 @@ from vision_node_contract.models.imagejob import ObjectMeta
 
 from .access_check import calling_when_refused
 from .http_protocol import ON_SHUTDOWN
+from .owner_share import OwnerShare
 from .prefer import MAX_WAIT_SECONDS, wait_seconds
 from .problems import Problem
 
@@ -51,26 +52,33 @@ T = TypeVar("T", bound=Finishable)
 
 
 class WaitLimit:
-    """Limits how many requests wait at the same time."""
+    """Limits how many requests wait at the same time, in all and for each owner.
+
+    A request that may not wait is answered at once. It is not refused, because it may have created
+    something, and waiting is only a preference.
+    """
 
     def __init__(self, limit: int = MAX_WAITING) -> None:
         self.limit = limit
         self.waiting = 0
         """Number of requests that wait now."""
+        self.share = OwnerShare(limit, "wait with {limit} requests", "Poll.", "1")
+        """How many requests of one owner may wait."""
 
     @property
     def is_reached(self) -> bool:
-        """Whether no further request may wait."""
-        return self.waiting >= self.limit
+        """Whether no further request of the current client may wait."""
+        return self.waiting >= self.limit or not self.share.has_room()
 
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Count a request as waiting for the duration of the block."""
-        self.waiting += 1
-        try:
-            yield
-        finally:
-            self.waiting -= 1
+        with self.share.holding():
+            self.waiting += 1
+            try:
+                yield
+            finally:
+                self.waiting -= 1
 
 
 class PreferredWait:

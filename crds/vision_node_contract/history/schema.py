@@ -15,7 +15,7 @@ defined by operator/vision_node_operator/archiver/history/migrations/*.sql:
 - owner says which release the schema belongs to, and how much has been written.
 """
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of the schema that this release's archiver creates. It is the number of migrations."""
 
 OLDEST_READABLE = 1

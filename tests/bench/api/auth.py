@@ -3,13 +3,15 @@
 Run this module with `python -m bench.api.auth`. The API runs as in its container, in a process of
 its own, with the keys of a fake API server. A second process sends wrong keys. A third one, which
 also has the fake, polls the status of a job with a right key, and notes how long each answer takes.
+
+All of them share the machine's cores. So one attack is also sent to another API, to show how much
+of the delay is only due to that.
 """
 
 import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,21 +27,27 @@ from vision_node_contract.api_keys import ENTRY_PREFIX, ApiKey, hash_key, new_ke
 
 from bench.api.imagejobs import DONE, numbered, template
 from bench.api.memory import TESTS, api_process
+from bench.api.right_key import Delay, Polls, poll
+from bench.errors import BenchError
+from bench.measure.processes import cpu_seconds
 from bench.report.tables import table
-from bench.stats import percentile
 
 PER_SECOND = 10_000
 """Number of wrong keys to send a second."""
 
-SECONDS = 10
+SECONDS = 15
 """How long they are sent, in seconds."""
 
-WARM_UP_SECONDS = 1.5
+WARM_UP_SECONDS = 2.0
 """How long they have been sent when the measurement begins. By then, the budget of one address is
 used up."""
 
-POLL_SECONDS = 0.01
-"""Pause between two polls of the client with a right key."""
+PAUSE_SECONDS = 10.0
+"""Pause after an attack, in seconds, so that the next one finds the budget of all addresses, and no
+answers that are still delayed."""
+
+MAX_RATIO = 2.0
+"""How many times as long the answers to a right key may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +57,15 @@ class Attack:
     name: str
     connections: int
     addresses: int
+    is_elsewhere: bool = False
+    """Whether it is sent to another API, so that it only takes CPU time."""
 
 
 ATTACKS = (
-    Attack("one address", 100, 1),
-    Attack("one address, more connections than are delayed", 1500, 1),
-    Attack("250 addresses", 500, 250),
+    Attack("one address, 100 connections", 100, 1),
+    Attack("250 addresses, 500 connections", 500, 250),
+    Attack("one address, 1,500 connections", 1500, 1),
+    Attack("the same, sent to another API", 1500, 1, is_elsewhere=True),
 )
 
 
@@ -63,13 +74,21 @@ class AuthRow:
     """What a client with a right key notices."""
 
     name: str
-    wanted: int
-    """Number of wrong keys that the others wanted to send a second."""
     sent: float
-    """Number of those that they could send a second."""
-    polls: int
-    median_ms: float
-    p95_ms: float
+    """Number of wrong keys that the others could send a second."""
+    cores: float
+    """CPU time of the API that the client uses, in seconds per second."""
+    polls: Polls
+    is_elsewhere: bool = False
+
+    def ratios(self, base: Polls) -> list[float]:
+        """Return how many times as long answers take: medians and 95th percentiles."""
+        pairs = [(self.polls.kept, base.kept), (self.polls.new, base.new)]
+        return [ratio for mine, its in pairs for ratio in _ratios(mine, its)]
+
+    def is_reached(self, base: Polls) -> bool:
+        """Return whether no answers take too many times as long."""
+        return max(self.ratios(base)) <= MAX_RATIO
 
 
 class _Cluster:
@@ -109,29 +128,34 @@ async def measure(
     # The client with the right key sends more requests than an owner may by default.
     limits = json.dumps({"default": {"requestsPerSecond": 0}})
     variables = {"AUTH_ENABLED": "true", "KEYS_SECRET": SECRET, "OWNER_LIMITS": limits}
+    head = f"GET /status/{cluster.job_id} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}"
+    request = f"{head}\r\n\r\n".encode()
 
     async with (
         serving_s3() as (_, bucket),
         serving(cluster) as kube_url,
-        api_process(bucket, kube_url, variables) as (_, url),
+        api_process(bucket, kube_url, variables) as (pid, url),
+        api_process(bucket, kube_url, variables) as (_, other_url),
     ):
-        port = urlsplit(url).port
-        assert port
-        poll = f"GET /status/{cluster.job_id} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}"
-        request = f"{poll}\r\n\r\n".encode()
+        port, other_port = (urlsplit(it).port or 0 for it in (url, other_url))
 
-        await _delays(port, request, WARM_UP_SECONDS)
-        delays = await _delays(port, request, seconds - WARM_UP_SECONDS)
-        rows = [_row("no wrong keys", 0, 0.0, delays)]
+        async def polls() -> tuple[float, Polls]:
+            before = cpu_seconds(pid)
+            duration = seconds - WARM_UP_SECONDS - 0.5
+            found = await poll(port, request, duration)
+            return (cpu_seconds(pid) - before) / duration, found
+
+        await poll(port, request, WARM_UP_SECONDS)
+        rows = [AuthRow("nowhere", 0.0, *await polls())]
 
         for attack in attacks:
-            async with _attacking(port, attack, per_second, seconds) as sending:
+            target = other_port if attack.is_elsewhere else port
+            async with _attacking(target, attack, per_second, seconds) as sending:
                 await asyncio.sleep(WARM_UP_SECONDS)
-                delays = await _delays(port, request, seconds - WARM_UP_SECONDS - 0.5)
-                sent = await sending
-            rows.append(_row(attack.name, per_second, sent / seconds, delays))
-            # The next attack begins with the budget of a new address.
-            await asyncio.sleep(min(5.0, seconds))
+                cores, found = await polls()
+                sent = await sending / seconds
+            rows.append(AuthRow(attack.name, sent, cores, found, attack.is_elsewhere))
+            await asyncio.sleep(min(PAUSE_SECONDS, seconds))
 
     return rows
 
@@ -161,51 +185,42 @@ async def _attacking(
             await process.wait()
 
 
-async def _delays(port: int, request: bytes, seconds: float) -> list[float]:
-    """Poll with a right key, and return how long each answer took, in seconds."""
-    delays = []
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        ended = time.monotonic() + seconds
-        while time.monotonic() < ended:
-            started = time.perf_counter()
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"the right key was refused: {head.decode()}")
-
-            length = next(it for it in head.lower().split(b"\r\n") if it.startswith(b"content-l"))
-            await reader.readexactly(int(length.split(b":")[1]))
-            delays.append(time.perf_counter() - started)
-            await asyncio.sleep(POLL_SECONDS)
-    finally:
-        writer.close()
-
-    return delays
-
-
-def _row(name: str, wanted: int, sent: float, delays: list[float]) -> AuthRow:
-    median, p95 = (percentile(delays, share) * 1000 for share in (0.5, 0.95))
-    return AuthRow(name, wanted, sent, len(delays), median, p95)
-
-
 def report() -> str:
-    """Measure, and return a table of the results."""
-    return as_table(asyncio.run(measure()))
+    """Measure, and return a table of the results.
+
+    Raises:
+        BenchError: An attack delays a right key too much. The error has the table.
+    """
+    rows = asyncio.run(measure())
+    base, *attacked = rows
+    missed = [row.name for row in attacked if not (row.is_elsewhere or row.is_reached(base.polls))]
+    if missed:
+        raise BenchError(f"{as_table(rows)}\n\nauth: too slow with: {'; '.join(missed)}.")
+
+    return as_table(rows)
 
 
 def as_table(rows: list[AuthRow]) -> str:
     """Return the table: each row, and how many times as long answers take as in the first one."""
-    base = rows[0]
-    head = ["wrong keys", "wanted/s", "sent/s", "polls", "median", "95th", "ratio", "of 95th"]
-    lines = []
-    for row in rows:
-        ratios = [row.median_ms / base.median_ms, row.p95_ms / base.p95_ms]
-        counts = [f"{row.wanted:,}", f"{row.sent:,.0f}", f"{row.polls:,}"]
-        delays = [f"{it:.2f} ms" for it in (row.median_ms, row.p95_ms)]
-        lines.append([row.name, *counts, *delays, *(f"{it:.2f}" for it in ratios)])
+    base = rows[0].polls
+    head = ["wrong keys from", "sent/s", "API's cores", "polls", "median", "95th"]
+    head += ["new connection: median", "95th", f"≤ {MAX_RATIO:g} ×"]
+    return table(head, (_line(row, base) for row in rows))
 
-    return table(head, lines)
+
+def _line(row: AuthRow, base: Polls) -> list[str]:
+    kept, new = row.polls.kept, row.polls.new
+    values = (kept.median, kept.p95, new.median, new.p95)
+    pairs = zip(values, row.ratios(base), strict=True)
+    delays = [f"{value:.2f} ms ({ratio:.2f} ×)" for value, ratio in pairs]
+
+    is_judged = row.polls is not base and not row.is_elsewhere
+    mark = ("✓" if row.is_reached(base) else "✗") if is_judged else "–"
+    return [row.name, f"{row.sent:,.0f}", f"{row.cores:.2f}", f"{row.polls.count}", *delays, mark]
+
+
+def _ratios(mine: Delay, its: Delay) -> list[float]:
+    return [mine.median / its.median, mine.p95 / its.p95]
 
 
 if __name__ == "__main__":

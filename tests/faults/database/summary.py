@@ -29,7 +29,7 @@ def archive_summary(history: History, archive: Archive, injected: list[Injected]
 
 def rates_of(history: History, injected: list[Injected]) -> tuple[float, float]:
     """Return the images per second that ended during faults of PostgreSQL, and at other times."""
-    ends = first_ends(history)
+    ends = history.first_ends()
     windows = away(injected)
     inside = sum(start <= at < end for at in ends for start, end in windows)
     seconds = sum(end - start for start, end in windows)
@@ -44,12 +44,6 @@ def away(injected: list[Injected]) -> list[Window]:
     """Return the periods in which PostgreSQL was away, full or slow. They do not overlap."""
     kinds = DATABASE_KINDS - {Kind.RESTORE_POSTGRES, Kind.KILL_POSTGRES}
     return [(at, at + fault.seconds) for at, fault in injected if fault.kind in kinds]
-
-
-def first_ends(history: History) -> list[float]:
-    """Return the times at which ImageJobs ended."""
-    found = {it.job: it.at for it in reversed(history.observations) if it.ended}
-    return sorted(found.values())
 
 
 def none_described_meanwhile(history: History, injected: list[Injected]) -> list[str]:

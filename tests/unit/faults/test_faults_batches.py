@@ -62,7 +62,10 @@ ASKED = {"a": 1, "b": 1, "bad": 2}
 
 
 def history(*observations: BatchObservation, **parts: Any) -> BatchHistory:
-    """Return a history of one ImageBatch. It must end by 65 s, and may ask for one answer again."""
+    """Return a history of one ImageBatch. It may ask for one answer again.
+
+    The last fault is at 5 s. Afterward, the batch may stand still for 60 s.
+    """
     known: Json = {"results": {"many": LINES}, "asked": ASKED, "allowed_again": 1, "last_fault": 5}
     return BatchHistory([MANY], [*(observations or GOOD)], **(known | {"patience": 60} | parts))
 
@@ -73,6 +76,9 @@ def with_lines(*lines: Json) -> BatchHistory:
 
 VALID = {
     "all as expected": history(),
+    "a slow machine": history(
+        BatchObservation(60, "many", 2, HALF.status), BatchObservation(115, "many", 3, END.status)
+    ),
     "events out of order": history(*reversed(GOOD)),
     "no answer asked twice": history(asked={"a": 1, "b": 1}),
     "lines in another order": with_lines(*reversed(LINES)),
@@ -94,9 +100,16 @@ VIOLATIONS: dict[str, tuple[BatchHistory, str]] = {
         "many: lost",
     ),
     "never ended": (history(QUEUED, HALF), "many: stuck"),
-    "ended too late": (
+    "no progress for long": (
         history(HALF, BatchObservation(66, "many", 3, END.status)),
-        "many: ended 61 s after the last fault: too late",
+        "many: no progress for 61 s, 0 s after the last fault",
+    ),
+    "no progress for long, after another step": (
+        history(
+            BatchObservation(25, "many", 2, HALF.status),
+            BatchObservation(86, "many", 3, END.status),
+        ),
+        "many: no progress for 61 s, 20 s after the last fault",
     ),
     "failed": (
         history(HALF, seen(3, "failed", 2, 1, "0-2")),

@@ -104,9 +104,18 @@ VIOLATIONS: dict[str, tuple[History, str]] = {
         "a: attempt 1 belongs to several workers: v, w",
     ),
     "never ended": (history(seen(1, "processing", attempts=1, worker="w")), "a: stuck"),
-    "ended too late": (
+    "nothing ended for long": (
         history(seen(1, "done", at=66)),
-        "a: ended 61 s after the last fault: too late",
+        "no ImageJob ended for 61 s, 0 s after the last fault",
+    ),
+    "nothing ended for long, after another end": (
+        history(
+            seen(1, "done", job="b", at=25),
+            seen(2, "done", at=86),
+            submits=[Submit(name, name, Expected(size=SIZE)) for name in "ab"],
+            results={"a": RESULT, "b": RESULT},
+        ),
+        "no ImageJob ended for 61 s, 20 s after the last fault",
     ),
     "a valid image failed": (
         history(seen(1, "failed", error={"reason": "AttemptsExhausted"})),

@@ -58,7 +58,7 @@ BODY: Reasons = {
     400: ("UploadBroken",),
     408: ("UploadTooSlow",),
     415: ("ContentEncodingUnsupported",),
-    429: ("TooManyUploads",),
+    429: ("TooManyUploads", "OwnerShareUsed"),
 }
 """Reasons of a route that reads a body."""
 
@@ -111,4 +111,4 @@ NEW_BATCH = merged(
 )
 """Reasons of a route that creates a batch. It may be deleted while its images arrive."""
 
-FOLLOWING: Reasons = {400: ("InvalidLastEventId",), 429: ("TooManyFollowers",)}
+FOLLOWING: Reasons = {400: ("InvalidLastEventId",), 429: ("TooManyFollowers", "OwnerShareUsed")}

@@ -49,6 +49,7 @@ REASONS: dict[str, Reasons] = {
         {
             400: ("InvalidCursor",),
             422: ("QueryWithoutWords",),
+            429: ("OwnerShareUsed",),
             501: ("HistoryDisabled",),
         },
         HISTORY,
@@ -59,7 +60,7 @@ REASONS: dict[str, Reasons] = {
         {
             400: ("InvalidCursor",),
             422: ("QueryWithoutWords",),
-            429: ("TooManyStreams",),
+            429: ("TooManyStreams", "OwnerShareUsed"),
             501: ("HistoryDisabled",),
         },
         HISTORY,
@@ -68,12 +69,22 @@ REASONS: dict[str, Reasons] = {
     "get_job": JOB_OR_IMAGE,
     "job_image": merged(
         JOB_OR_IMAGE,
-        {409: ("ImageUnknown",), 410: ("ImageGone",), 503: ("TooManyDownloads",)},
+        {
+            409: ("ImageUnknown",),
+            410: ("ImageGone",),
+            429: ("OwnerShareUsed",),
+            503: ("TooManyDownloads",),
+        },
     ),
     "job_thumbnail": merged(
         {422: ("NoThumbnail",)},
         JOB_OR_IMAGE,
-        {409: ("ImageUnknown",), 410: ("ImageGone",), 503: ("TooManyThumbnails",)},
+        {
+            409: ("ImageUnknown",),
+            410: ("ImageGone",),
+            429: ("OwnerShareUsed",),
+            503: ("TooManyThumbnails",),
+        },
     ),
     "cancel_job": merged(
         {403: ("ActionRefused",), 409: ("JobFinished", "ImageOfBatch")}, JOB_OR_IMAGE
@@ -147,7 +158,11 @@ REASONS: dict[str, Reasons] = {
     "resume_batch": merged({409: ("BatchFinished",)}, BATCH),
     "get_batch_results": merged(
         BATCH,
-        {422: ("InvalidAfter",), 429: ("TooManyStreams",), 502: ("ResultChanged",)},
+        {
+            422: ("InvalidAfter",),
+            429: ("TooManyStreams", "OwnerShareUsed"),
+            502: ("ResultChanged",),
+        },
         STORAGE,
     ),
     "retry_batch": merged(

@@ -35,7 +35,7 @@ WITHOUT_KEY = "all failed"
 """Stands for the Idempotency-Key if there is none, so that a job is retried once."""
 
 BUSY = "This replica is retrying jobs for another request."
-"""Why another request is refused meanwhile. One at a time bounds the memory."""
+"""Why another request is refused meanwhile, which bounds the memory."""
 
 _TEMPORARY = frozenset({429, 503})
 """Statuses of problems that concern all jobs, and that pass."""
@@ -74,7 +74,7 @@ class RetryReport:
 
 @dataclass(slots=True)
 class FailedRetry:
-    """Retries failed jobs, for one request at a time."""
+    """Retries failed jobs, for one request of an owner at a time."""
 
     retry: JobRetry
     jobs: JobList

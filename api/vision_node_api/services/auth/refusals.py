@@ -1,7 +1,8 @@
 """Refuse clients that do not say who they are, and slow down those that try many keys."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import Counter
@@ -10,12 +11,35 @@ from ...web.failure_budget import FailureBudget
 from ...web.problems import Problem
 
 DELAY_SECONDS = 1.0
-"""How long an answer to a wrong key is delayed, in seconds, if its address has sent too many. A
-client sends no further request on the connection meanwhile."""
+"""How long an answer to a wrong key is delayed at least, in seconds, if its address has sent too
+many. A client sends no further request on the connection meanwhile."""
 
-MAX_DELAYED = 1000
-"""Maximum number of answers that are delayed at the same time. Each takes about 20 kB, with its
-connection. Connections of further clients are closed after their answers."""
+ANSWERS_PER_SECOND = 300
+"""How many delayed answers are sent a second, at the same distance from each other. An answer and
+the request that follows it cost about 0.1 ms. Many at once would delay all other clients."""
+
+MAX_DELAYED = 2400
+"""Maximum number of answers that are delayed at the same time. Each takes about 10 kB, with its
+connection. Connections of further clients are closed after their answers, which are not delayed. So
+an answer is delayed by nine seconds at most, less than a server that stops waits for it."""
+
+
+class Turns:
+    """Gives delayed answers their turns, one after the other.
+
+    Args:
+        clock: Function that returns the monotonic time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = clock()
+
+    def take(self) -> float:
+        """Take the next turn, and return the time until then in seconds."""
+        now = self._clock()
+        self._last = max(now + DELAY_SECONDS, self._last + 1 / ANSWERS_PER_SECOND)
+        return self._last - now
 
 
 class Refusals:
@@ -28,6 +52,7 @@ class Refusals:
     def __init__(self, refused: Counter) -> None:
         self._refused = refused
         self._budget = FailureBudget()
+        self._turns = Turns()
         self._delayed = 0
 
     def count(self, reason: str) -> None:
@@ -55,7 +80,7 @@ class Refusals:
             return True
 
         with self._delaying():
-            await asyncio.sleep(DELAY_SECONDS)
+            await asyncio.sleep(self._turns.take())
         return False
 
     @contextmanager

@@ -1,6 +1,5 @@
 """Find the result of one image of an ImageBatch in the bucket."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,6 +16,7 @@ from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, Obje
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.ranges import RangeSet
 
+from ...web.fair_turns import FairTurns
 from ..dependency_problems import storage_problems
 from ..storage_health import StorageHealth
 from .line_blocks import LineBlocks
@@ -44,7 +44,7 @@ class ResultFinder:
     def __init__(self, bucket: Bucket, storage: StorageHealth) -> None:
         self._bucket = bucket
         self._storage = storage
-        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._lookups = FairTurns(MAX_LOOKUPS)
         self._parts: dict[str, str] = {}
         """Indexes of the images of parts, as text, by the key of the index object. It never
         changes."""

@@ -59,8 +59,8 @@ class ResultStream:
         """Yield the results in pieces. An empty piece means that there are no more results yet.
 
         Raises:
-            Problem: 404 BatchNotFound; 429 TooManyStreams; 502 ResultChanged; 503 while storage or
-                Kubernetes is unavailable. Its member `after` says where to resume.
+            Problem: 404 BatchNotFound; 429 TooManyStreams, OwnerShareUsed; 502 ResultChanged; 503
+                while storage or Kubernetes is unavailable. Its member `after` says where to resume.
         """
         name = self._reader.batch.metadata.name
         with self._limit.streaming(), self._cache.changes_of(name) as changed:

@@ -5,7 +5,6 @@ results of some shards. Any worker can write to any of these objects, so they ar
 SHA-256 in the index before they are sent.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -32,6 +31,7 @@ from vision_node_contract.clients.bucket import Bucket, ObjectChangedError, Obje
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_contract.ranges import Range, RangeSet
 
+from ...web.fair_turns import FairTurns
 from ...web.json_lines import json_line
 from ...web.problems import Problem
 from ..dependency_problems import storage_problems
@@ -65,7 +65,7 @@ class ResultsReader:
         bucket: Bucket,
         storage: StorageHealth,
         find: FindBatch,
-        chunk_reads: asyncio.Semaphore,
+        chunk_reads: FairTurns,
     ) -> None:
         self.batch = batch
         self.find = find

@@ -24,19 +24,19 @@ from .upload_writer import UploadWriter, WriterLimits
 GROUP_IMAGES = 8
 """Maximum number of images to get from the bucket at the same time."""
 
-GROUP_BYTES = 16 << 20
-"""Size of the images to get at the same time, in bytes."""
+GROUP_BYTES = 8 << 20
+"""Size of the images to get at the same time, in bytes, for each of the batches that are copied."""
 
 UNKNOWN_BYTES = GROUP_BYTES // 4
 """Assumed size of an image whose size is not in the manifest, in bytes."""
 
 BUSY = "This replica is copying the images of another batch."
-"""Why another request is refused meanwhile. One at a time bounds the memory."""
+"""Why another request is refused meanwhile, which bounds the memory."""
 
 
 @dataclass(slots=True)
 class BatchRetry:
-    """Copies failed images to new ImageBatches, one batch at a time."""
+    """Copies failed images to new ImageBatches, one batch of an owner at a time."""
 
     creation: BatchCreation
     _turn: OneAtATime = field(default_factory=lambda: OneAtATime(BUSY), init=False)

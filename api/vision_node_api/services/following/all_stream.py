@@ -80,7 +80,7 @@ class AllStream:
         """Yield the events until the replica stops.
 
         Raises:
-            Problem: 429 TooManyFollowers.
+            Problem: 429 TooManyFollowers, OwnerShareUsed.
         """
         with self._followers.following(None, when_stopping) as follower:
             yield opening(id_of(self._since))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ...watch.change_log import ChangeLog, Key
+from ...web.owner_share import OwnerShare
 from ...web.problems import Problem
 
 MAX_FOLLOWERS = 1000
@@ -59,6 +60,13 @@ class Followers:
         self.count = 0
         """Number of followers at present."""
         self.limit = limit
+        self.share = OwnerShare(
+            limit,
+            "follow jobs and batches with {limit} streams of events",
+            "Close some, or follow all jobs with a single GET /events.",
+            RETRY_AFTER_SECONDS,
+        )
+        """What one owner may follow."""
         self._waiting: dict[Key | None, set[Follower]] = {}
         """Followers by the object that they follow; None for all objects."""
         self._changed: set[Key | None] = set()
@@ -73,8 +81,14 @@ class Followers:
         It is stopped when the replica stops.
 
         Raises:
-            Problem: 429 TooManyFollowers.
+            Problem: 429 TooManyFollowers, OwnerShareUsed.
         """
+        with self.share.holding(), self._counted(key) as follower:
+            when_stopping(follower.stop)
+            yield follower
+
+    @contextmanager
+    def _counted(self, key: Key | None) -> Iterator[Follower]:
         if self.count >= self.limit:
             detail = (
                 f"This replica already sends events to {self.limit} clients, which is the limit. "
@@ -86,7 +100,6 @@ class Followers:
         follower = Follower()
         self.count += 1
         self._waiting.setdefault(key, set()).add(follower)
-        when_stopping(follower.stop)
         try:
             yield follower
         finally:

@@ -68,7 +68,7 @@ class ObjectStream:
         """Yield the events.
 
         Raises:
-            Problem: 429 TooManyFollowers; 503 while a dependency is unavailable.
+            Problem: 429 TooManyFollowers, OwnerShareUsed; 503 while a dependency is unavailable.
         """
         with self._followers.following(self._followed.key, when_stopping) as follower:
             state = self._first

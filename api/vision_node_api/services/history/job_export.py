@@ -78,7 +78,7 @@ class JobExport:
     """Exports jobs."""
 
     job_list: JobList
-    streams: StreamLimit = field(default_factory=lambda: StreamLimit(MAX_EXPORTS))
+    streams: StreamLimit = field(default_factory=lambda: StreamLimit(MAX_EXPORTS, "exports"))
 
     async def pieces(
         self, query: ExportQuery, encoder: ExportEncoder
@@ -86,8 +86,8 @@ class JobExport:
         """Yield the lines of all jobs, the newest first, in pieces.
 
         Raises:
-            Problem: 400 InvalidCursor; 422 QueryWithoutWords; 429 TooManyStreams; 501
-                HistoryDisabled; 503 while the history is unavailable. Its member `cursor` says
+            Problem: 400 InvalidCursor; 422 QueryWithoutWords; 429 TooManyStreams, OwnerShareUsed;
+                501 HistoryDisabled; 503 while the history is unavailable. Its member `cursor` says
                 where to resume, unless nothing has been sent.
         """
         sent_at, reached = time.monotonic(), query.cursor

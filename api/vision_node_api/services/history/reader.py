@@ -33,7 +33,8 @@ from .history_rows import (
 from .job_filter import JobFilter
 from .outage_guard import OutageGuard
 from .scan import IN_ORDER, Scan
-from .search import Search, SearchLimit, search
+from .search import Search, search
+from .search_limit import SearchLimit
 from .usage_rows import OF_ALL, OF_OWNER, UsageQuery, UsageRow
 
 CHECK_SECONDS = 2.0
@@ -241,8 +242,8 @@ class HistoryReader:
 
         return await self._run(read)
 
-    async def find_callback(self, uid: str) -> CallbackRow | None:
-        """Return the state of the message about a job or batch; None if there is no row of it."""
+    async def find_callback(self, uid: str) -> CallbackRow:
+        """Return the state of the message about a job or batch that has a callback."""
         return await self._run(lambda it: find_callback(it, uid))
 
     async def list_batches(self, wanted: BatchQuery) -> list[BatchRow]:

@@ -5,10 +5,8 @@ of its chunk, which stands for a period of time. A search looks into one chunk, 
 and so on, until it has found enough.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -18,7 +16,6 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from vision_node_contract.history.database import (
     ANSWER_SECONDS,
-    BUSY,
     STATEMENT_SECONDS,
     HistoryUnavailableError,
 )
@@ -29,12 +26,6 @@ from .job_filter import BEFORE_ALL, EVERYTHING, JobFilter
 from .scan import PIECE_BODIES
 
 C = TypeVar("C")
-
-MAX_SEARCHES = 2
-"""Maximum number of searches at the same time. They leave connections for polls."""
-
-MAX_WAITING = 8
-"""Maximum number of searches that wait. Each takes up to 5 s."""
 
 SEARCH_SECONDS = ANSWER_SECONDS - STATEMENT_SECONDS - 0.5
 """How long a search may take before its last statement, in seconds. So a slow search ends before
@@ -108,31 +99,6 @@ class SearchedChunk(NamedTuple):
     id: int
     starts_at: datetime | None
     """None for the oldest chunk."""
-
-
-class SearchLimit:
-    """Limits how many searches run and wait."""
-
-    def __init__(self) -> None:
-        self._running = asyncio.Semaphore(MAX_SEARCHES)
-        self._admitted = 0
-
-    @asynccontextmanager
-    async def searching(self) -> AsyncIterator[None]:
-        """Wait until a search may run, and count it for the duration of the block.
-
-        Raises:
-            HistoryUnavailableError: Too many searches are waiting.
-        """
-        if self._admitted >= MAX_SEARCHES + MAX_WAITING:
-            raise HistoryUnavailableError("too many searches are waiting", BUSY)
-
-        self._admitted += 1
-        try:
-            async with self._running:
-                yield
-        finally:
-            self._admitted -= 1
 
 
 async def search(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...web.owner_share import OwnerShare
 from ...web.problems import Problem
 
 MEMORY_BYTES = 64 << 20
@@ -20,14 +21,26 @@ class DownloadLimit:
         self.held_bytes = 0
         """Memory at present, in bytes."""
         self._limit = limit_bytes
+        self.share = OwnerShare(
+            limit_bytes,
+            "receive images with up to {limit} bytes",
+            "Download fewer images at the same time.",
+            RETRY_AFTER_SECONDS,
+        )
+        """How many bytes one owner may receive at the same time."""
 
     @contextmanager
     def holding(self, size_bytes: int) -> Iterator[None]:
         """Count an image for the duration of the block. A single one always fits.
 
         Raises:
-            Problem: 503 TooManyDownloads.
+            Problem: 429 OwnerShareUsed; 503 TooManyDownloads.
         """
+        with self.share.holding(size_bytes), self._counted(size_bytes):
+            yield
+
+    @contextmanager
+    def _counted(self, size_bytes: int) -> Iterator[None]:
         if self.held_bytes and self.held_bytes + size_bytes > self._limit:
             detail = "This replica is sending too many images to others. Try again later."
             headers = {"Retry-After": RETRY_AFTER_SECONDS}

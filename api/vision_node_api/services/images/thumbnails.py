@@ -4,7 +4,10 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
+from ...web.fair_turns import FairTurns
+from ...web.owner_share import OwnerShare
 from ...web.problems import Problem
 from .thumbnail_process import NoThumbnailError, ThumbnailProcess
 
@@ -17,8 +20,9 @@ are not stored, so they end together with their images, and cost nothing before 
 ENTRY_BYTES = 300
 """Memory of an entry in addition to its data, in bytes."""
 
-MAX_WAITING = 64
-"""Maximum number of thumbnails that wait for being made. A page of a gallery asks for some 50."""
+MAX_WAITING = 128
+"""Maximum number of thumbnails that wait for being made. A page of a gallery asks for some 50, and
+one owner may wait for half of them. What waits takes no memory: its image is not read yet."""
 
 RETRY_AFTER_SECONDS = "2"
 """Retry-After, in seconds, if too many thumbnails are waiting."""
@@ -35,8 +39,15 @@ class Thumbnails:
         """Thumbnails, or why there is none, from the least to the most recently used."""
         self._bytes = 0
         self._making: dict[str, asyncio.Task[bytes | str]] = {}
-        self._turn = asyncio.Lock()
+        self._turns = FairTurns(1)
         """Held while an image is in memory. One at a time keeps a core free for the API."""
+        self.share = OwnerShare(
+            MAX_WAITING,
+            "wait for {limit} thumbnails",
+            "Ask for fewer at the same time.",
+            RETRY_AFTER_SECONDS,
+        )
+        """How many thumbnails of one owner may wait for being made."""
 
     async def get(self, identity: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return the thumbnail of an image as a WebP file.
@@ -46,7 +57,7 @@ class Thumbnails:
             read: Returns the image. It is called only if the thumbnail has to be made.
 
         Raises:
-            Problem: 422 NoThumbnail; 503 TooManyThumbnails; what `read` raises.
+            Problem: 422 NoThumbnail; 429 OwnerShareUsed; 503 TooManyThumbnails; what `read` raises.
         """
         found = self._cached.get(identity)
         if found is None:
@@ -68,16 +79,18 @@ class Thumbnails:
                 headers = {"Retry-After": RETRY_AFTER_SECONDS}
                 raise Problem(503, "TooManyThumbnails", detail, headers=headers)
 
+            held = ExitStack()
+            held.enter_context(self.share.holding())
             task = asyncio.create_task(self._make(identity, read))
             self._making[identity] = task
-            task.add_done_callback(lambda it: self._forget(identity, it))
+            task.add_done_callback(lambda it: self._forget(identity, it, held))
 
         # A client that leaves does not stop the work for others.
         return await asyncio.shield(task)
 
     async def _make(self, identity: str, read: Callable[[], Awaitable[bytes]]) -> bytes | str:
         made: bytes | str
-        async with self._turn:
+        async with self._turns:
             try:
                 made = await self._process.make(await read())
             except NoThumbnailError as error:
@@ -86,7 +99,8 @@ class Thumbnails:
         self._keep(identity, made)
         return made
 
-    def _forget(self, identity: str, task: "asyncio.Task[bytes | str]") -> None:
+    def _forget(self, identity: str, task: "asyncio.Task[bytes | str]", held: ExitStack) -> None:
+        held.close()
         self._making.pop(identity, None)
         # If all clients have left, nobody else asks for the error.
         if not task.cancelled() and (error := task.exception()):

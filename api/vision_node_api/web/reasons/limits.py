@@ -17,6 +17,16 @@ LIMITS = (
         repeatable=True,
     ),
     ReasonEntry(
+        "OwnerShareUsed",
+        (429,),
+        "This owner's share is in use",
+        "The clients of this owner already hold as much of the replica as one owner may at the "
+        "same time: streams of events, results or exports, uploads, downloads, thumbnails or "
+        "searches. The detail says which, and how many.",
+        "Let some of them end, or send the request again after the time in the header Retry-After.",
+        repeatable=True,
+    ),
+    ReasonEntry(
         "DailyBytesUsed",
         (429,),
         "The limit on bytes per day has been reached",

@@ -7,23 +7,19 @@ from collections import Counter
 from datetime import timedelta
 from typing import Protocol
 
-from vision_node_contract.callbacks.messages import (
-    BatchMessage,
-    JobMessage,
-    batch_message,
-    job_message,
-)
 from vision_node_contract.clients.kube import backoff
 from vision_node_contract.history.database import HistoryError
-from vision_node_contract.models.imagebatch import ImageBatch
-from vision_node_contract.models.imagejob import ImageJob
 
 from ..history.holds import Work
+from .claims import Claim
 from .counts import WebhookCounts
-from .deliveries import Attempt, Claim, Deliveries
+from .deliveries import Attempt, Deliveries
+from .lookups import MAX_LOOKUPS
+from .request import body_of, headers_of
 from .schedule import MAX_ATTEMPTS, is_given_up, pause_after
 from .sender import Outcome, Sender
-from .signing import SecretFolder, SecretUnusableError, signature
+from .signing import SecretFolder, SecretUnusableError
+from .turns import Place
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +81,8 @@ class Deliverer:
         self._max_age = max_age
         self._kept = kept
         self.counts = WebhookCounts()
-        self._running: Counter[str] = Counter()
-        """Number of attempts that are going on, by host."""
+        self._running: Counter[Place] = Counter()
+        """Number of attempts that are going on, by owner and host."""
         self._ended: list[Attempt] = []
         """Attempts that are not recorded yet. There is one at most for each that was running."""
         self._wake = asyncio.Event()
@@ -147,17 +143,19 @@ class Deliverer:
         await self._record()
         await self._count()
 
-        free = MAX_RUNNING - self._running.total()
-        keys = self._keys() if free else []
+        # A lookup that hangs still has a thread, so it counts like an attempt of its owner.
+        busy = self._running + self._sender.hanging
+        free = min(MAX_RUNNING - self._running.total(), MAX_LOOKUPS - busy.total())
+        keys = self._keys() if free > 0 else []
         if not keys:
             return
 
-        for claim in await self._deliveries.claim(self._running, free):
-            self._running[claim.host] += 1
+        for claim in await self._deliveries.claim(busy, free):
+            self._running[claim.place] += 1
             tasks.create_task(self._deliver(claim, keys))
 
     async def _pause(self) -> None:
-        if not self._deliveries.has_more_hosts:
+        if not self._deliveries.has_more:
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
@@ -197,8 +195,8 @@ class Deliverer:
             log.exception("message %s to a callback can't be sent", claim.id)
             outcome = Outcome(error="InternalError: The archiver failed; its log says why.")
         finally:
-            self._running[claim.host] -= 1
-            self._running += Counter()  # without the hosts that have none
+            self._running[claim.place] -= 1
+            self._running += Counter()  # without those that have none
 
         self._ended.append(self._judged(claim, outcome))
         self._wake.set()
@@ -210,7 +208,7 @@ class Deliverer:
             return Outcome(error=error, is_final=True)
 
         headers = headers_of(str(claim.id), int(time.time()), body, keys)
-        return await self._sender.send(claim.url, headers, body)
+        return await self._sender.send(claim.url, headers, body, claim.place)
 
     def _judged(self, claim: Claim, outcome: Outcome) -> Attempt:
         """Decide whether the message is delivered, given up, or sent again."""
@@ -228,41 +226,3 @@ class Deliverer:
 
         self.counts.retried += 1
         return Attempt(claim.id, number, "pending", pause, status, error)
-
-
-def headers_of(message_id: str, timestamp: int, body: bytes, keys: list[bytes]) -> dict[str, str]:
-    """Return the headers of a request. `timestamp` is the time of the attempt, in Unix seconds."""
-    return {
-        "Content-Type": "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": "vision-node",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(keys, message_id, timestamp, body),
-    }
-
-
-def body_of(claim: Claim, kept: timedelta | None) -> bytes | None:
-    """Return the body of a request: the same for each attempt.
-
-    None if the job was deleted meanwhile, or if this release can't read it.
-    """
-    for result in (claim.result, None):
-        try:
-            message = _message(claim, result, kept)
-            return message.model_dump_json().encode() if message else None
-        except ValueError as error:
-            log.warning("message %s can't be written: %s", claim.id, type(error).__name__)
-
-    return None
-
-
-def _message(
-    claim: Claim, result: str | None, kept: timedelta | None
-) -> JobMessage | BatchMessage | None:
-    if claim.body is None or claim.ended is None:
-        return None
-    if claim.is_batch:
-        return batch_message(ImageBatch.model_validate_json(claim.body), claim.ended, kept)
-
-    return job_message(ImageJob.model_validate_json(claim.body), result, claim.ended, kept)

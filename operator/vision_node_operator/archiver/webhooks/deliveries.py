@@ -1,84 +1,30 @@
 """The rows of the table deliveries: claim those that are due, and record the outcomes.
 
-No transaction is open while a message is sent. A claim is a lease: if the archiver dies, the
-message is sent again once the lease has ended, with the same id.
+No transaction is open while a message is sent.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
-from vision_node_contract.callbacks.messages import MAX_RESULT_BYTES
 from vision_node_contract.history.database import Database
-from vision_node_contract.history.schema import SINGLE
+
+from .claims import Claim, claim
+from .due import OWNERS_AT_ONCE, owners_after, queues_of
+from .turns import OwnerQueue, Place, Rotation, Shares, share_out
 
 State = Literal["pending", "delivered", "failed"]
-
-PER_HOST = 8
-"""Maximum number of attempts at the same host at the same time. A receiver that hangs takes no more
-than these, and no other receiver waits for it."""
-
-HOSTS_AT_ONCE = 256
-"""Maximum number of hosts to look at for one claim, which takes a few milliseconds. Further ones
-have their turn at the next claim."""
-
-LEASE_SECONDS = 60
-"""How long a claim is valid, in seconds. An attempt takes at most 15, and recording it may wait for
-a database that is slow."""
 
 MAX_COUNTED = 10_000
 """Number up to which pending messages are counted, so that counting takes a few milliseconds."""
 
-# Hosts take turns, beginning after the one at which the last claim has stopped. The index has the
-# hosts in order, so that the backlog of a host is skipped instead of being read. A subquery looks
-# up `running`, because a join might change the order of hosts, in which `free` is shared out.
-_CLAIM = """
-WITH RECURSIVE hosts AS (
-    (SELECT host, 1 AS n FROM deliveries
-        WHERE state = 'pending' AND host > %(after)s ORDER BY host LIMIT 1)
-    UNION ALL
-    SELECT following.host, hosts.n + 1
-    FROM hosts CROSS JOIN LATERAL (
-        SELECT host FROM deliveries
-        WHERE state = 'pending' AND deliveries.host > hosts.host ORDER BY host LIMIT 1
-    ) AS following
-    WHERE hosts.n < %(hosts)s
-), due AS MATERIALIZED (
-    SELECT found.id, hosts.n
-    FROM hosts
-    CROSS JOIN LATERAL (
-        SELECT id FROM deliveries
-        WHERE state = 'pending' AND deliveries.host = hosts.host AND next_attempt_at <= now()
-            AND (claimed_until IS NULL OR claimed_until <= now())
-        ORDER BY next_attempt_at
-        LIMIT greatest(0, %(per_host)s - coalesce((
-            SELECT running FROM unnest(%(busy)s::text[], %(running)s::int[]) AS busy (host, running)
-            WHERE busy.host = hosts.host), 0))
-        FOR UPDATE SKIP LOCKED
-    ) AS found
-    LIMIT %(free)s
-), claimed AS (
-    UPDATE deliveries
-    SET attempts = attempts + 1, claimed_until = now() + %(lease)s * interval '1 s'
-    FROM due WHERE deliveries.id = due.id
-    RETURNING deliveries.id, uid, is_batch, host, url, attempts, now() - created_at AS age, due.n
-)
-SELECT reached.host AS reached_host, reached.n AS looked, claimed.*
-FROM (SELECT host, n FROM hosts ORDER BY n DESC LIMIT 1) AS reached LEFT JOIN claimed ON true
-"""
-
-_JOBS = """
-SELECT images.uid, body, finished_at,
-    CASE WHEN octet_length(result) <= %(limit)s THEN result END AS result
-FROM images JOIN jobs USING (uid)
-WHERE images.uid = ANY(%(uids)s) AND image_index = %(single)s
-"""
-
-_BATCHES = "SELECT uid, body, finished_at, NULL AS result FROM batches WHERE uid = ANY(%(uids)s)"
+MAX_ROTATIONS = 10_000
+"""Maximum number of owners with many hosts for which it is known whose turn is next. They take 2
+MB. For an owner that is forgotten, the hosts begin with the first one again."""
 
 # An attempt that was recorded too late, after another one began, counts only if it succeeded.
 _RECORD = """
@@ -97,24 +43,6 @@ SELECT (SELECT count(*) FROM (
         SELECT FROM deliveries WHERE state = 'pending' ORDER BY created_at LIMIT %s) AS found),
     (SELECT now() - min(created_at) FROM deliveries WHERE state = 'pending')
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A message that is to be sent now, and what is archived about its job or batch."""
-
-    id: UUID
-    is_batch: bool
-    host: str
-    url: str
-    attempts: int
-    """Number of attempts, this one included."""
-    age: timedelta
-    body: str | None
-    """The ImageJob or ImageBatch as JSON; None if its row is missing."""
-    result: str | None
-    """The result of the job as JSON; None if there is none, or if it is too large."""
-    ended: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +69,13 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reached:
-    """Where a claim has stopped."""
+class _Look:
+    """What a claim has looked at, and what it has taken."""
 
-    host: str
-    """The host after which the next claim begins; empty if this one has reached the last host."""
-    is_full: bool
-    """Whether it has stopped because no further attempt may begin."""
+    queues: list[OwnerQueue]
+    reached: str | None
+    """The last owner, if there are further ones behind it; None if the end was reached."""
+    shares: Shares
 
 
 class Deliveries:
@@ -155,50 +83,69 @@ class Deliveries:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._after = ""
-        """The host at which the last claim has stopped; empty if it has reached the last one."""
-        self._has_skipped = False
-        """Whether a claim had no attempt left for further hosts. Then those before the first one of
-        the next claim have their turn once the last one is reached."""
-        self.has_more_hosts = False
-        """Whether there are hosts that the last claim had no time to look at."""
+        self._owners = Rotation()
+        self._hosts: OrderedDict[str, Rotation] = OrderedDict()
+        """Where each owner's next host is. Owners are missing whose hosts are all looked at."""
 
-    async def claim(self, running: Mapping[str, int], free: int) -> list[Claim]:
+    @property
+    def has_more(self) -> bool:
+        """Whether there are owners or hosts that the last claim had no time to look at."""
+        return self._owners.has_more
+
+    async def claim(self, running: Mapping[Place, int], free: int) -> list[Claim]:
         """Claim up to `free` messages that are due.
 
         Args:
-            running: Number of attempts that are going on, by host.
+            running: Number of attempts that are going on, by owner and host.
             free: Number of further attempts that may begin.
         """
-        values = {
-            "after": self._after,
-            "hosts": HOSTS_AT_ONCE,
-            "busy": list(running),
-            "running": list(running.values()),
-            "per_host": PER_HOST,
-            "free": free,
-            "lease": LEASE_SECONDS,
-        }
 
-        async def work(connection: AsyncConnection) -> tuple[_Reached, list[Claim]]:
-            async with connection.cursor(row_factory=dict_row) as cursor:
-                rows = await (await cursor.execute(_CLAIM, values)).fetchall()
-                claimed = [it for it in rows if it["id"]]
-                found = {
-                    **await _archived(connection, _JOBS, claimed, is_batch=False),
-                    **await _archived(connection, _BATCHES, claimed, is_batch=True),
-                }
-            return _reached(rows, claimed, free), [_claim(it, found) for it in claimed]
+        async def work(connection: AsyncConnection) -> tuple[_Look, list[Claim]]:
+            look = await self._look(connection, running, free)
+            return look, await claim(connection, look.shares.wanted) if look.shares.wanted else []
 
-        reached, claims = await self._database.run(work)
-        self._note(reached)
+        look, claims = await self._database.run(work)
+        self._note(look)
         return claims
 
-    def _note(self, reached: _Reached) -> None:
+    async def _look(
+        self, connection: AsyncConnection, running: Mapping[Place, int], free: int
+    ) -> _Look:
+        later, earlier = await owners_after(connection, self._owners.after)
+        owners = [*later, *earlier]
+        after = {it: self._hosts[it].after or "" for it in owners if it in self._hosts}
+        queues = await queues_of(connection, owners, after, free)
+
+        reached = later[-1] if len(later) == OWNERS_AT_ONCE else None
+        return _Look(queues, reached, share_out(queues, running, free))
+
+    def _note(self, look: _Look) -> None:
         """Note where the next claim begins."""
-        self._after = reached.host
-        self.has_more_hosts = not reached.is_full and (bool(reached.host) or self._has_skipped)
-        self._has_skipped = reached.is_full or (self._has_skipped and bool(reached.host))
+        shares = look.shares
+        has_all = len(look.queues) < OWNERS_AT_ONCE
+        for queue in look.queues:
+            if self._note_hosts(queue, shares):
+                self._owners.skip()
+                has_all = False
+
+        served = [it.owner for it in look.queues if it.owner in shares.last_host]
+        reached = served[-1] if shares.is_full else look.reached
+        self._owners.note(reached, is_full=shares.is_full, is_complete=has_all)
+
+    def _note_hosts(self, queue: OwnerQueue, shares: Shares) -> bool:
+        """Note with which host of an owner the next claim begins; return whether it hurries."""
+        rotation = self._hosts.pop(queue.owner, Rotation())
+        is_full = queue.owner in shares.left_out
+        last = shares.last_host.get(queue.owner, rotation.after)
+        rotation.note(
+            last if is_full else queue.reached, is_full=is_full, is_complete=queue.is_complete
+        )
+
+        if not rotation.is_idle:
+            self._hosts[queue.owner] = rotation
+            if len(self._hosts) > MAX_ROTATIONS:
+                self._hosts.popitem(last=False)
+        return rotation.has_more
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
         """Record the outcomes of attempts."""
@@ -225,40 +172,3 @@ class Deliveries:
             return Backlog(count, oldest or timedelta())
 
         return await self._database.run(work)
-
-
-def _reached(rows: list[dict[str, Any]], claimed: list[dict[str, Any]], free: int) -> _Reached:
-    if claimed and len(claimed) >= free:
-        return _Reached(max(claimed, key=lambda it: it["n"])["host"], is_full=True)
-
-    has_more = bool(rows) and rows[0]["looked"] == HOSTS_AT_ONCE
-    return _Reached(rows[0]["reached_host"] if has_more else "", is_full=False)
-
-
-async def _archived(
-    connection: AsyncConnection, query: str, claimed: list[dict[str, Any]], *, is_batch: bool
-) -> dict[UUID, dict[str, Any]]:
-    """Return what is archived about the jobs or batches of the messages, by uid."""
-    uids = [it["uid"] for it in claimed if it["is_batch"] == is_batch]
-    if not uids:
-        return {}
-
-    values = {"uids": uids, "limit": MAX_RESULT_BYTES, "single": SINGLE}
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        rows = await (await cursor.execute(query.encode(), values)).fetchall()
-    return {it["uid"]: it for it in rows}
-
-
-def _claim(row: dict[str, Any], found: Mapping[UUID, dict[str, Any]]) -> Claim:
-    archived = found.get(row["uid"], {})
-    return Claim(
-        id=row["id"],
-        is_batch=row["is_batch"],
-        host=row["host"],
-        url=row["url"],
-        attempts=row["attempts"],
-        age=row["age"],
-        body=archived.get("body"),
-        result=archived.get("result"),
-        ended=archived.get("finished_at"),
-    )

@@ -4,20 +4,18 @@ A name may have other addresses a moment later (DNS rebinding). So what was chec
 connection uses, and nothing resolves the name again.
 """
 
-import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from vision_node_contract.callbacks.addresses import Address, parse_address
 from vision_node_contract.callbacks.urls import CallbackRules, CallbackURL, CallbackURLError
 
+from .lookups import Lookups
+from .turns import Place
+
 MAX_CONNECTED = 4
 """Number of a host's addresses to which connections are tried. All addresses are checked."""
-
-Lookup = Callable[[str], Sequence[Address]]
-"""A blocking function that returns all addresses of a name. It raises OSError if there are none."""
 
 
 def system_lookup(name: str) -> list[Address]:
@@ -34,7 +32,7 @@ def system_lookup(name: str) -> list[Address]:
 
 
 async def checked_addresses(
-    url: CallbackURL, rules: CallbackRules, lookup: Lookup, threads: Executor
+    url: CallbackURL, rules: CallbackRules, lookups: Lookups, place: Place
 ) -> list[Address]:
     """Return the addresses to which a request for this URL may be sent.
 
@@ -45,7 +43,7 @@ async def checked_addresses(
     if url.address is not None:
         return [url.address]
 
-    found = await asyncio.get_running_loop().run_in_executor(threads, lookup, url.host)
+    found = await lookups.addresses_of(url.host, place)
     if not all(url.allows(it, rules) for it in found):
         raise CallbackURLError(
             "its host has an address that is not on the public internet, and no allowed network "

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from vision_node_contract.callbacks.urls import CallbackRules, CallbackURL, Call
 from vision_node_contract.clients.outbound import proxy_for
 from yarl import URL
 
-from .lookup import Lookup, PinnedResolver, checked_addresses, system_lookup
+from .lookup import PinnedResolver, checked_addresses, system_lookup
+from .lookups import Lookup, Lookups
 from .schedule import retry_after_seconds
 from .short_answers import ShortConnector
+from .turns import Place
 
 TOTAL_SECONDS = 15.0
 """Time limit for an attempt in seconds, with all redirects. Standard Webhooks recommends 15 to 30.
@@ -97,24 +100,39 @@ class Sender:
     ) -> None:
         self._rules = rules
         self._context = context
-        self._threads = threads
-        self._lookup = lookup
+        self._lookups = Lookups(threads, lookup)
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Send a message to a URL, and follow redirects. All errors become outcomes."""
+    @property
+    def hanging(self) -> Counter[Place]:
+        """Number of lookups of names that go on after their attempts have ended."""
+        return self._lookups.hanging
+
+    async def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, place: Place
+    ) -> Outcome:
+        """Send a message to a URL, and follow redirects. All errors become outcomes.
+
+        Args:
+            url: The URL.
+            headers: Headers of the request.
+            body: Body of the request.
+            place: Where the message waited.
+        """
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
-                return await self._follow(url, headers, body)
+                return await self._follow(url, headers, body, place)
         except CallbackURLError as error:
             refusal = f"The URL, or one that it redirects to, is refused: {error}."
             return Outcome(error=f"CallbackURLNotAllowed: {refusal}", is_final=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome(error=_sentence(error))
 
-    async def _follow(self, text: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def _follow(
+        self, text: str, headers: Mapping[str, str], body: bytes, place: Place
+    ) -> Outcome:
         for _ in range(MAX_REDIRECTS + 1):
             url = CallbackURL.parse(text, self._rules)
-            response = await self._post(url, headers, body)
+            response = await self._post(url, headers, body, place)
             location = response.headers.get("Location")
             if response.status not in REDIRECTS or not location:
                 return _outcome(response)
@@ -124,11 +142,11 @@ class Sender:
         return Outcome(response.status, error)
 
     async def _post(
-        self, url: CallbackURL, headers: Mapping[str, str], body: bytes
+        self, url: CallbackURL, headers: Mapping[str, str], body: bytes, place: Place
     ) -> aiohttp.ClientResponse:
         """Send a request; return the response, whose body is not read."""
         proxy = proxy_for(url.scheme, url.authority)
-        connector = await self._connector(url, has_proxy=proxy is not None)
+        connector = await self._connector(url, place, has_proxy=proxy is not None)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
         # A session for each request: nothing that one receiver sends can concern another.
@@ -144,7 +162,9 @@ class Sender:
             ) as response:
                 return response
 
-    async def _connector(self, url: CallbackURL, *, has_proxy: bool) -> aiohttp.TCPConnector:
+    async def _connector(
+        self, url: CallbackURL, place: Place, *, has_proxy: bool
+    ) -> aiohttp.TCPConnector:
         """Return what opens the connection for one request.
 
         A proxy resolves names itself, so what it may reach is up to its own rules.
@@ -156,7 +176,7 @@ class Sender:
                 )
             return ShortConnector(ssl=self._context, force_close=True, limit=1)
 
-        addresses = await checked_addresses(url, self._rules, self._lookup, self._threads)
+        addresses = await checked_addresses(url, self._rules, self._lookups, place)
         return ShortConnector(
             ssl=self._context,
             resolver=PinnedResolver(addresses),

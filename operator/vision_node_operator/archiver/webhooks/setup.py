@@ -10,8 +10,9 @@ from vision_node_contract.history.database import Database
 
 from ..history.store import HistoryStore
 from ..settings import HistorySettings
-from .deliverer import MAX_RUNNING, Deliverer, HistoryGate
+from .deliverer import Deliverer, HistoryGate
 from .deliveries import Deliveries
+from .lookups import MAX_LOOKUPS
 from .sender import Sender
 from .signing import SecretFolder
 
@@ -29,9 +30,7 @@ def webhooks(
         yield None
         return
 
-    # A name server may be silent for longer than an attempt takes. With a thread for each attempt,
-    # names that can't be resolved hold up no others.
-    threads = ThreadPoolExecutor(MAX_RUNNING, "resolve")
+    threads = ThreadPoolExecutor(MAX_LOOKUPS, "resolve")
     sender = Sender(found.rules, outbound.tls(), threads)
     secret = SecretFolder(Path(found.folder))
     deliveries = Deliveries(database)

@@ -11,98 +11,12 @@ from fastapi import FastAPI
 from secured import SecuredApi, make_token, secured
 from vision_node_api.services.auth import refusals
 from vision_node_api.web import failure_budget
-from vision_node_api.web.failure_budget import (
-    BURST,
-    MAX_ADDRESSES,
-    PER_SECOND,
-    TOTAL_BURST,
-    TOTAL_PER_SECOND,
-    FailureBudget,
-    source_of,
-)
+from vision_node_api.web.failure_budget import BURST
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.trusted_proxies import TrustedProxies
 from vision_node_contract.api_keys import new_key
 
 BURST_REQUESTS = int(BURST)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def test_budget_is_used_up_and_comes_back(clock: Clock) -> None:
-    budget = FailureBudget(clock)
-    assert not budget.is_spent("a")
-    assert [budget.take("a") for _ in range(BURST_REQUESTS + 1)] == [True] * BURST_REQUESTS + [
-        False
-    ]
-    assert budget.is_spent("a")
-
-    clock.now += 1
-    assert not budget.is_spent("a")
-    assert sum(budget.take("a") for _ in range(BURST_REQUESTS)) == PER_SECOND
-
-    clock.now += 3600
-    assert sum(budget.take("a") for _ in range(2 * BURST_REQUESTS)) == BURST_REQUESTS
-
-
-def test_refusals_beyond_the_budget_do_not_prolong_the_wait(clock: Clock) -> None:
-    budget = FailureBudget(clock)
-    for _ in range(5 * BURST_REQUESTS):
-        budget.take("a")
-    clock.now += 1 / PER_SECOND
-    assert budget.take("a")
-
-
-def test_each_address_has_its_own_budget(clock: Clock) -> None:
-    budget = FailureBudget(clock)
-    while budget.take("192.0.2.1"):
-        pass
-    assert budget.take("192.0.2.2")
-
-
-def test_many_addresses_have_a_budget_together(clock: Clock) -> None:
-    budget = FailureBudget(clock)
-    within = sum(budget.take(f"192.0.2.{number}") for number in range(256) for _ in range(10))
-    assert within == TOTAL_BURST
-    assert not budget.is_spent("192.0.2.1"), "it may not have caused that"
-
-    clock.now += 1
-    assert sum(budget.take(f"192.0.2.{number}") for number in range(256)) == TOTAL_PER_SECOND
-
-
-def test_number_of_addresses_is_limited(clock: Clock) -> None:
-    budget = FailureBudget(clock)
-    for number in range(2 * MAX_ADDRESSES):
-        budget.take(str(number))
-    assert len(budget._buckets) == MAX_ADDRESSES
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("192.0.2.1", "192.0.2.1", True),
-        ("192.0.2.1", "192.0.2.2", False),
-        ("192.0.2.1", "::ffff:192.0.2.1", True),
-        ("2001:db8::1", "2001:db8::ffff:1", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("fe80::1%eth0", "fe80::2%eth1", True),
-        ("", "", True),
-        ("a:b", "a:c", False),
-    ],
-)
-def test_network_of_a_host_is_one_source(one: str, other: str, *, same: bool) -> None:
-    assert (source_of(one) == source_of(other)) is same
 
 
 @pytest.fixture
@@ -154,6 +68,29 @@ async def test_only_wrong_keys_are_delayed(
     seconds, response = await seconds_of(secured_port, get(key))
     assert response.status == 200
     assert seconds < 60
+
+
+async def test_delayed_answers_are_not_sent_at_once(
+    secured_api: SecuredApi, secured_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients that were answered at once would send their next requests at once, too."""
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 0.2)
+    monkeypatch.setattr(refusals, "ANSWERS_PER_SECOND", 20)
+    key = secured_api.make_key("jane")
+    await spend(secured_port)
+
+    started = time.monotonic()
+    wrong = [asyncio.create_task(seconds_of(secured_port, get("x"))) for _ in range(16)]
+    *_, last = [await each for each in asyncio.as_completed(wrong)]
+    assert time.monotonic() - started >= 0.2 + 15 / 20
+    assert "connection" not in last[1].headers
+
+    # The turns of the others do not concern a right key.
+    waiting = [asyncio.create_task(ask(secured_port, get("x"))) for _ in range(16)]
+    await asyncio.sleep(0.05)
+    assert (await ask(secured_port, get(key))).status == 200
+    assert not all(each.done() for each in waiting)
+    await asyncio.gather(*waiting)
 
 
 async def test_address_beyond_its_budget_costs_the_api_server_nothing(

@@ -107,6 +107,21 @@ async def test_batch_says_what_became_of_its_message(
     assert (await callback_of(client, "/batches/batch-2"))["state"] == "pending"
 
 
+@pytest.mark.parametrize("path", ["/jobs/job-1", "/batches/batch-2"])
+async def test_message_that_an_older_release_did_not_add_is_not_pending(
+    client: httpx.AsyncClient, archive: Archive, history: HistoryStore, path: str
+) -> None:
+    """Its archiver knew nothing of callbacks, so nobody will send it."""
+    history.on_announced = None
+    await archive.add(job_body(1, spec=SPEC))
+    body = batch_body(2)
+    await archive.add_batch({**body, "spec": {**body["spec"], **SPEC}})
+
+    found = await callback_of(client, path)
+    assert (found["state"], found["attempts"], found["next_attempt_at"]) == ("failed", 0, None)
+    assert found["last_error"].startswith("CallbacksNotAvailable: It was archived by a release")
+
+
 @pytest.mark.parametrize("rules", [None])
 async def test_release_without_webhooks_says_so(
     client: httpx.AsyncClient, archive: Archive

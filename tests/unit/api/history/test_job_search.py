@@ -6,11 +6,15 @@ from datetime import timedelta
 import httpx
 import pytest
 from api_archive import START, Archive, batch_body, job_body, uid_of
+from owners_of_requests import acting
 from vision_node_api.services.history import search as module
 from vision_node_api.services.history.cursor import NEWEST
 from vision_node_api.services.history.history_rows import Part
 from vision_node_api.services.history.reader import HistoryReader
 from vision_node_api.services.history.search import Search
+from vision_node_api.services.history.search_limit import MAX_SEARCHES, MAX_WAITING
+from vision_node_api.web.owner_share import share_of
+from vision_node_api.web.problems import Problem
 from vision_node_contract.history.database import Database, HistoryUnavailableError
 from vision_node_contract.history.lexemes import query_words
 from vision_node_contract.history.schema import CHUNK_ROWS
@@ -141,7 +145,7 @@ async def test_pages_of_a_search_have_every_match_once(
 async def test_searches_that_wait_have_a_limit(reader: HistoryReader, archive: Archive) -> None:
     await archive.add(job_body(1))
     words = Search(query_words("cat"))
-    number = module.MAX_SEARCHES + module.MAX_WAITING + 1
+    number = MAX_SEARCHES + MAX_WAITING + 1
     requests = [reader.search(words, NEWEST, 10) for _ in range(number)]
     *found, refused = await asyncio.gather(*requests, return_exceptions=True)
 
@@ -149,3 +153,23 @@ async def test_searches_that_wait_have_a_limit(reader: HistoryReader, archive: A
     assert refused.reason == "HistoryBusy"
     assert all(isinstance(part, Part) and len(part.found) == 1 for part in found)
     assert len((await reader.search(words, NEWEST, 10)).found) == 1
+
+
+async def test_searches_of_one_owner_leave_room_for_others(
+    reader: HistoryReader, archive: Archive
+) -> None:
+    await archive.add(job_body(1))
+
+    async def search_as(owner: str) -> object:
+        with acting(owner):
+            return await reader.search(Search(query_words("cat")), NEWEST, 10)
+
+    owners = ["anna"] * 20 + ["ben"]
+    answers = await asyncio.gather(*map(search_as, owners), return_exceptions=True)
+    *of_anna, of_ben = answers
+
+    assert isinstance(of_ben, Part)
+    assert sum(isinstance(it, Part) for it in of_anna) == share_of(MAX_SEARCHES + MAX_WAITING)
+    refused = next(it for it in of_anna if isinstance(it, Problem))
+    assert (refused.status, refused.reason) == (429, "OwnerShareUsed")
+    assert isinstance(await search_as("anna"), Part)

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from contextlib import ExitStack
 
 import pytest
+from owners_of_requests import acting
 from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits, UploadSlot
 from vision_node_api.uploads.upload_memory import UploadMemory
 from vision_node_api.web.problems import Problem
@@ -35,6 +37,27 @@ def test_memory_is_granted_or_refused(case: str) -> None:
     for step in STEPS[case].split():
         upload, size = step.removesuffix("!").split("=")
         assert memory.resize(upload, int(size)) is not step.endswith("!"), step
+
+
+SHARES = {
+    "an owner gets half of the shared part": "anna/a=50 anna/b=1 anna/c=1!",
+    "beyond it, one upload moves into the reserve": "anna/a=50 anna/b=50 anna/c=1! ben/d=50",
+    "others get the rest": "anna/a=50 ben/b=50 anna/c=1",
+    "freed memory is used by others of the owner": "anna/a=50 anna/b=9 anna/a=41 anna/c=9",
+    "what is in the reserve does not count": "anna/a=30 anna/b=30 anna/c=20 anna/d=1!",
+    "uploads without an owner have no share": "/a=60 /b=40",
+    "an upload that ends is forgotten": "anna/a=50 anna/a=0 anna/b=50",
+}
+"""Steps as in STEPS, with the owner before the upload."""
+
+
+@pytest.mark.parametrize("case", SHARES)
+def test_owner_gets_no_more_than_its_share(case: str) -> None:
+    memory = UploadMemory(SHARED, RESERVE)
+    for step in SHARES[case].split():
+        upload, size = step.removesuffix("!").split("=")
+        owner, _, name = upload.partition("/")
+        assert memory.resize(name, int(size), owner) is not step.endswith("!"), step
 
 
 def test_only_one_upload_gets_memory_if_there_is_no_shared_part() -> None:
@@ -180,3 +203,26 @@ async def test_number_of_uploads_is_limited() -> None:
     assert refused.value.headers == {"Retry-After": "5"}
     with limit.admit(), limit.admit():
         pass
+
+
+async def test_owner_that_waits_for_its_share_hurries_only_its_own_uploads() -> None:
+    """Others' uploads may stall as long as there is memory for all of them."""
+    limit = limiter()
+    with ExitStack() as admitted:
+        slots = []
+        for owner in ("anna", "anna", "anna", "ben"):
+            with acting(owner):
+                slots.append(admitted.enter_context(limit.admit()))
+        first, second, third, other = slots
+        await first.hold(50)
+        await second.hold(50)
+        waiting = await started(third, 10)
+        assert limit.is_short_for("anna")
+        assert not limit.is_short_for("ben")
+        assert other.try_hold(50), "another owner's upload gets memory at once"
+
+        await first.hold(0)
+        await waiting
+        assert not limit.is_short_for("anna")
+
+    assert limit.held_bytes == 0

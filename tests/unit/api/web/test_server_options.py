@@ -1,10 +1,11 @@
-"""Tests of HTTP settings from the environment, and of the options for uvicorn."""
+"""Tests of HTTP settings from the environment, and of the options for uvicorn and the process."""
 
+import gc
 from typing import Any
 
 import pytest
 import uvicorn
-from vision_node_api.__main__ import server_options
+from vision_node_api.__main__ import freeze_garbage_collection, server_options
 from vision_node_api.web.http_settings import HttpSettings
 
 PROXY_IDLE_SECONDS = 60
@@ -80,3 +81,13 @@ def test_invalid_setting_prevents_startup(
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=value.strip("/")):
         HttpSettings.from_env()
+
+
+def test_garbage_collection_skips_what_exists_at_the_start() -> None:
+    before = gc.get_freeze_count()
+    freeze_garbage_collection()
+    try:
+        assert gc.get_freeze_count() > before + 10_000
+        assert len(gc.get_objects()) < 1000
+    finally:
+        gc.unfreeze()

@@ -13,8 +13,10 @@ import trustme
 import uvloop
 from vision_node_contract.callbacks.urls import CallbackRules
 from vision_node_operator.archiver.webhooks.sender import Outcome, Sender
+from vision_node_operator.archiver.webhooks.turns import Place
 
 ADDRESS = "127.0.0.1"
+PLACE = Place("", "hooks.example.com")
 RULES = CallbackRules((ip_network(ADDRESS),), allow_http=True)
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -66,7 +68,7 @@ def test_answer_without_an_end_is_short(
         server = context if scheme == "https" else None
         async with answering(*pieces, context=server) as port, asyncio.timeout(60):
             url = f"{scheme}://hooks.example.com:{port}/"
-            outcome = await sender(threads, trusting).send(url, {}, b"{}")
+            outcome = await sender(threads, trusting).send(url, {}, b"{}", PLACE)
         assert (outcome.error or "").partition(":")[0] == (expected or "")
         assert outcome.status == (None if expected else 202)
 
@@ -82,8 +84,7 @@ def test_long_answer_is_an_answer(threads: ThreadPoolExecutor, run: Run) -> None
         async with answering(answer, b"x" * 65_536) as port, asyncio.timeout(60):
             sending = sender(threads, ssl.create_default_context())
             for _ in range(20):
-                assert await sending.send(f"http://h.example.com:{port}/", {}, b"{}") == Outcome(
-                    202
-                )
+                outcome = await sending.send(f"http://h.example.com:{port}/", {}, b"{}", PLACE)
+                assert outcome == Outcome(202)
 
     run(work())

@@ -14,12 +14,10 @@ from fakes.receivers import Receiver, receiving, verified
 from history_database import open_database, uid_of
 from vision_node_contract.models.imagebatch import ImageBatch
 from vision_node_operator.archiver.webhooks import deliverer as deliverer_module
+from vision_node_operator.archiver.webhooks import due
 from vision_node_operator.archiver.webhooks.deliverer import MAX_RUNNING
-from vision_node_operator.archiver.webhooks.deliveries import (
-    PER_HOST,
-    Attempt,
-    Deliveries,
-)
+from vision_node_operator.archiver.webhooks.deliveries import Attempt, Deliveries
+from vision_node_operator.archiver.webhooks.turns import PER_HOST, PER_OWNER, Place
 from webhook_place import SECRET, WebhookPlace
 
 LOOPBACK = ip_address("127.0.0.1")
@@ -169,6 +167,14 @@ async def test_number_of_attempts_is_bounded(place: WebhookPlace) -> None:
             await place.add(range(name * 10 + 1, name * 10 + 11), url)
 
         async with place.deliverer(lookup=lambda _: [LOOPBACK]):
+            await until(lambda: len(hanging.received) == PER_OWNER)
+            await asyncio.sleep(0.2)
+            assert hanging.most_open == PER_OWNER
+
+            for number in range(2):
+                url = f"http://other{number}.example.com:{hanging.port}/"
+                numbers = range(200 + number * 20, 220 + number * 20)
+                await place.add(numbers, url, owner=f"owner-{number}")
             await until(lambda: len(hanging.received) == MAX_RUNNING)
             await asyncio.sleep(0.2)
             assert hanging.most_open == MAX_RUNNING
@@ -315,35 +321,34 @@ async def test_late_record_of_a_failure_changes_nothing(place: WebhookPlace) -> 
 async def test_all_hosts_have_their_turn(
     place: WebhookPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = "vision_node_operator.archiver.webhooks.deliveries.HOSTS_AT_ONCE"
-    monkeypatch.setattr(module, 3)
+    monkeypatch.setattr(due, "HOSTS_AT_ONCE", 3)
     for number in range(1, 11):
         await place.add([number], f"https://h{number:02}.example.com/")
 
     async with open_database(place.url) as database:
         deliveries = Deliveries(database)
-        turns = [[it.host for it in await deliveries.claim({}, 10)] for _ in range(5)]
+        turns = [[it.place.host for it in await deliveries.claim({}, 10)] for _ in range(5)]
         assert [len(it) for it in turns] == [3, 3, 3, 1, 0]
         assert len({host for turn in turns for host in turn}) == 10
 
 
 async def test_hosts_that_fill_all_attempts_starve_no_other(place: WebhookPlace) -> None:
     """Whenever one of their attempts ends, the next host has its turn, not the first one."""
-    names = [f"h{it}.example.com" for it in range(MAX_RUNNING // PER_HOST)]
+    names = [f"h{it}.example.com" for it in range(PER_OWNER // PER_HOST)]
     for number, name in enumerate(names):
         await place.add(range(number * 20 + 1, number * 20 + 21), f"https://{name}/")
     await place.add([999], "https://z.example.com/")
 
     async with open_database(place.url) as database:
         deliveries = Deliveries(database)
-        running = Counter(it.host for it in await deliveries.claim({}, MAX_RUNNING))
-        assert running == dict.fromkeys(names, PER_HOST)
+        running = Counter(it.place for it in await deliveries.claim({}, MAX_RUNNING))
+        assert running == dict.fromkeys((Place("", it) for it in names), PER_HOST)
 
         found = []
         for name in names:
-            claims = await deliveries.claim(running - Counter([name]), 1)
-            found += [it.host for it in claims]
-            assert claims or deliveries.has_more_hosts, "the next claim begins with the first host"
+            claims = await deliveries.claim(running - Counter([Place("", name)]), 1)
+            found += [it.place.host for it in claims]
+            assert claims or deliveries.has_more, "the next claim begins with the first host"
         assert "z.example.com" in found
         assert len(found) >= len(names) - 1, "no attempt is left unused for long"
 
@@ -353,7 +358,8 @@ async def test_busy_host_gets_only_what_is_left(place: WebhookPlace) -> None:
     await place.add(range(31, 35), "https://b.example.com/")
     async with open_database(place.url) as database:
         deliveries = Deliveries(database)
-        found = await deliveries.claim({"a.example.com": PER_HOST - 2}, 64)
-        assert [it.host[0] for it in found].count("a") == 2
+        busy = Place("", "a.example.com")
+        found = await deliveries.claim({busy: PER_HOST - 2}, 64)
+        assert [it.place.host[0] for it in found].count("a") == 2
         assert len(found) == 6
-        assert await deliveries.claim({"a.example.com": PER_HOST}, 64) == []
+        assert await deliveries.claim({busy: PER_HOST}, 64) == []

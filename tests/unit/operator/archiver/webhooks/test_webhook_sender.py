@@ -16,6 +16,7 @@ from vision_node_contract.clients import outbound
 from vision_node_operator.archiver.webhooks import sender as module
 from vision_node_operator.archiver.webhooks.lookup import system_lookup
 from vision_node_operator.archiver.webhooks.sender import Outcome, Sender
+from vision_node_operator.archiver.webhooks.turns import Place
 
 ALLOWED = "127.0.0.1"
 FORBIDDEN = "127.0.0.2"
@@ -53,7 +54,7 @@ def send(threads: ThreadPoolExecutor) -> Send:
         context: ssl.SSLContext | None = None,
     ) -> Outcome:
         sender = Sender(rules, context or outbound.tls(), threads, lookup)
-        return await sender.send(url, HEADERS, BODY)
+        return await sender.send(url, HEADERS, BODY, Place("anna", "h"))
 
     return to
 
