@@ -44,8 +44,12 @@ VERSION ?=
 PYTHON ?= python3
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
+# Number of processes for `make test-unit`: auto is one for each core, and 0 is none besides pytest itself.
+TEST_PROCESSES ?= auto
 
 export AUTH CLUSTER EXTRAS KEEP SEED
+# Some containers set it. Then each Python process would compile all that it imports, which takes up to a minute.
+unexport PYTHONDONTWRITEBYTECODE
 
 TOOL := $(PYTHON) -m cluster
 UV_RUN := $(TOOL) uv -- run --frozen
@@ -91,7 +95,8 @@ test: lint test-unit test-cluster ## Run all of these: lint, test-unit, test-e2e
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster
-	@exec env HELM=$$($(TOOL) tool helm) HELM3=$$($(TOOL) tool helm3) $(UV_RUN) python -m pytest tests/unit $(ARGS)
+	@exec env HELM=$$($(TOOL) tool helm) HELM3=$$($(TOOL) tool helm3) $(UV_RUN) python -m pytest tests/unit \
+		--numprocesses $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: ## Run the end-to-end tests on a new cluster, which is deleted afterwards

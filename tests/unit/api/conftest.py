@@ -11,9 +11,10 @@ from declared_reasons import TABLE, undeclared
 from fakes.keys_api import KeysApi
 from fastapi import FastAPI
 from history_database import API_ROLE, SCHEMA
+from quick_app import quick_app
 from secured import SecuredApi, secured
 from starlette.types import ASGIApp, Scope
-from vision_node_api.app import CONNECTIONS, attach_services, build_app
+from vision_node_api.app import CONNECTIONS, attach_services
 from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.history.reader import HistoryReader
@@ -69,7 +70,7 @@ def batches(cluster: Cluster, jobs: Jobs) -> Batches:
 
 @pytest.fixture
 def app(jobs: Jobs, batches: Batches) -> FastAPI:
-    app = build_app()
+    app = quick_app()
     attach_services(app, jobs, batches, health_of(jobs), {})
     return app
 

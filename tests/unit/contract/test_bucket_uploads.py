@@ -37,7 +37,7 @@ async def store(bucket: Bucket, data: bytes, piece: int = 300) -> int:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (the server's state has no event)
             await asyncio.sleep(0.01)
 

@@ -138,7 +138,7 @@ async def test_keys_are_refreshed_before_they_expire(sts: SecurityTokenService) 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until the condition is true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (other tasks make it true)
             await asyncio.sleep(0.001)
 

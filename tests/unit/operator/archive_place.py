@@ -38,21 +38,37 @@ class Place:
     postgres: Postgres
     database: str
     history: HistorySettings
+    _connection: "psycopg.Connection | None" = None
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query; an empty list if the tables don't exist yet."""
-        url = self.postgres.url(self.database)
-        with psycopg.connect(url, options=f"-csearch_path={SCHEMA}") as connection:
-            try:
-                return connection.execute(query.encode()).fetchall()
-            except psycopg.errors.UndefinedTable:
-                return []
+        try:
+            return self._cursor(query).fetchall()
+        except psycopg.errors.UndefinedTable:
+            return []
 
     def execute(self, statement: str) -> None:
         """Execute a statement in the release's schema."""
-        url = self.postgres.url(self.database)
-        with psycopg.connect(url, options=f"-csearch_path={SCHEMA}") as connection:
-            connection.execute(statement.encode())
+        self._cursor(statement)
+
+    def close(self) -> None:
+        """Close the connection of the test, if it has one."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _cursor(self, statement: str) -> "psycopg.Cursor[tuple[Any, ...]]":
+        # Tests ask every few milliseconds, and a new connection each time would take as long.
+        if self._connection is not None and not self._connection.closed:
+            try:
+                return self._connection.execute(statement.encode())
+            except psycopg.OperationalError:
+                if not self._connection.closed:
+                    raise
+
+        url, options = self.postgres.url(self.database), f"-csearch_path={SCHEMA}"
+        self._connection = psycopg.connect(url, options=options, autocommit=True)
+        self._connection.prepare_threshold = None  # migrations change what queries return
+        return self._connection.execute(statement.encode())
 
     @property
     def names(self) -> list[str]:

@@ -16,7 +16,7 @@ Frozen = Callable[[str], list[ManifestLine]]
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until other tasks have made the condition true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (other tasks make it true)
             await asyncio.sleep(0.001)
 

@@ -175,6 +175,6 @@ class HistoryWorld:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until other tasks have made the condition true."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (other tasks make it true)
             await asyncio.sleep(0.005)

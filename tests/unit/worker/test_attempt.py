@@ -149,7 +149,7 @@ async def run(
             spec = assigned.spec.model_copy(update={"options": Options.model_validate(options)})
             assigned = assigned.model_copy(update={"spec": spec})
 
-        await asyncio.wait_for(runner.attempt(assigned), 5)
+        await asyncio.wait_for(runner.attempt(assigned), 30)
 
 
 async def test_small_result_is_stored_inline() -> None:
@@ -355,7 +355,7 @@ async def test_decoding_memory_is_released_while_waiting_for_a_provider() -> Non
     api, settings = FakeApi(), replace(SETTINGS, concurrency=2)
     with ThreadPoolExecutor(2, thread_name_prefix="describe") as executor:
         runner = runner_of(api, FakeBucket(), RemoteWithLargeImages(), executor, settings)
-        await asyncio.wait_for(asyncio.gather(*(runner.attempt(job()) for _ in range(2))), 5)
+        await asyncio.wait_for(asyncio.gather(*(runner.attempt(job()) for _ in range(2))), 30)
     assert [patch["result"]["summary"] for _, patch in api.patches] == ["IMAGE", "IMAGE"]
 
 

@@ -237,7 +237,7 @@ async def test_thread_keeps_its_memory_after_its_attempt_times_out(
         runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
         runner._images.termination_message = TerminationMessage(message)
         first = asyncio.create_task(runner.attempt(assigned("first", timeout_seconds=1)))
-        await asyncio.wait_for(api.committed.wait(), 5)
+        await asyncio.wait_for(api.committed.wait(), 30)
         assert reported_reasons(api) == ["AttemptTimedOut"], "the timeout is reported immediately"
         assert message.read_text() == "first", "the image may still crash the worker"
 
@@ -246,7 +246,7 @@ async def test_thread_keeps_its_memory_after_its_attempt_times_out(
         assert len(describer.started) == 1, "no memory is left for a second image"
         assert not first.done(), "the attempt must not end while its thread is running"
         describer.may_end.set()
-        await asyncio.wait_for(asyncio.gather(first, second), 5)
+        await asyncio.wait_for(asyncio.gather(first, second), 30)
 
     assert len(describer.started) == 2
     assert [patch.get("phase") for _, patch in api.patches] == [None, "done"]
@@ -254,7 +254,7 @@ async def test_thread_keeps_its_memory_after_its_attempt_times_out(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (no event exists to wait for)
             await asyncio.sleep(0)
 
@@ -268,10 +268,10 @@ async def test_call_that_has_not_started_before_the_timeout_never_starts() -> No
         hung = asyncio.create_task(runner.attempt(assigned("hung", timeout_seconds=1)))
         await until(lambda: bool(describer.started))
 
-        await asyncio.wait_for(runner.attempt(assigned("next", timeout_seconds=1)), 5)
+        await asyncio.wait_for(runner.attempt(assigned("next", timeout_seconds=1)), 30)
         assert reported_reasons(api) == ["AttemptTimedOut"] * 2
         describer.may_end.set()
-        await asyncio.wait_for(hung, 5)
+        await asyncio.wait_for(hung, 30)
 
     assert len(describer.started) == 1
 
@@ -289,13 +289,13 @@ async def test_thread_that_outlives_its_attempt_by_a_full_timeout_is_reported_as
             runner._images.settings, timeout_seconds=5.0 if ends else 0.02
         )
         hung = asyncio.create_task(runner.attempt(assigned("hung", timeout_seconds=1)))
-        await asyncio.wait_for(api.committed.wait(), 5)
+        await asyncio.wait_for(api.committed.wait(), 30)
 
         if not ends:
-            await asyncio.wait_for(runner._images.threads.hung.wait(), 5)
+            await asyncio.wait_for(runner._images.threads.hung.wait(), 30)
             assert not hung.done()
         describer.may_end.set()
-        await asyncio.wait_for(hung, 5)
+        await asyncio.wait_for(hung, 30)
 
     assert runner._images.threads.hung.is_set() == (not ends)
 
@@ -330,7 +330,7 @@ async def test_worker_with_a_hung_thread_exits(monkeypatch: pytest.MonkeyPatch) 
     )
 
     try:
-        await asyncio.wait_for(worker.run(settings), 5)
+        await asyncio.wait_for(worker.run(settings), 30)
         assert describer.started
     finally:
         describer.may_end.set()
@@ -353,7 +353,7 @@ async def test_hung_coroutine_is_cancelled_when_its_attempt_times_out() -> None:
         describer = HungAsyncDescriber(Setup())
         runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
         for name in ("first", "second"):
-            await asyncio.wait_for(runner.attempt(assigned(name, timeout_seconds=1)), 5)
+            await asyncio.wait_for(runner.attempt(assigned(name, timeout_seconds=1)), 30)
     assert reported_reasons(api) == ["AttemptTimedOut"] * 2
 
 

@@ -34,7 +34,7 @@ async def outcome_of(
     with ThreadPoolExecutor(1) as executor:
         fallback = load_fallback(WITH_FALLBACK)
         runner = runner_of(api, FakeBucket(PICTURE), describer, executor, settings, fallback)
-        await asyncio.wait_for(runner.attempt(assigned), 5)
+        await asyncio.wait_for(runner.attempt(assigned), 30)
 
     ((_, patch),) = api.patches
     return patch

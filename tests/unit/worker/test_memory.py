@@ -62,7 +62,7 @@ async def test_next_reservation_is_granted_if_the_first_waiting_one_is_cancelled
         await asyncio.sleep(0)
         first.cancel()
 
-    await asyncio.wait_for(second, 1)
+    await asyncio.wait_for(second, 10)
     assert first.cancelled()
 
 
@@ -199,4 +199,4 @@ async def test_reservation_does_not_grow_while_another_one_is_waiting() -> None:
         with budget.reserve_later() as reservation:
             assert not reservation.try_grow(1)
 
-    await asyncio.wait_for(large, 1)
+    await asyncio.wait_for(large, 10)

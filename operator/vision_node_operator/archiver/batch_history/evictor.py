@@ -45,11 +45,13 @@ class Evictor:
             HistoryUnavailableError: The database does not answer.
             KubeError: The ImageBatch was not deleted, and another attempt may succeed.
         """
+        restarts = self._store.counter.restarts
         is_first = await self._store.mark_batch_evicted(live.uid, evicted=True)
         if not is_first and not await self._may_go_on(live):
             return
 
-        if not await self._holds.record():
+        # A check may have accepted the counter of a restored database, which lacks the mark.
+        if not await self._holds.record() or self._store.counter.restarts != restarts:
             await self.keep(live)
             return
 

@@ -67,6 +67,7 @@ class Lifecycle(Transactions):
 
     async def batch_rows(self, uids: Sequence[str]) -> list[ArchivedBatch]:
         """Return the rows of these batches, marked as evicted or not."""
+        restarts = self.counter.restarts
 
         async def work(connection: AsyncConnection) -> list[ArchivedBatch]:
             rows = await fetch(
@@ -75,7 +76,7 @@ class Lifecycle(Transactions):
                 " WHERE uid = ANY(%s::uuid[])",
                 (list(uids),),
             )
-            await self.counter.check(connection)
+            await self.counter.check(connection, restarts)
             return [ArchivedBatch(*row) for row in rows]
 
         return await self._database.run(work)

@@ -158,6 +158,11 @@ class HistoryLink:
         """Whether the folders in the bucket belong to this release."""
         return self._around.ownership
 
+    @property
+    def restarts(self) -> int:
+        """How often a lower counter was accepted, so that rows and marks may be missing."""
+        return self._history.store.counter.restarts
+
     def allows(self, work: Work) -> bool:
         """Return whether this kind of work may be done now."""
         if not self.is_up or not self._may_write:
@@ -324,6 +329,9 @@ class HistoryLink:
             owner = await self._history.store.read_owner() or owner
 
         self._note_restore(owner, copy, known.written)
+        if self._is_restored:
+            # With evictions recorded meanwhile: the token for a person must not change again.
+            copy = self._copy or copy
         await self._refresh_version()
         found = self._found(identity, owner, copy)
         if _has_lost_rows(found) and not _has_lost_rows(self.holds):
@@ -336,7 +344,7 @@ class HistoryLink:
             found = self._found(identity, owner, copy)
 
         await self._save_copy(owner, found)
-        self._history.store.counter.note(owner.written)
+        self._note_counter(owner, known.written)
         return await self._storage_holds() + found
 
     def _note_restore(self, owner: Owner, copy: CounterCopy, known: int) -> None:
@@ -354,9 +362,17 @@ class HistoryLink:
             # Nothing is written until the bucket has it: this process may be killed before.
             self._may_write = False
 
+    def _note_counter(self, owner: Owner, known: int) -> None:
+        """Accept the counter, even if it is lower, after the bucket has what that means.
+
+        Until then, transactions that were begun before the restore was noticed must fail.
+        """
+        counter = self._history.store.counter
         if owner.written < known:
+            counter.restart(owner.written)
             self._tell_lost_rows()
-            self._history.store.counter.restart(owner.written)
+        else:
+            counter.note(owner.written)
 
     async def _first_copy(self) -> CounterCopy:
         """Return the copy in the bucket, or a newer one that was stored meanwhile."""

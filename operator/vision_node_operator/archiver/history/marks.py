@@ -84,6 +84,7 @@ class EvictionMarks:
 
     async def marked(self, uids: Collection[str]) -> set[str]:
         """Return those of these ImageJobs whose rows are marked, if no mark can be missing."""
+        restarts = self._counter.restarts
 
         async def work(connection: AsyncConnection) -> set[str]:
             cursor = await connection.execute(
@@ -91,7 +92,7 @@ class EvictionMarks:
                 (list(uids),),
             )
             found = {uid for (uid,) in await cursor.fetchall()}
-            await self._counter.check(connection)
+            await self._counter.check(connection, restarts)
             return found
 
         return await self._database.run(work)

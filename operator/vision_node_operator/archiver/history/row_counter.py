@@ -19,6 +19,8 @@ class RowCounter:
     def __init__(self) -> None:
         self.known = 0
         """The highest number that a transaction of this process has committed."""
+        self.restarts = 0
+        """How often a lower number was accepted, each time because the database was restored."""
 
     def require(self, written: int) -> None:
         """Check the number in the database.
@@ -55,16 +57,24 @@ class RowCounter:
         self.require(written - number)
         return written
 
-    async def check(self, connection: AsyncConnection) -> None:
+    async def check(self, connection: AsyncConnection, restarts: int) -> None:
         """Check the number in the database after reading marks.
 
+        Args:
+            connection: The connection that has read them.
+            restarts: The value of `restarts` before they were read.
+
         Raises:
-            HistoryUnavailableError: It is lower than before (HistoryRestored), so marks that were
-                written may be missing.
+            HistoryUnavailableError: It is lower than before, or a lower one was accepted meanwhile
+                (HistoryRestored), so marks that were written may be missing.
         """
         cursor = await connection.execute("SELECT written FROM owner")
         row = await cursor.fetchone()
         self.require(int(row[0]) if row else 0)
+        if self.restarts != restarts:
+            raise HistoryUnavailableError(
+                "the database was restored while marks of evictions were read", RESTORED
+            )
 
     def note(self, written: int) -> None:
         """Note the number after a commit."""
@@ -73,3 +83,4 @@ class RowCounter:
     def restart(self, written: int) -> None:
         """Accept a lower number, because the restore was noticed."""
         self.known = written
+        self.restarts += 1

@@ -175,6 +175,9 @@ class Deletions:
         )
         group = list(islice(ready, GROUP))
         gone = await self._gone(group)
+        if not self._link.allows(Work.CLEAN):
+            # A restore was noticed meanwhile, so marks may be missing, and counters don't tell.
+            gone = [it for it in gone if it.is_seen]
         if not gone:
             return
 

@@ -112,7 +112,7 @@ class Evictor:
         uids = {it.uid for it in jobs}
         self._deletions.busy |= uids
         try:
-            marked_at = datetime.now(UTC)
+            marked_at, restarts = datetime.now(UTC), self._link.restarts
             found = await self._marks.mark({it.uid: it.expires_at for it in jobs}, marked_at)
             for job in jobs:
                 if job.uid not in found:
@@ -122,13 +122,17 @@ class Evictor:
 
             ready = [it for it in jobs if found.get(it.uid) in (Mark.FRESH, Mark.TAKEN)]
             fresh = {uid for uid, mark in found.items() if mark is Mark.FRESH}
-            if ready and not await self._link.record():
+            if ready and not await self._is_recorded(restarts):
                 outcomes = Outcomes(kept=ready)
             else:
                 outcomes = await self._delete(ready, fresh)
             await self._finish(outcomes, marked_at)
         finally:
             self._deletions.busy -= uids
+
+    async def _is_recorded(self, restarts: int) -> bool:
+        """Record the marks; return whether evictions may go on, because no restore lost them."""
+        return await self._link.record() and self._link.restarts == restarts
 
     async def _delete(self, jobs: list[LiveJob], fresh: set[str]) -> Outcomes:
         """Delete ImageJobs whose rows are marked."""

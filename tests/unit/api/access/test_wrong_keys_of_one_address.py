@@ -64,9 +64,10 @@ async def test_only_wrong_keys_are_delayed(
         assert seconds >= 0.5
         assert "connection" not in response.headers
 
+    monkeypatch.setattr(refusals, "DELAY_SECONDS", 60.0)
     seconds, response = await seconds_of(secured_port, get(key))
     assert response.status == 200
-    assert seconds < 0.5
+    assert seconds < 60
 
 
 async def test_delayed_answers_are_not_sent_at_once(
@@ -165,7 +166,7 @@ async def test_client_that_leaves_gives_back_its_place(
         response = await ask(secured_port, get("x"))
         return "connection" not in response.headers
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await is_delayed():
             pass
 

@@ -7,7 +7,8 @@ from api_archive import Archive
 from api_fakes import Cluster, FakeBucket, batches_of, jobs_of
 from api_health import health_of
 from fastapi import FastAPI
-from vision_node_api.app import attach_services, build_app
+from quick_app import quick_app
+from vision_node_api.app import attach_services
 from vision_node_api.services.batches.batches import Batches
 from vision_node_api.services.health import Health
 from vision_node_api.services.history.history_check import HistoryCheck
@@ -39,6 +40,6 @@ def health(jobs: Jobs, reader: HistoryReader) -> Health:
 
 @pytest.fixture
 def app(jobs: Jobs, batches: Batches, health: Health) -> FastAPI:
-    app = build_app()
+    app = quick_app()
     attach_services(app, jobs, batches, health, {})
     return app

@@ -46,7 +46,7 @@ def health(app: FastAPI, jobs: Jobs, storage: Dependency, kubernetes: Dependency
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until the condition is true."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (other tasks make it true)
             await asyncio.sleep(0)
 

@@ -73,7 +73,7 @@ class FakeApi:
 
 async def until_true(condition: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (the fake API has no event for each condition)
             await asyncio.sleep(0)
 

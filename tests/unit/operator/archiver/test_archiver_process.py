@@ -37,7 +37,7 @@ async def test_signal_ends_the_archiver_at_once(
             ended = True
 
     monkeypatch.setattr(service, "_work", work)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await service.run(Settings("ns"))
     assert ended
 

@@ -264,7 +264,7 @@ async def test_assignment_is_started_although_background_writes_use_up_their_lim
 
     (assign,) = (a for a in actions_of(world) if isinstance(a, Assign))
     executor.start(assign, NOW)
-    await asyncio.wait_for(writer.assigned.wait(), 5)
+    await asyncio.wait_for(writer.assigned.wait(), 30)
     assert sum(isinstance(action, Fail) for action in writer.started) == MAX_BACKGROUND
     for task in executor._writes:
         task.cancel()

@@ -221,7 +221,7 @@ async def test_deletions_that_the_watch_has_not_reported_count_as_deleted() -> N
     for name in expired(world):
         ended.clear()
         executor.start(Expire(name, world.version), NOW)
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
 
     assert not world.state.pending_writes
     assert expired(world) == []

@@ -83,7 +83,7 @@ def put(s3: S3, *keys: str, modified: datetime = OLD) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (other tasks make it true)
             await asyncio.sleep(0.001)
 

@@ -130,7 +130,7 @@ async def test_lost_watch_resumes_at_the_last_resource_version(
     )
 
     try:
-        assert await asyncio.wait_for(reconciler.events.get(), 10) == ("pods", "ADDED", "w0")
+        assert await asyncio.wait_for(reconciler.events.get(), 30) == ("pods", "ADDED", "w0")
         assert server.watches[:2] == ["5", "5"]
     finally:
         server.closing.set()
@@ -189,7 +189,7 @@ async def test_probes_are_answered_while_the_operator_waits_for_the_api_server(
     monkeypatch.setattr(module, "listen", lambda _: [socket])
 
     task = asyncio.create_task(module.run(Settings("ns", owner_name="o", job_prefix="vn")))
-    await asyncio.wait_for(requested.wait(), 5)
+    await asyncio.wait_for(requested.wait(), 30)
     url = f"http://127.0.0.1:{port}/healthz"
     async with aiohttp.ClientSession() as client, client.get(url) as response:
         assert response.status == 200

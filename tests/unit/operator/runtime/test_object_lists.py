@@ -128,7 +128,7 @@ class Operator:
         """Read the rest in the background until everything is known."""
         task = asyncio.create_task(self.lists.run())
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not self.state.knows_all_imagejobs or self.state.unconfirmed:
                     self.changed.clear()
                     await self.changed.wait()
@@ -374,7 +374,7 @@ async def test_at_most_one_complete_list_is_read_at_a_time(server: FakeServer) -
 
     server.list_pages = slow_pages  # type: ignore[method-assign]
     completion = asyncio.create_task(operator.complete())
-    await asyncio.wait_for(reading.wait(), 5)
+    await asyncio.wait_for(reading.wait(), 30)
     for _ in range(3):
         await operator.lists.read()
 
@@ -474,6 +474,6 @@ async def test_missing_jobs_are_read_even_if_a_later_list_fails(server: FakeServ
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (the condition has no event)
             await asyncio.sleep(0.001)

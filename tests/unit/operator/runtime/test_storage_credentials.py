@@ -173,7 +173,7 @@ async def test_retries_end_after_the_deadline(
     monkeypatch.setattr(setup_job, "PATIENCE_SECONDS", 0.0)
     server.refusals = [("GET", 503, "unavailable")] * 100
     with pytest.raises(KubeError, match="unavailable"):
-        await asyncio.wait_for(ensure(kube), 10)
+        await asyncio.wait_for(ensure(kube), 30)
 
 
 async def test_no_credential_is_logged(

@@ -43,7 +43,7 @@ def ownership(behind: tuple[S3, Bucket], kube: Any) -> StorageOwnership:
 
 
 async def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while text not in caplog.text:  # noqa: ASYNC110 (logging sets no event)
             await asyncio.sleep(0.001)
 

@@ -93,10 +93,10 @@ HOSTILE_PROSE = [
 
 @pytest.mark.parametrize("hostile", HOSTILE + HOSTILE_PROSE, ids=lambda hostile: repr(hostile[:20]))
 def test_hostile_answer_is_read_quickly(hostile: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     with suppress(DescribeError) if hostile in HOSTILE_PROSE else pytest.raises(DescribeError):
         read_answer(hostile, Options(), model=None, usage=None)
-    assert time.monotonic() - started < 1.5
+    assert time.thread_time() - started < 1.5
 
 
 def test_quotation_from_a_provider_contains_no_secrets() -> None:

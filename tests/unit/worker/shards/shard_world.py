@@ -258,7 +258,7 @@ class World:
     async def run(self) -> dict[str, Any]:
         """Run the shard until it is committed, and return the outcome."""
         self.assign()
-        await asyncio.wait_for(self.runner.idle.wait(), 10)
+        await asyncio.wait_for(self.runner.idle.wait(), 30)
         return self.outcome
 
     @property
@@ -290,6 +290,6 @@ def away(reason: Reason = Reason.STORAGE_UNAVAILABLE) -> StoreUnavailableError:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (no event exists to wait for)
             await asyncio.sleep(0.001)

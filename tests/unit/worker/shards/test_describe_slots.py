@@ -35,7 +35,7 @@ async def test_freed_slot_goes_to_the_next_image() -> None:
         waiting = asyncio.create_task(slots.acquire(StartInterval(0)))
         await asyncio.sleep(0)
         assert not waiting.done()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     assert await granted(slots, 1) == 0
     slots.release()
     assert await granted(slots, 1) == 1
@@ -47,7 +47,7 @@ async def test_shard_without_any_slot_gets_one_after_a_while(
     monkeypatch.setattr(describe_slots, "PATIENCE_SECONDS", 0.01)
     slots = DescribeSlots(1)
     with slots.single():
-        await asyncio.wait_for(slots.acquire(StartInterval(0)), 5)
+        await asyncio.wait_for(slots.acquire(StartInterval(0)), 30)
         second = asyncio.create_task(slots.acquire(StartInterval(0)))
         await asyncio.sleep(0.05)
         assert not second.done()

@@ -242,7 +242,7 @@ async def test_large_part_of_a_manifest_waits_for_memory(monkeypatch: pytest.Mon
         for _ in range(20):
             await asyncio.sleep(0)
         assert world.bucket.gets == [CHUNK]
-    await asyncio.wait_for(world.runner.idle.wait(), 5)
+    await asyncio.wait_for(world.runner.idle.wait(), 30)
     assert world.outcome["done"] == 4
     assert (world.bucket.gets.count(CHUNK), files._used) == (2, 0)
 

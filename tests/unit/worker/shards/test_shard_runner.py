@@ -67,7 +67,7 @@ async def test_stopped_shard_commits_what_is_done_and_in_progress(blocked: World
     else:
         blocked.runner.finish()
     gate_of(blocked).set()
-    await asyncio.wait_for(blocked.runner.idle.wait(), 5)
+    await asyncio.wait_for(blocked.runner.idle.wait(), 30)
 
     assert blocked.results == {0: "0", 1: "1", 2: "2"}
     assert (blocked.outcome["done"], blocked.outcome["rest"]) == (3, "3-19")
@@ -82,7 +82,7 @@ async def test_stopped_shard_does_not_wait_for_long(
 ) -> None:
     monkeypatch.setattr(shard_run, "STOP_SECONDS", 0.0)
     blocked.runner.finish()
-    await asyncio.wait_for(blocked.runner.idle.wait(), 5)
+    await asyncio.wait_for(blocked.runner.idle.wait(), 30)
     assert (blocked.outcome["done"], blocked.outcome["rest"]) == (2, "2-19")
     assert "suspects" not in blocked.outcome
 
@@ -109,7 +109,7 @@ async def test_shard_that_is_no_longer_ours_is_abandoned_without_a_commit(
         blocked.runner.handle(blocked.body)
 
     gate_of(blocked).set()
-    await asyncio.wait_for(blocked.runner.idle.wait(), 5)
+    await asyncio.wait_for(blocked.runner.idle.wait(), 30)
     assert RESULTS not in blocked.bucket.objects
     committed = [patch["images"]["done"] for patch in blocked.api.patches]
     assert committed == ([20] if how == "assigned again" else [])
@@ -239,7 +239,7 @@ async def test_image_whose_thread_does_not_return_becomes_a_suspect(*, alone: bo
         assert (outcome["done"], outcome["rest"]) == (8, "0")
         assert outcome["stopped"]["reason"] == "AttemptTimedOut"
 
-    await asyncio.wait_for(world.images.threads.hung.wait(), 5)
+    await asyncio.wait_for(world.images.threads.hung.wait(), 30)
     gate.set()
 
 
@@ -290,7 +290,7 @@ async def test_slot_is_free_and_the_worker_hung_if_a_preparation_never_returns(h
         world.runner.release({"b-0"})
     else:
         world.runner.finish()
-    await asyncio.wait_for(world.images.threads.hung.wait(), 5)
+    await asyncio.wait_for(world.images.threads.hung.wait(), 30)
     await until(world.runner.idle.is_set)
     assert world.slots._shard_images == 0
     gate.set()
@@ -312,7 +312,7 @@ async def test_images_of_a_shard_use_the_slots_that_single_images_leave_free() -
 
 async def test_single_image_is_described_while_a_shard_occupies_all_threads(blocked: World) -> None:
     task = ImageTask("single", "s", 1, key_of(7), None, 3, Options(), 1, 3, 60.0)
-    result = await asyncio.wait_for(blocked.images.describe(task), 5)
+    result = await asyncio.wait_for(blocked.images.describe(task), 30)
     assert result.description == "7"
     assert blocked.describer.described[-1] == "7"
 
@@ -352,7 +352,7 @@ async def test_worker_finishes_its_shard(blocked: World) -> None:
     await asyncio.sleep(0.01)
     assert not finishing.done()
     gate_of(blocked).set()
-    await asyncio.wait_for(finishing, 5)
+    await asyncio.wait_for(finishing, 30)
     assert blocked.outcome["rest"] == "3-19"
 
 
@@ -360,7 +360,7 @@ async def test_worker_routes_events_of_shards(blocked: World) -> None:
     worker = worker_of(blocked)
     worker.handle(WatchEvent("DELETED", [blocked.body]))
     gate_of(blocked).set()
-    await asyncio.wait_for(blocked.runner.idle.wait(), 5)
+    await asyncio.wait_for(blocked.runner.idle.wait(), 30)
     assert blocked.api.patches == []
 
 

@@ -291,7 +291,7 @@ async def test_images_of_a_pack_share_the_memory_for_files() -> None:
     world.images.budgets.files.total = 4000
     world.images._fetcher._background.total = 2000
 
-    await asyncio.wait_for(world.run(), 10)
+    await asyncio.wait_for(world.run(), 30)
 
     assert world.images.budgets.files._used == 0
     assert len(world.describer.described) == 12

@@ -10,7 +10,8 @@ from acting_as import ActingAs
 from api_fakes import SETTINGS, Cluster, FakeBucket, batches_of, jobs_of
 from api_health import health_of
 from limited_api import FakeClock, LimitedApi, Start
-from vision_node_api.app import attach_services, build_app
+from quick_app import quick_app
+from vision_node_api.app import attach_services
 from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.owner_limits import LimitsByOwner, OwnerLimits
 from vision_node_api.services.history.reader import HistoryReader
@@ -39,7 +40,7 @@ def limited_api(bucket: FakeBucket, cluster: Cluster, clock: FakeClock) -> Start
         settings = replace(SETTINGS, owner_limits=limits)
         jobs = replace(fakes, settings=settings, history=history)
         jobs.quotas.now = clock.utc
-        app = build_app()
+        app = quick_app()
         batches = replace(batches_of(cluster, jobs), history=history)
         attach_services(app, jobs, batches, health_of(jobs), {})
         app.state.rate_limiter = RateLimiter(limits, clock.monotonic)

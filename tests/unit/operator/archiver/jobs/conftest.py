@@ -43,4 +43,7 @@ async def place(behind: tuple[S3, Bucket], postgres: Postgres) -> AsyncIterator[
     database = postgres.create_database()
     settings = HistorySettings(DatabaseSettings(postgres.url(database)))
     async with serving_jobs() as (api, kube):
-        yield Place(api, kube, *behind, postgres, database, settings)
+        place = Place(api, kube, *behind, postgres, database, settings)
+        yield place
+        place.close()
+    postgres.drop_database(database)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from archive_place import IMAGES, Place
@@ -10,6 +11,7 @@ from fakes.job_api import do_nothing
 from fakes.s3 import RELEASE_ID
 from vision_node_operator.archiver.history import link as history_link
 from vision_node_operator.archiver.history.holds import Work
+from vision_node_operator.archiver.jobs.deletions import Deletion
 from vision_node_operator.archiver.jobs.history_jobs import HistoryJobs
 
 COPY = f"owners/{RELEASE_ID}.history"
@@ -20,6 +22,15 @@ FORGET_EVICTIONS = "UPDATE jobs SET evicted_at = NULL; UPDATE owner SET written 
 
 def reasons(jobs: HistoryJobs) -> list[str]:
     return [it.reason for it in jobs.link.holds]
+
+
+def check_only_at_start(jobs: HistoryJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an archiver whose tasks have not begun check at its start, and then only if asked to.
+
+    The checks at the start have ended after `link.check()`, if cleaning up was allowed before.
+    """
+    monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
+    monkeypatch.setattr(jobs.reconciliation, "reconcile", AsyncMock(return_value=0))
 
 
 async def confirm(place: Place, jobs: HistoryJobs) -> None:
@@ -48,13 +59,51 @@ async def test_eviction_whose_mark_is_lost_is_no_deletion(place: Place, *, is_to
     assert f"{IMAGES}a" in place.s3.objects
 
 
+@pytest.mark.parametrize("is_reading", [False, True], ids=["ImageJob", "mark"])
+async def test_restore_that_is_noticed_while_a_deletion_is_checked_makes_none(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, is_reading: bool
+) -> None:
+    """A check accepts the lower counter after the ImageJob, or after its mark, was asked for."""
+    uid = place.create_done("a", 3601)
+
+    async with place.archiver() as jobs:
+        check_only_at_start(jobs, monkeypatch)
+        await until(lambda: place.evicted == ["a"] and not place.api.bodies)
+        await until(lambda: not jobs.deletions.busy and jobs.link.allows(Work.CLEAN))
+        await jobs.link.check()
+        reader, counter, is_restored = jobs.deletions._reader, jobs.store.counter, False
+        get, check_counter = reader.get, counter.check
+
+        async def restore_and_get(*args: Any) -> Any:
+            nonlocal is_restored
+            if not is_restored:
+                is_restored = True
+                place.execute(FORGET_EVICTIONS)
+                if not is_reading:
+                    await jobs.link.check()
+            return await get(*args)
+
+        async def notice_and_check(*args: Any) -> None:
+            await jobs.link.check()
+            await check_counter(*args)
+
+        monkeypatch.setattr(reader, "get", restore_and_get)
+        monkeypatch.setattr(counter, "check", notice_and_check)
+        jobs.deletions.add(Deletion(uid, "a"))
+        await until(lambda: reasons(jobs) == ["HistoryRestored"] and not len(jobs.deletions))
+        assert place.names == ["a"]
+        assert f"{IMAGES}a" in place.s3.objects
+
+
+@pytest.mark.parametrize("is_noticed", [False, True])
 async def test_nothing_is_evicted_if_its_mark_is_lost_before_it_is_recorded(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, is_noticed: bool
 ) -> None:
     """The copy in the bucket is older than the restored database, so it does not tell."""
     async with place.archiver() as jobs:
+        check_only_at_start(jobs, monkeypatch)
         await until(lambda: jobs.link.allows(Work.CLEAN))
-        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
+        await jobs.link.check()
         mark, is_restored = jobs.evictor._marks.mark, False
 
         async def mark_and_restore(*args: Any) -> Any:
@@ -62,6 +111,8 @@ async def test_nothing_is_evicted_if_its_mark_is_lost_before_it_is_recorded(
             found = await mark(*args)
             if found and not is_restored:
                 place.execute(FORGET_EVICTIONS)
+                if is_noticed:
+                    await jobs.link.check()
                 is_restored = True
             return found
 
@@ -97,8 +148,8 @@ async def test_restored_database_is_noticed_before_it_is_written(
     """Otherwise, new rows would let the counter grow beyond its copy, and hide the restore."""
     place.create_done("a", 3601)
     async with place.archiver() as jobs:
+        check_only_at_start(jobs, monkeypatch)
         await until(lambda: place.evicted == ["a"] and not place.api.bodies)
-        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
         await until(lambda: jobs.store.counter.known == 2)
         place.execute(FORGET_EVICTIONS)
         for number in range(9):
@@ -116,8 +167,9 @@ async def test_eviction_that_was_recorded_during_a_check_counts(
     """The check knows only an older copy, and reads the database after it was restored."""
     place.create_done("a", 3601)
     async with place.archiver() as jobs:
+        check_only_at_start(jobs, monkeypatch)
         await until(lambda: place.evicted == ["a"] and not place.api.bodies)
-        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
+        await until(lambda: not jobs.deletions.busy and jobs.link.allows(Work.CLEAN))
         await jobs.link.check()
         newest = jobs.link._copy
         assert newest is not None
@@ -155,8 +207,8 @@ async def test_lost_rows_of_jobs_that_are_still_there_need_no_confirmation(
 ) -> None:
     """A standby that took over lacks the last rows, and nothing was evicted meanwhile."""
     async with place.archiver() as jobs:
+        check_only_at_start(jobs, monkeypatch)
         await until(lambda: jobs.link.allows(Work.CLEAN))
-        monkeypatch.setattr(history_link, "CHECK_SECONDS", 3600.0)
         await jobs.link.check()
         place.create_done("a")
         await until(lambda: jobs.store.counter.known == 1)

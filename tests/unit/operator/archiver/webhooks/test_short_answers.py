@@ -66,7 +66,7 @@ def test_answer_without_an_end_is_short(
 
     async def work() -> None:
         server = context if scheme == "https" else None
-        async with answering(*pieces, context=server) as port, asyncio.timeout(10):
+        async with answering(*pieces, context=server) as port, asyncio.timeout(60):
             url = f"{scheme}://hooks.example.com:{port}/"
             outcome = await sender(threads, trusting).send(url, {}, b"{}", PLACE)
         assert (outcome.error or "").partition(":")[0] == (expected or "")
@@ -81,7 +81,7 @@ def test_long_answer_is_an_answer(threads: ThreadPoolExecutor, run: Run) -> None
     answer = b"HTTP/1.1 202 Accepted\r\nX: " + b"a" * 7000 + b"\r\n\r\n" + b"x" * 3_000_000
 
     async def work() -> None:
-        async with answering(answer, b"x" * 65_536) as port, asyncio.timeout(10):
+        async with answering(answer, b"x" * 65_536) as port, asyncio.timeout(60):
             sending = sender(threads, ssl.create_default_context())
             for _ in range(20):
                 outcome = await sending.send(f"http://h.example.com:{port}/", {}, b"{}", PLACE)
