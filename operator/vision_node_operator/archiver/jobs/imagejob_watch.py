@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
 """How long changes are left to accumulate, in seconds. Each image has four or five, and handling
 each of them at once would take most of the archiver's CPU time. Rows still appear within two
-seconds. If the sockets' buffers can't hold them, the API server ends the watch, which then continues
-where it has ended."""
+seconds. If the sockets' buffers can't hold the changes, the API server ends the watch, which then
+continues where it has ended."""
 
 
 class Observer(Protocol):
