@@ -58,7 +58,7 @@ async def test_batch_is_cancelled_and_deleted_as_a_whole(
     response = await request
     problem = response.json()
     assert (response.status_code, problem["reason"]) == (409, "ImageOfBatch")
-    assert f"POST /batches/{NAME}/cancel, or DELETE /batches/{NAME}." in problem["detail"]
+    assert f"POST /batches/{NAME}/cancel, DELETE /batches/{NAME}, or " in problem["detail"]
     assert problem["batch"] == NAME
     assert cluster.batch_changes == []
 

@@ -103,9 +103,12 @@ def _strict(operation: dict[str, Any]) -> dict[str, Any]:
     return {**operation, "security": [], "responses": responses, "parameters": parameters}
 
 
-def failures_of(document: dict[str, Any], url: str) -> tuple[list[str], set[str]]:
-    """Send the requests, and return what failed, and the operations that were tested."""
-    schema = schemathesis.openapi.from_dict(document, config=configuration())
+def failures_of(document: dict[str, Any], paths: list[str], url: str) -> tuple[list[str], set[str]]:
+    """Send the requests, and return what failed, and the operations that were tested.
+
+    The document has more paths than those to test: a request to one path may match another.
+    """
+    schema = schemathesis.openapi.from_dict(document, config=configuration()).include(path=paths)
     schema.config.update(base_url=url)
     answers = Answers(document)
     failures: list[str] = []
@@ -168,12 +171,12 @@ async def test_responses_conform_to_the_openapi_document(
     app: FastAPI, port: int, part: int
 ) -> None:
     document = document_of(app)
-    document["paths"] = dict(islice(document["paths"].items(), part, None, PARTS))
+    paths = list(islice(document["paths"], part, None, PARTS))
     url = f"http://127.0.0.1:{port}"
-    failures, tested = await asyncio.to_thread(failures_of, document, url)
+    failures, tested = await asyncio.to_thread(failures_of, document, paths, url)
 
     operations = {
-        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+        f"{method.upper()} {path}" for path in paths for method in document["paths"][path]
     }
     assert operations <= tested
     assert not failures, "\n\n".join(failures)
