@@ -1,5 +1,6 @@
 """Tests of turning API keys on in a running release: nothing is lost, and no step is manual."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,21 @@ def test_another_upgrade_keeps_the_keys(closed: ExtraRelease, admin_key: str) ->
     closed.install()  # everyone may use it again
     closed.install(CLOSED)
     assert secrets() == before
+
+
+def test_another_first_key_is_made_on_demand(
+    closed: ExtraRelease, closed_api: httpx.Client, admin_key: str
+) -> None:
+    """An administrator who has lost all keys gets one without revoking those of others."""
+    mark = "vision-node.dev/first-key=wanted"
+    closed.kubectl("annotate", "--overwrite", "secret", f"{closed.prefix}-api-keys", mark)
+    closed.install(CLOSED)
+
+    made = base64.b64decode(closed.secret(f"{closed.prefix}-admin-key")["key"]).decode()
+    assert made != admin_key
+    for key in (made, admin_key):
+        headers = {"Authorization": f"Bearer {key}"}
+        wait_for(
+            lambda headers=headers: closed_api.get("/whoami", headers=headers).status_code,
+            lambda status: status == 200,
+        )
