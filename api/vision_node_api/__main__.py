@@ -1,11 +1,11 @@
 """Serve the API on port 8000 (`python -m vision_node_api`)."""
 
-import gc
 import logging
 from typing import Any
 
 import uvicorn
 from vision_node_contract.clients.bucket import BucketSettings
+from vision_node_contract.garbage_collection import freeze_garbage_collection
 from vision_node_contract.listening import listen
 
 from .app import create_app
@@ -31,16 +31,6 @@ def main() -> None:
 
     server = uvicorn.Server(uvicorn.Config(app, **server_options(http)))
     server.run(sockets=listen(PORT))
-
-
-def freeze_garbage_collection() -> None:
-    """Exclude what exists now from garbage collection.
-
-    A complete collection would otherwise take 0.1 s to look at all modules and routes again, and
-    no request is answered meanwhile.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def server_options(http: HttpSettings) -> dict[str, Any]:

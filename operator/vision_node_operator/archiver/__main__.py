@@ -1,9 +1,9 @@
 """`python -m vision_node_operator.archiver`: run the archiver."""
 
-import gc
 import logging
 
 import uvloop
+from vision_node_contract.garbage_collection import freeze_garbage_collection
 
 from .service import run
 from .settings import Settings
@@ -16,10 +16,7 @@ def main() -> None:
     )
     # The pool would log each attempt to connect. The archiver logs once that the database is away.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-    # What the imports have created stays, so that no collection looks at it again: a complete one
-    # takes 70 ms.
-    gc.collect()
-    gc.freeze()
+    freeze_garbage_collection()
     uvloop.run(run(Settings.from_env()))
 
 

@@ -133,7 +133,10 @@ class Deliveries:
         self._owners.note(reached, is_full=shares.is_full, is_complete=has_all)
 
     def _note_hosts(self, queue: OwnerQueue, shares: Shares) -> bool:
-        """Note with which host of an owner the next claim begins; return whether it hurries."""
+        """Note with which host of an owner the next claim begins.
+
+        Return whether that claim should follow soon.
+        """
         rotation = self._hosts.pop(queue.owner, Rotation())
         is_full = queue.owner in shares.left_out
         last = shares.last_host.get(queue.owner, rotation.after)

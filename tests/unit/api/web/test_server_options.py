@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from vision_node_api.__main__ import freeze_garbage_collection, server_options
+from vision_node_api.__main__ import server_options
 from vision_node_api.web.http_settings import HttpSettings
+from vision_node_contract.garbage_collection import freeze_garbage_collection
 
 PROXY_IDLE_SECONDS = 60
 """How long proxies keep idle connections open.
